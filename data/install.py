@@ -1,0 +1,107 @@
+"""A corpus from its archives: fetched, unpacked, converted, and there only when it is whole."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import logging
+
+from config import UsageError
+from data import integrity
+from data.corpus import Corpus, below, canonical_files
+from data.fixations import write_hdf5
+from download import DownloadError
+from download.fetch import check_md5, fetch
+from download.unpack import unpack
+
+
+def install(
+    corpus: type[Corpus],
+    root: Path,
+    archives: Sequence[Path] = (),
+    mirror: str | None = None,
+    checksums: bool = True,
+) -> Path:
+    """Makes `root`/<corpus>/ and returns it; a folder that is there already is left as it is.
+
+    Args:
+        archives: files on disk, instead of downloads.
+        mirror: the address of a folder that serves the archives by their names.
+        checksums: refuse what was downloaded and is not what the authors published.
+
+    Raises:
+        UsageError, DownloadError: what is missing, broken or not to be had. What was downloaded
+            stays, and the next try goes on from there.
+    """
+    there = corpus.locate(root)
+    if there:
+        logging.info("%s is there already; remove it to install the corpus anew", there)
+        return there
+    work = root / f".{corpus.name}.part"
+    whole = work / "corpus"
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir(parents=True)
+    if hasattr(corpus, "make"):
+        corpus.make(whole)
+    elif archives:
+        take_archives(corpus, archives, whole)
+    else:
+        take_downloads(corpus, mirror, work / "archives", whole, checksums)
+    convert(corpus, whole)
+    whole.rename(root / corpus.name)
+    shutil.rmtree(work)
+    return root / corpus.name
+
+
+def take_archives(corpus: type[Corpus], archives: Sequence[Path], folder: Path) -> None:
+    """Unpacks archives from disk; another checksum than the authors' is said, not refused."""
+    known = {source.name: source.md5 for source in corpus.sources if source.md5}
+    for archive in archives:
+        if not archive.is_file():
+            raise UsageError(f"--archive {archive}: no such file")
+        if archive.name in known:
+            try:
+                check_md5(archive, known[archive.name])
+            except DownloadError as error:
+                logging.warning("%s; used all the same", error)
+        unpack(archive, folder, corpus.take())
+
+
+def take_downloads(
+    corpus: type[Corpus], mirror: str | None, kept: Path, folder: Path, checksums: bool
+) -> None:
+    """Fetches and unpacks each source's archive."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for source in corpus.sources:
+        url = f"{mirror.rstrip('/')}/{source.name}" if mirror else source.url
+        if url is None:
+            raise UsageError(
+                f"{corpus.name} has no public download; with its archive on disk: "
+                f"python main.py download -d {corpus.name} --archive {source.name}"
+            )
+        archive = fetch(url, kept, name=source.name, md5=source.md5 if checksums else None)
+        unpack(archive, folder, source.take)
+        for name, md5 in (source.members if checksums else {}).items():
+            check_md5(folder / name, md5)
+
+
+def convert(corpus: type[Corpus], folder: Path) -> None:
+    """Turns the authors' fixations into pysaliency's files, and says where pictures lack."""
+    files = canonical_files(folder, {})
+    stimuli = below(files, "stimuli", pictures=True)
+    if not stimuli:
+        raise UsageError(f"{corpus.name}: no pictures in the archives, found {len(files)} files")
+    if len(stimuli) != corpus.split.count:
+        logging.warning(
+            "%s: %d stimuli, %d expected; kept, --partial trains on them",
+            corpus.name, len(stimuli), corpus.split.count,
+        )  # fmt: skip
+    reader = next((source.read for source in corpus.sources if source.read), None)
+    written = {n: p for n, p in below(files, "fixations").items() if p.suffix.lower() == ".mat"}
+    if not (reader and written):
+        return
+    found = reader(written, stimuli)
+    shapes = integrity.check(stimuli.values(), folder.parent / "checked.json")
+    write_hdf5(folder, list(stimuli), [(*shapes[p], 3) for p in stimuli.values()], found)
+    logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(found))
+    shutil.rmtree(folder / "fixations")

@@ -1,0 +1,77 @@
+"""Whether every picture of a corpus can be read, before the first epoch needs it."""
+
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from absl import logging
+from tqdm import tqdm
+
+from config import UsageError
+from data.decode import decode
+
+
+def check(pictures: Iterable[Path], memory: Path) -> dict[Path, tuple[int, int]]:
+    """The (height, width) of each picture as a person sees it, all of them decoded whole.
+
+    `memory` is a JSON file that remembers results by a picture's size and time, so that only
+    new or changed ones are decoded again.
+
+    Raises:
+        UsageError: some cannot be read; says how many, the first of them and why.
+    """
+    pictures = list(pictures)
+    known = recall(memory)
+    marks = {path: mark(path) for path in pictures}
+    todo = [path for path in pictures if known.get(str(path), [None])[0] != marks[path]]
+    if todo:
+        logging.info("checking %d pictures", len(todo))
+    found = dict(zip(todo, measured(todo), strict=True))
+    broken = {path: why for path, why in found.items() if isinstance(why, str)}
+    for path in todo:
+        if path not in broken:
+            known[str(path)] = [marks[path], *found[path]]
+    remember(memory, known)
+    if broken:
+        first, why = next(iter(broken.items()))
+        raise UsageError(f"{len(broken)} pictures cannot be read, first '{first}': {why}")
+    return {path: tuple(known[str(path)][1:]) for path in pictures}
+
+
+def measured(pictures: list[Path]) -> list[tuple[int, int] | str]:
+    """Each picture's height and width, or why it cannot be read."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(measure, pictures)
+        return list(tqdm(results, total=len(pictures), disable=None, leave=False))
+
+
+def measure(path: Path) -> tuple[int, int] | str:
+    """The height and width of a picture, decoded whole, or why it cannot be."""
+    try:
+        return decode(path).shape[:2]
+    except UsageError as error:
+        return str(error).partition(": ")[2]
+
+
+def mark(path: Path) -> str:
+    """What tells that a file is the one that was seen before."""
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def recall(memory: Path) -> dict[str, list]:
+    """What was found before; nothing where the file is absent or damaged."""
+    try:
+        return json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def remember(memory: Path, known: dict[str, list]) -> None:
+    """Writes the memory anew, in one piece."""
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    part = memory.with_suffix(".part")
+    part.write_text(json.dumps(known))
+    part.replace(memory)

@@ -1,0 +1,235 @@
+"""A corpus' stimuli paired with their truth and split: what the pipelines are made of."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from config import UsageError
+from data import authors, integrity
+from data.corpus import PICTURES, Assumed, Corpus, below, walk
+from data.fixations import Fixations, read_hdf5
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A stimulus and what is known of where people looked at it.
+
+    name: its path below stimuli/; points: (M, 2) float64, x and y in its pixels, or None where
+    the corpus has no fixations; density_map: the picture of its blurred map where that is the
+    truth; sigma: of the blur where the density is made of the points; truth: .npy of its true
+    density where that is known (synthetic corpora).
+    """
+
+    name: str
+    stimulus: Path
+    shape: tuple[int, int] | None = None
+    points: np.ndarray | None = None
+    density_map: Path | None = None
+    sigma: float = 0.0
+    truth: Path | None = None
+
+    def bare(self) -> "Sample":
+        """The stimulus alone, as for one whose truth is not known."""
+        return Sample(self.name, self.stimulus, self.shape)
+
+
+def pictures(path: Path, memory: Path) -> list[Sample]:
+    """Samples without truth: one picture, or all of a folder, with their sub-folders' names.
+
+    Raises:
+        UsageError: there is none, one cannot be read, or two would have one name.
+    """
+    if path.is_file():
+        files = {path.name: path}
+    else:
+        found = (p for p in walk(path) if p.suffix.lower() in PICTURES)
+        files = {p.relative_to(path).as_posix(): p for p in found}
+    if not files:
+        raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
+    unique(Corpus.key, files, path)
+    shapes = integrity.check(files.values(), memory)
+    return [Sample(name, file, shapes[file]) for name, file in files.items()]
+
+
+def load(
+    corpus: Corpus, memory: Path, partial: bool = False, sigma: float | None = None
+) -> tuple[list[Sample], list[Sample]]:
+    """Training and validation samples of a corpus, every picture of them checked.
+
+    Args:
+        memory: a JSON file that remembers which pictures were checked.
+        partial: take what is there, at the split's ratio, instead of demanding all.
+        sigma: of the blur, instead of the corpus' own.
+
+    Raises:
+        UsageError: pictures without truth, truth without picture, damaged or missing pictures,
+            maps of another shape than their stimulus.
+    """
+    table = points_of(corpus)
+    maps = maps_of(corpus, table, sigma)
+    names = paired(corpus, table, maps, partial)
+    try:
+        parts = corpus.split(names, partial)
+    except UsageError as error:
+        raise UsageError(f"{corpus.folder}: {error}") from None
+    shapes = integrity.check(
+        [corpus.stimuli[n] for n in names] + [maps[n] for n in names if n in maps], memory
+    )
+    check_ratios(corpus, names, maps, shapes)
+    kept = inside(corpus, names, table, shapes)
+    truths = below(corpus.files, "truth")
+
+    def sample(name: str) -> Sample:
+        return Sample(
+            name=name,
+            stimulus=corpus.stimuli[name],
+            shape=shapes[corpus.stimuli[name]],
+            points=kept.get(name),
+            density_map=maps.get(name),
+            sigma=sigma or corpus.sigma,
+            truth=truths.get(str(Path(name).with_suffix(".npy"))),
+        )
+
+    return [sample(n) for n in parts[0]], [sample(n) for n in parts[1]]
+
+
+def points_of(corpus: Corpus) -> dict[str, np.ndarray] | None:
+    """Each stimulus' fixations from the richest record that is there, or None without any."""
+    table = table_of(corpus)
+    if table is None:
+        return points_from_pictures(corpus)
+    rows = table.by_stimulus(len(corpus.stimuli))
+    return {name: np.stack([r.x, r.y], 1) for name, r in zip(corpus.stimuli, rows, strict=True)}
+
+
+def table_of(corpus: Corpus) -> Fixations | None:
+    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None."""
+    names = list(corpus.stimuli)
+    if "fixations.hdf5" in corpus.files:
+        return read_hdf5(corpus.files["fixations.hdf5"], names)
+    if "fixations.csv" in corpus.files:
+        return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli)
+    written = {n: p for n, p in below(corpus.files, "fixations").items() if p.suffix == ".mat"}
+    reader = next((source.read for source in corpus.sources if source.read), None)
+    return reader(written, corpus.stimuli) if written and reader else None
+
+
+def points_from_pictures(corpus: Corpus) -> dict[str, np.ndarray] | None:
+    """The points of pictures of points, or None where there are none."""
+    drawn = below(corpus.files, "fixations", pictures=True)
+    if not drawn or not authors.looks_like_points(drawn.values()):
+        return None
+    logging.info("%s: fixations from pictures of points, whose repeats are lost", corpus.name)
+    matched = match(corpus, drawn)
+    stimuli = {name: corpus.stimuli[name] for name in sorted(matched)}
+    rows = authors.read_points(matched, stimuli).by_stimulus(len(stimuli))
+    return {name: np.stack([r.x, r.y], 1) for name, r in zip(stimuli, rows, strict=True)}
+
+
+def maps_of(corpus: Corpus, table, sigma: float | None) -> dict[str, Path]:
+    """The shipped maps where they are the better truth, by their stimulus' name.
+
+    Coordinates blurred by a known sigma are better than a map in 8 bits; a map is better than a
+    blur by an assumed sigma.
+    """
+    shipped = below(corpus.files, "saliency", pictures=True)
+    if not shipped and table is None:
+        shipped = below(corpus.files, "fixations", pictures=True)
+    blurs = table is not None and (sigma or not isinstance(corpus.sigma, Assumed))
+    return {} if blurs or not shipped else match(corpus, shipped)
+
+
+def match(corpus: Corpus, files: Mapping[str, Path]) -> dict[str, Path]:
+    """Files by the name of the stimulus that they belong to.
+
+    Raises:
+        UsageError: a file without a stimulus, or two files of one stimulus.
+    """
+    stimuli = unique(corpus.key, corpus.stimuli, corpus.folder)
+    found = unique(corpus.key, files, corpus.folder)
+    strays = [found[key] for key in found if key not in stimuli]
+    if strays:
+        raise UsageError(
+            f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
+        )
+    return {stimuli[key]: files[found[key]] for key in found}
+
+
+def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
+    """Names by the key that pairs them; raises UsageError where two have the same."""
+    keyed: dict[str, str] = {}
+    for name in names:
+        other = keyed.setdefault(key(name), name)
+        if other != name:
+            raise UsageError(f"{where}: '{other}' and '{name}' have one name; keep one of them")
+    return keyed
+
+
+def paired(corpus: Corpus, table, maps: Mapping[str, Path], partial: bool) -> list[str]:
+    """The names of all stimuli that have their truth.
+
+    Raises:
+        UsageError: some stimuli have none (with `partial` they are left out and counted).
+    """
+    unique(corpus.key, corpus.stimuli, corpus.folder)
+    if table is None and not maps:
+        raise UsageError(
+            f"{corpus.folder}: no truth; needs fixations.hdf5, fixations.csv, fixations/ or "
+            "saliency/ beside stimuli/"
+        )
+    truths = {"fixations": table and {n for n in table if len(table[n])}, "map": maps}
+    names = list(corpus.stimuli)
+    for kind, having in truths.items():
+        lacking = [name for name in names if having and name not in having]
+        if not lacking:
+            continue
+        said = f"{corpus.folder}: {len(lacking)} stimuli have no {kind}, first '{lacking[0]}'"
+        if not partial:
+            raise UsageError(f"{said}; --partial trains on the others")
+        logging.warning("%s; left out", said)
+        names = [name for name in names if name in having]
+    return names
+
+
+def check_ratios(corpus: Corpus, names, maps: Mapping[str, Path], shapes) -> None:
+    """Raises UsageError where a map's aspect ratio is not its stimulus'.
+
+    A map may be smaller than its stimulus, its sides rounded by half a pixel.
+    """
+    wrong = [n for n in names if n in maps and skewed(shapes[corpus.stimuli[n]], shapes[maps[n]])]
+    if wrong:
+        (h, w), (mh, mw) = shapes[corpus.stimuli[wrong[0]]], shapes[maps[wrong[0]]]
+        raise UsageError(
+            f"{corpus.folder}: {len(wrong)} maps are of another aspect ratio than their stimulus, "
+            f"first of '{wrong[0]}': map {mw}x{mh}, stimulus {w}x{h}"
+        )
+
+
+def skewed(stimulus: tuple[int, int], drawn: tuple[int, int]) -> bool:
+    """Whether no scale takes one shape to the other within a pixel's rounding."""
+    (h, w), (mh, mw) = stimulus, drawn
+    return abs(mw * h - mh * w) > max(h, w)
+
+
+def inside(corpus: Corpus, names, table, shapes) -> dict[str, np.ndarray]:
+    """The fixations that are inside their picture; the others are counted and said."""
+    if table is None:
+        return {}
+    kept = {}
+    for name in names:
+        height, width = shapes[corpus.stimuli[name]]
+        x, y = table[name].T
+        kept[name] = table[name][(x >= 0) & (x < width) & (y >= 0) & (y < height)]
+    before = sum(len(table[name]) for name in names)
+    dropped = before - sum(map(len, kept.values()))
+    if dropped:
+        logging.warning(
+            "%s: %d of %d fixations lie outside their picture, dropped",
+            corpus.name,
+            dropped,
+            before,
+        )
+    return kept

@@ -1,0 +1,144 @@
+"""The flags of every command; a wrong one is one line on stderr, its near matches named."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from absl import flags
+from absl.flags import argparse_flags
+
+import config
+from config import UsageError, near
+
+CORPUS = "a corpus (see info), or the path of a folder of one's own"
+
+
+class Parser(argparse_flags.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def __init__(self, **kwargs):
+        kwargs["inherited_absl_flags"] = None
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message):
+        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parse(argv: Sequence[str], commands: Mapping[str, Callable]) -> argparse.Namespace:
+    """The arguments of one of the commands, which is in `command` of the answer.
+
+    Exits with 2 and one line on stderr where they are wrong.
+    """
+    parser = Parser(
+        prog="main.py",
+        description="Trains, fine-tunes and tests models of where people look.",
+        epilog="python main.py COMMAND --help lists a command's flags.",
+    )
+    choices = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for name, function in commands.items():
+        text = function.__doc__.splitlines()[0]
+        command = choices.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        ADD[name](command)
+    try:
+        args, unknown = parser.parse_known_args(argv[1:] or ["--help"])
+        if unknown:
+            known = {f for c in choices.choices.values() for f in c._option_string_actions}
+            parser.error(f"unknown flag {unknown[0]}{near(unknown[0], known)}")
+        add_corpora(getattr(args, "corpora", None))
+    except UsageError as error:
+        parser.error(str(error))
+    flags.FLAGS(argv[:1])  # absl's own: app.run wants them parsed, the commands need none
+    return args
+
+
+def add_corpora(file: Path | None) -> None:
+    """Imports a user's file of corpus classes, which registers them."""
+    if file is None:
+        return
+    if not file.is_file():
+        raise UsageError(f"--corpora {file}: no such file")
+    spec = importlib.util.spec_from_file_location(f"corpora_of_{file.stem}", file)
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a user's file raises is for its author to read
+        raise UsageError(f"--corpora {file}: {type(error).__name__}: {error}") from error
+
+
+def for_train(parser: Parser) -> None:
+    where(parser, data=True)
+    written(parser)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
+    parser.add_argument("--fresh", action="store_true", help="do not resume; start anew")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights to start from")
+    config.add_flags(parser.add_argument_group("configuration"))
+
+
+def for_test(parser: Parser) -> None:
+    where(parser, root=None)
+    written(parser)
+    parser.add_argument(
+        "--format", choices=("png", "npy"), default="png",
+        help="of saliency maps: 8-bit pictures, or float log-densities [png]",
+    )  # fmt: skip
+
+
+def for_download(parser: Parser) -> None:
+    where(parser, data=True)
+    parser.add_argument(
+        "--archive", type=Path, nargs="+", metavar="FILE", help="take archives from disk"
+    )
+    parser.add_argument("--mirror", metavar="URL", help="a folder that serves the archives by name")
+    parser.add_argument(
+        "--checksum", action=argparse.BooleanOptionalAction, default=True,
+        help="refuse downloads that are not what the authors published",
+    )  # fmt: skip
+
+
+def for_info(parser: Parser) -> None:
+    where(parser, data=None)
+    results(parser)
+
+
+def for_demo(parser: Parser) -> None:
+    where(parser, data=None)
+    results(parser)
+
+
+def where(parser: Parser, *, data: bool | None = False, root: Path | None = Path("data")) -> None:
+    """-d (required, optional, or None: absent), -p and --corpora."""
+    if data is not None:
+        parser.add_argument("-d", "--data", required=data, metavar="CORPUS", help=CORPUS)
+    text = "root of the corpora [data]"
+    if root is None:
+        text += ", or a picture, or a folder of pictures"
+    parser.add_argument("-p", "--path", type=Path, default=root, metavar="PATH", help=text)
+    parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
+
+
+def written(parser: Parser) -> None:
+    """--results and --name."""
+    results(parser)
+    parser.add_argument("--name", help="the run's name [msinet_CORPUS]")
+
+
+def results(parser: Parser) -> None:
+    """--results."""
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR",
+        help="where everything is written [results]",
+    )  # fmt: skip
+
+
+ADD = {
+    "train": for_train,
+    "test": for_test,
+    "download": for_download,
+    "info": for_info,
+    "demo": for_demo,
+}

@@ -1,0 +1,1 @@
+"""Models, losses, metrics and the loop that trains them."""

@@ -1,0 +1,297 @@
+"""Where weights come from, in order, and where they go: save, resume, atomically."""
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from config import Config, UsageError, show
+from model.trainer import Progress
+
+ENCODER_WEIGHTS = {"vgg16": "imagenet", "densenet201": "imagenet", "small": "none"}
+WEIGHTS = ".weights.h5"  # the ending that Keras demands
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The files of a run: all of them are below `results` and bear its name."""
+
+    results: Path
+    name: str
+
+    @property
+    def best(self) -> Path:
+        return self.results / "ckpts" / "best" / (self.name + WEIGHTS)
+
+    @property
+    def latest(self) -> Path:
+        return self.results / "ckpts" / "latest" / self.name
+
+    @property
+    def history(self) -> Path:
+        return self.results / "history" / f"{self.name}.csv"
+
+    @property
+    def log(self) -> Path:
+        return self.results / "logs" / self.name
+
+    @property
+    def images(self) -> Path:
+        return self.results / "images" / self.name
+
+    @property
+    def page(self) -> Path:
+        return self.results / "reports" / f"{self.name}.html"
+
+    @property
+    def table(self) -> Path:
+        return self.page.with_suffix(".csv")
+
+    def epoch(self, number: int) -> Path:
+        """The weights of an epoch that was asked for."""
+        return self.results / "ckpts" / "epochs" / self.name / f"{number:04d}{WEIGHTS}"
+
+    def picture(self, stimulus: str, ending: str) -> Path:
+        """A picture made of a stimulus, whose sub-folders it keeps."""
+        path = self.images / stimulus
+        return path.with_name(path.stem + ending)
+
+    def links(self, stimulus: str) -> dict[str, Path]:
+        """The pictures of a stimulus that the report's page shows."""
+        endings = {"stimulus": "_stimulus.jpg", "prediction": "_overlay.jpg", "truth": "_truth.jpg"}
+        return {key: self.picture(stimulus, ending) for key, ending in endings.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where a run starts from: `path` has the weights (a folder of state for `resume`), None for
+    the encoder's own; `line` says it to a person; `shape` is the configuration's fingerprint;
+    `initial` the run that it is fine-tuned from, if it is."""
+
+    line: str
+    shape: dict
+    path: Path | None = None
+    resume: bool = False
+    initial: str | None = None
+
+    def encoder_weights(self, settings: Config) -> str:
+        """What the encoder is built with: nothing where other weights follow."""
+        if self.path is not None:
+            return "none"
+        chosen = settings.encoder_weights
+        return ENCODER_WEIGHTS[settings.encoder] if chosen == "default" else chosen
+
+
+def find_start(run: Run, corpus, settings: Config, *, fresh: bool, weights: Path | None) -> Start:
+    """The first of these that is there; each refusal names what differs or what to run first.
+
+    1. The run's own latest state, unless `fresh`: the run goes on where it stopped.
+    2. The `weights` that were asked for.
+    3. The best weights of `initial`, the corpus' or the configuration's.
+    4. What the encoder learned elsewhere.
+    """
+    shape = jsonable({"corpus": corpus.reference, **settings.shape(), "weights": weights})
+    state = None if fresh else newest(run)
+    if state is not None:
+        same_shape(run, state, shape)
+        return Start(f"{run.name}'s own state of epoch {int(state.name)}", shape, state, True)
+    if weights is not None:
+        if not weights.is_file():
+            raise UsageError(f"--weights {weights}: no such file")
+        return Start(str(weights), shape, weights)
+    initial = settings.initial or corpus.initial or "none"
+    if initial.lower() != "none":
+        source = initial_run(run.results, initial, corpus.name)
+        same_encoder(source, settings)
+        return Start(f"{source.name}'s best weights", shape, source.best, initial=source.name)
+    return Start(f"the encoder's weights, {settings.encoder_weights}", shape)
+
+
+def same_shape(run: Run, state: Path, shape: Mapping) -> None:
+    """Raises UsageError where a state is of another configuration; names the fields."""
+    before = read_json(state / "state.json")["shape"]
+    differ = [
+        f"{name} {show(before.get(name))} (now {show(shape.get(name))})"
+        for name in sorted({*before, *shape})
+        if before.get(name) != shape.get(name)
+    ]
+    if differ:
+        raise UsageError(
+            f"{run.name} was trained with {', '.join(differ)}; "
+            "--fresh starts it anew, --name NAME calls this run something else"
+        )
+
+
+def initial_run(results: Path, initial: str, corpus: str) -> Run:
+    """The run of that name, or of that corpus, that has best weights."""
+    for name in (f"msinet_{initial.lower()}", initial):
+        if Run(results, name).best.is_file():
+            return Run(results, name)
+    raise UsageError(
+        f"{corpus} starts from the weights of {initial}, and {results} has none; first run "
+        f"python main.py train -d {initial}, or choose --initial none or another corpus"
+    )
+
+
+def same_encoder(source: Run, settings: Config) -> None:
+    """Raises UsageError where weights are of another encoder than the configuration's."""
+    encoder = read_about(source)["config"]["encoder"]
+    if encoder != settings.encoder:
+        raise UsageError(
+            f"{source.name} was trained with --encoder {encoder}, this run has "
+            f"{settings.encoder}; use the same, or --initial none"
+        )
+
+
+def begin(start: Start, model: keras.Model) -> Progress:
+    """Loads what the run starts from into a compiled model; says so."""
+    logging.info("weights: %s", start.line)
+    if start.path is None:
+        return Progress()
+    if not start.resume:
+        load_weights(model, start.path)
+        return Progress()
+    # The optimizer's state is in the file too, and must exist before it can be filled.
+    model.optimizer.build(model.trainable_variables)
+    load_weights(model, start.path / f"model{WEIGHTS}")
+    return Progress(**read_json(start.path / "state.json")["progress"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Keeper:
+    """Writes what a run leaves after each epoch: history, best weights, latest state.
+
+    about: what the JSON beside weights says; every: the weights of every so-many-th epoch are
+    kept too, 0 for none; record: writes the history, (path, rows).
+    """
+
+    run: Run
+    model: keras.Model
+    shape: dict
+    about: dict
+    every: int
+    record: Callable[[Path, list[dict]], None]
+
+    def keep(self, progress: Progress, improved: bool) -> None:
+        """The latest state is written last: what a cut leaves undone, a resumed run does again."""
+        row = progress.history[-1]
+        about = {**self.about, "epoch": row["epoch"], "metrics": row, "versions": versions()}
+        self.record(self.run.history, progress.history)
+        if improved:
+            save_weights(self.run.best, self.model, about)
+        if self.every and progress.epoch % self.every == 0:
+            save_weights(self.run.epoch(progress.epoch), self.model, about)
+        save_state(self.run, self.model, self.shape, progress)
+
+
+def save_state(run: Run, model: keras.Model, shape: Mapping, progress: Progress) -> None:
+    """Writes a folder that appears under its epoch's number in one piece, and drops the others."""
+    state = run.latest / f"{progress.epoch:06d}"
+    part = run.latest / f".{state.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    model.save_weights(part / f"model{WEIGHTS}")
+    write_json(part / "state.json", {"shape": shape, "progress": dataclasses.asdict(progress)})
+    shutil.rmtree(state, ignore_errors=True)
+    part.rename(state)
+    for other in run.latest.iterdir():
+        if other != state:
+            shutil.rmtree(other)
+
+
+def save_weights(path: Path, model: keras.Model, about: Mapping) -> None:
+    """Writes weights without the optimizer, and the JSON beside them that says what they are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bare = keras.Model(model.input, model.output, name=model.name)
+    part = path.with_name("." + path.name)
+    bare.save_weights(part)
+    part.replace(path)
+    write_json(about_of(path), about)
+
+
+def load_weights(model: keras.Model, weights: Path) -> None:
+    """Loads weights into a model; UsageError where they are of another one."""
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{weights}: not the weights of {model.name}: {reason}") from None
+
+
+def newest(run: Run) -> Path | None:
+    """The folder of the run's latest state, or None."""
+    return max(run.latest.glob("[0-9]*"), default=None)
+
+
+def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
+    """The run `name`, by default the one whose best weights are the newest; and what it says.
+
+    Raises:
+        UsageError: there are no such weights; says what to run.
+    """
+    found = sorted((results / "ckpts" / "best").glob("[!.]*" + WEIGHTS), key=os.path.getmtime)
+    names = [path.name.removesuffix(WEIGHTS) for path in found]
+    if not names:
+        raise UsageError(f"{results} has no weights; first run python main.py train -d salicon")
+    if name is not None and name not in names:
+        raise UsageError(
+            f"{results} has no weights of {name}, only of {', '.join(names)}; first train it, "
+            "or choose with --name"
+        )
+    run = Run(results, name or names[-1])
+    return run, read_about(run)
+
+
+def read_about(run: Run) -> dict:
+    """What the JSON beside a run's best weights says."""
+    return read_json(about_of(run.best))
+
+
+def about_of(weights: Path) -> Path:
+    """The JSON beside weights."""
+    return weights.with_name(weights.name.removesuffix(WEIGHTS) + ".json")
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file that this program wrote; UsageError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def write_json(path: Path, content: Mapping) -> None:
+    """Writes a JSON file in one piece."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
+    part.replace(path)
+
+
+def jsonable(content: Mapping) -> dict:
+    """As it comes back from JSON: tuples are lists there, paths are text."""
+    return json.loads(json.dumps(content, default=str))
+
+
+def versions() -> dict[str, str]:
+    """What weights were made with: the git revision, and versions of what computes."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        revision = subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        revision = "unknown"
+    return {
+        "git": revision,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }

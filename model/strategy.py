@@ -1,0 +1,34 @@
+"""Which tf.distribute strategy: MirroredStrategy over the devices of this machine."""
+
+import tensorflow as tf
+
+from config import UsageError
+
+
+def mirrored(devices: int = 0) -> tf.distribute.MirroredStrategy:
+    """All GPUs, or as many as asked for; without a GPU the CPU, as one or more logical devices.
+
+    To be called before anything else touches a device. One device is a mirror of one: there is
+    one way to train.
+
+    Raises:
+        UsageError: more devices asked for than there are GPUs.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return tf.distribute.MirroredStrategy(logical_cpus(max(devices, 1)))
+    if devices > len(gpus):
+        raise UsageError(f"--devices {devices}: this machine has {len(gpus)} GPUs; 0 takes all")
+    for gpu in gpus:  # leave memory to others until it is needed
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(devices or len(gpus))])
+
+
+def logical_cpus(count: int) -> list[str]:
+    """The names of `count` logical devices of the CPU."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    configured = tf.config.get_logical_device_configuration(cpu)
+    if len(configured or [None]) < count:
+        tf.config.set_logical_device_configuration(cpu, parts)
+    return [f"CPU:{i}" for i in range(count)]

@@ -1,0 +1,1 @@
+"""Pictures, curves, tables and the HTML page, from numbers and files alone."""

@@ -1,0 +1,343 @@
+import logging
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from authors_files import (
+    cat2000_mat,
+    dutomron_mat,
+    osie_mat,
+    pascals_mat,
+    points_picture,
+    salicon_mat,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.io import savemat
+from scipy.ndimage import gaussian_filter
+
+from config import UsageError
+from data import authors
+
+CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
+real = pytest.mark.skipif(
+    not CORPORA.is_dir(), reason="the real corpora are not beside the checkout"
+)
+
+
+def stimuli(*names):
+    return {name: Path(name) for name in names}
+
+
+def rows(table, *columns):
+    return list(zip(*(getattr(table, name).tolist() for name in columns), strict=True))
+
+
+def test_salicon_subtracts_one_and_keeps_order_observers_and_fractions(tmp_path):
+    salicon_mat(tmp_path / "a.mat", [[(3, 4), (1.5, 1), (3, 4)], [], [(640, 480)]])
+    salicon_mat(tmp_path / "b.mat", [[(10, 20)]])
+    files = {"val/b.mat": tmp_path / "b.mat", "train/a.mat": tmp_path / "a.mat"}
+    table = authors.read_salicon(files, stimuli("val/b.jpg", "test/c.jpg", "train/a.jpg"))
+    # sorted: test/c.jpg is 0, train/a.jpg 1, val/b.jpg 2
+    assert rows(table, "n", "subject", "scanpath", "t", "x", "y") == [
+        (1, 0, 0, 0, 2, 3),
+        (1, 0, 0, 1, 0.5, 0),
+        (1, 0, 0, 2, 2, 3),
+        (1, 2, 1, 0, 639, 479),
+        (2, 0, 2, 0, 9, 19),
+    ]
+    assert np.isnan(table.duration).all()
+
+
+def test_cat2000_gives_pixel_centres_and_repeats(tmp_path):
+    counts = np.zeros((4, 6))
+    counts[1, 5], counts[3, 0] = 1, 3
+    cat2000_mat(tmp_path / "001.mat", counts)
+    names = stimuli("Art/001.jpg", "Action/001.jpg")
+    table = authors.read_cat2000({"Art/001.mat": tmp_path / "001.mat"}, names)
+    assert rows(table, "n", "x", "y") == [(1, 5.5, 1.5)] + [(1, 0.5, 3.5)] * 3
+    assert set(table.subject) == set(table.scanpath) == {-1}
+    assert not table.ordered
+
+
+def test_dutomron_takes_observer_0_for_the_size_and_the_others_from_0(tmp_path):
+    dutomron_mat(tmp_path / "a.mat", [(0, 7, 2), (5, 6, 1), (8, 9, 2)], size=(400, 300))
+    table = authors.read_dutomron({"a.mat": tmp_path / "a.mat"}, stimuli("a.jpg"))
+    assert rows(table, "subject", "t", "x", "y") == [(0, 0, 5, 6), (1, 0, 0, 7), (1, 1, 8, 9)]
+    assert table.scanpath.tolist() == [0, 1, 1]
+
+
+def test_pascals_cells_are_numbered_and_stimuli_sorted_as_text(tmp_path):
+    cells = [[] for _ in range(10)]
+    cells[1] = [(11, 21, 1), (12, 22, 3), (13, 23, 1)]  # 2.jpg; y, x, observer
+    cells[9] = [(5, 6, 8)]  # 10.jpg
+    pascals_mat(tmp_path / "pascalFix.mat", cells)
+    names = stimuli(*(f"{k}.jpg" for k in range(1, 11)))
+    table = authors.read_pascals({"pascalFix.mat": tmp_path / "pascalFix.mat"}, names)
+    # sorted as text: 1.jpg, 10.jpg, 2.jpg
+    assert rows(table, "n", "subject", "t", "x", "y") == [
+        (1, 7, 0, 5, 4),
+        (2, 0, 0, 20, 10),
+        (2, 0, 1, 22, 12),
+        (2, 2, 0, 21, 11),
+    ]
+
+
+def test_osie_keeps_fractions_and_gives_durations_in_seconds(tmp_path):
+    pictures = {
+        "1002.jpg": [([(799.2, 599.2)], [60])],
+        "1001.jpg": [([(395.5, 265.7), (1.2, 1.2)], [246, 1136]), ([], []), ([(3, 4)], [100])],
+    }
+    osie_mat(tmp_path / "fixations.mat", pictures)
+    files = {"fixations.mat": tmp_path / "fixations.mat"}
+    table = authors.read_osie(files, stimuli("1002.jpg", "1001.jpg"))
+    assert rows(table, "n", "subject", "t", "x", "y", "duration", "scanpath") == [
+        (0, 0, 0, 395.5, 265.7, 0.246, 0),
+        (0, 0, 1, 1.2, 1.2, 1.136, 0),
+        (0, 2, 0, 3, 4, 0.1, 1),
+        (1, 0, 0, 799.2, 599.2, 0.06, 2),
+    ]
+
+
+def test_records_without_a_picture_are_left_out_and_said(tmp_path, caplog):
+    osie_mat(tmp_path / "f.mat", {name: [([(1, 2)], [9])] for name in ("a.jpg", "b.jpg", "c.jpg")})
+    with caplog.at_level(logging.WARNING):
+        table = authors.read_osie({"f.mat": tmp_path / "f.mat"}, stimuli("b.jpg"))
+    assert table.n.tolist() == [0]
+    assert "2 pictures" in caplog.text and "'a'" in caplog.text
+
+
+@pytest.mark.parametrize("reader", [authors.read_osie, authors.read_pascals])
+@pytest.mark.parametrize("content", [b"", b"no MATLAB file at all" * 100])
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, reader, content):
+    path = tmp_path / "broken.mat"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="broken.mat: not a whole MATLAB file") as error:
+        reader({"broken.mat": path}, stimuli("1.jpg"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_file_is_one_line_that_names_it(tmp_path):
+    path = tmp_path / "cut.mat"
+    cat2000_mat(path, np.ones((50, 50)))
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(UsageError, match="cut.mat: not a whole MATLAB file"):
+        authors.read_cat2000({"cut.mat": path}, stimuli("cut.jpg"))
+
+
+def test_a_damaged_compressed_file_is_one_line_that_names_it(tmp_path):
+    path = tmp_path / "bad.mat"
+    levels = np.random.default_rng(0).integers(0, 99, (50, 50))
+    savemat(path, {"fixLocs": levels}, do_compression=True)
+    content = bytearray(path.read_bytes())
+    content[200:400] = bytes(200)
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="bad.mat: not a whole MATLAB file"):
+        authors.read_cat2000({"bad.mat": path}, stimuli("bad.jpg"))
+
+
+def test_a_file_with_another_variable_is_named(tmp_path):
+    dutomron_mat(tmp_path / "a.mat", [], size=(4, 3))
+    with pytest.raises(UsageError, match="variable 'gaze'"):
+        authors.read_salicon({"a.mat": tmp_path / "a.mat"}, stimuli("a.jpg"))
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_osie_needs_one_file(count):
+    with pytest.raises(UsageError, match="one .mat file expected"):
+        authors.read_osie({f"{i}.mat": Path() for i in range(count)}, stimuli("a.jpg"))
+
+
+# fixations.csv
+
+
+def csv_table(tmp_path, text, names=("b.png", "a/x.jpg"), encoding="utf-8"):
+    path = tmp_path / "fixations.csv"
+    path.write_text(text, encoding=encoding)
+    return authors.read_csv(path, stimuli(*names))
+
+
+def test_csv_in_order_of_time_within_image_and_subject(tmp_path):
+    text = (
+        "image,subject,x,y,t,duration\n"
+        "b,ann,7,8,0.1,\n"
+        "a/x.jpg,bob,3.25,4,2.5,0.2\n"
+        "a/x.jpg,ann,5,6,0,0.3\n"
+        "a/x,bob,1,2,0.5,0.4\n"
+    )
+    table = csv_table(tmp_path, text)
+    assert rows(table, "n", "subject", "scanpath", "x", "y", "t") == [
+        (0, 0, 0, 5, 6, 0),
+        (0, 1, 1, 1, 2, 0.5),
+        (0, 1, 1, 3.25, 4, 2.5),
+        (1, 0, 2, 7, 8, 0.1),
+    ]
+    np.testing.assert_array_equal(table.duration, [0.3, 0.4, 0.2, np.nan])
+
+
+def test_csv_without_time_takes_the_order_of_its_rows(tmp_path):
+    text = "y, X ,subject,image\n2,9,10,b.png\n3,1,9,b.png\n4,5,10,b.png\n4,5,10,b.png\n"
+    table = csv_table(tmp_path, text, encoding="utf-8-sig")
+    assert rows(table, "subject", "scanpath", "t", "x", "y") == [
+        (9, 0, 0, 1, 3),
+        (10, 1, 0, 9, 2),
+        (10, 1, 1, 5, 4),
+        (10, 1, 2, 5, 4),
+    ]
+    assert np.isnan(table.duration).all()
+
+
+def test_csv_with_a_header_alone_has_no_fixations(tmp_path):
+    assert len(csv_table(tmp_path, "image,subject,x,y\n")) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "line 1 has no column 'image': found nothing"),
+        ("image,subject,x\n", "line 1 has no column 'y': found image, subject, x"),
+        ("image;subject;x;y\n", "found image;subject;x;y"),
+        ("image,subject,x,y\nb,1,2,3\nb,1,left,3\n", "line 3: x is 'left', a number"),
+        ("image,subject,x,y\nb,1,2\n", "line 2: y is '', a number"),
+        ("image,subject,x,y,t\nb,1,2,3,\n", "line 2: t is '', a number"),
+        ("image,subject,x,y\nb,1,2,3\n\nz.png,1,2,3\n", "line 4: image 'z.png' is not in stimuli/"),
+    ],
+)
+def test_csv_faults_are_one_line_with_the_line_number(tmp_path, text, said):
+    with pytest.raises(UsageError) as error:
+        csv_table(tmp_path, text)
+    assert said in str(error.value) and "fixations.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_csv_in_another_encoding_is_said(tmp_path):
+    with pytest.raises(UsageError, match="not a CSV file in UTF-8"):
+        csv_table(tmp_path, "image,subject,x,y\nb,J\u00f6rg,1,2\n", encoding="latin-1")
+
+
+# pictures of points
+
+
+def shown(folder, name, size):
+    path = folder / "stimuli" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size).save(path)
+    return {name: path}
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_points_are_found_at_their_pixels_centres(tmp_path, ending):
+    pixels = [(30, 2), (5, 17), (63, 47)]
+    points_picture(tmp_path / f"a.{ending}", pixels, (64, 48))
+    table = authors.read_points(
+        {f"a.{ending}": tmp_path / f"a.{ending}"}, shown(tmp_path, "a.jpg", (64, 48))
+    )
+    assert rows(table, "x", "y") == [(30.5, 2.5), (5.5, 17.5), (63.5, 47.5)]
+    assert set(table.subject) == set(table.scanpath) == {-1}
+
+
+def test_points_on_a_smaller_picture_are_scaled_to_the_stimulus(tmp_path):
+    points_picture(tmp_path / "a.png", [(0, 0), (31, 23)], (32, 24))
+    files = {"a.png": tmp_path / "a.png"}
+    table = authors.read_points(files, shown(tmp_path, "a.jpg", (64, 48)))
+    assert rows(table, "x", "y") == [(1, 1), (63, 47)]
+
+
+def test_points_of_another_aspect_ratio_are_refused(tmp_path):
+    points_picture(tmp_path / "a.png", [(0, 0)], (48, 64))
+    with pytest.raises(UsageError, match="48x64 pixels, but the stimulus has 64x48"):
+        authors.read_points({"a.png": tmp_path / "a.png"}, shown(tmp_path, "a.jpg", (64, 48)))
+
+
+def test_points_follow_a_stimulus_turned_by_its_exif(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (48, 64)).save(path, exif=exif)  # seen as 64x48
+    points_picture(tmp_path / "a.png", [(63, 0)], (64, 48))
+    table = authors.read_points({"a.png": tmp_path / "a.png"}, {"a.jpg": path})
+    assert rows(table, "x", "y") == [(63.5, 0.5)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.tuples(st.integers(0, 39), st.integers(0, 29)), min_size=1, max_size=40))
+def test_every_point_of_a_png_comes_back(tmp_path_factory, pixels):
+    folder = tmp_path_factory.mktemp("points")
+    points_picture(folder / "a.png", list(pixels), (40, 30))
+    table = authors.read_points({"a.png": folder / "a.png"}, shown(folder, "a.jpg", (40, 30)))
+    assert {(int(x), int(y)) for x, y in rows(table, "x", "y")} == pixels
+
+
+@pytest.mark.parametrize("quality", [60, 95])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("sigma", [0, 3, 15])
+def test_points_are_told_from_blurred_maps(tmp_path, ending, quality, sigma):
+    random = np.random.default_rng(0)
+    levels = np.zeros((240, 320))
+    np.add.at(levels, (random.integers(0, 240, 60), random.integers(0, 320, 60)), 1.0)
+    levels = gaussian_filter(np.minimum(levels, 1), sigma)
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(np.uint8(np.round(levels / levels.max() * 255))).save(path, quality=quality)
+    assert authors.looks_like_points([path]) is (sigma == 0)
+
+
+def test_discs_are_points_and_a_few_blurred_spots_are_not(tmp_path):
+    levels = np.zeros((240, 320))
+    levels[[50, 120, 200], [40, 160, 290]] = 1
+    spots = gaussian_filter(levels, 3)
+    discs = gaussian_filter(levels, 8) > 0.002
+    for name, drawn in {"spots": spots / spots.max(), "discs": discs}.items():
+        Image.fromarray(np.uint8(np.round(255.0 * drawn))).save(tmp_path / f"{name}.png")
+    assert authors.looks_like_points([tmp_path / "discs.png"])
+    assert not authors.looks_like_points([tmp_path / "spots.png"])
+
+
+def test_pictures_without_any_point_say_nothing_of_the_others(tmp_path):
+    points_picture(tmp_path / "empty.png", [], (40, 30))
+    points_picture(tmp_path / "one.png", [(3, 4)], (40, 30))
+    assert authors.looks_like_points([tmp_path / "empty.png"] * 6 + [tmp_path / "one.png"])
+    assert not authors.looks_like_points([tmp_path / "empty.png"])
+
+
+# the real files
+
+
+@real
+@pytest.mark.corpus
+def test_osie_equals_pysaliencys_file(tmp_path):
+    with zipfile.ZipFile(CORPORA / "osie" / "master.zip") as archive:
+        (member,) = (name for name in archive.namelist() if name.endswith("eye/fixations.mat"))
+        (tmp_path / "fixations.mat").write_bytes(archive.read(member))
+    names = stimuli(*(f"{number}.jpg" for number in range(1001, 1701)))
+    table = authors.read_osie({"fixations.mat": tmp_path / "fixations.mat"}, names)
+    assert len(table) == 98321 and table.scanpath[-1] == 10499
+    assert len(np.unique(table.n)) == 700 and len(np.unique(table.subject)) == 15
+    # Read here by its layout, not by our own reader.
+    with h5py.File(CORPORA / "osie_pysaliency" / "fixations.hdf5", "r", locking=False) as file:
+        xs = file["train_xs"][...]
+        there = ~np.isnan(xs)
+        scanpath = np.nonzero(there)[0]
+        np.testing.assert_array_equal(table.x, xs[there])
+        np.testing.assert_array_equal(table.y, file["train_ys"][...][there])
+        np.testing.assert_array_equal(table.t, file["train_ts"][...][there])
+        np.testing.assert_array_equal(table.n, file["train_ns"][...][scanpath])
+        np.testing.assert_array_equal(table.subject, file["train_subjects"][...][scanpath])
+        durations = file["scanpath_fixation_attributes/durations"][...]
+        np.testing.assert_array_equal(table.duration, durations[there])
+        np.testing.assert_array_equal(table.scanpath, scanpath)
+
+
+@real
+@pytest.mark.corpus
+@pytest.mark.parametrize("kind", ["points", "blurred"])
+def test_the_two_archives_of_add1000_are_told_apart(tmp_path, kind):
+    import tarfile
+
+    with tarfile.open(CORPORA / "fixation_add1000" / f"{kind}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    maps = sorted(tmp_path.rglob("fixation/*.png"))
+    assert len(maps) == 60
+    assert [authors.looks_like_points([path]) for path in maps] == [kind == "points"] * 60

@@ -1,0 +1,143 @@
+"""MSI-Net: the contract of every model, on every encoder and head, and the paper's figures."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from model import density, encoders, losses, msinet
+
+HEADS = ("softmax", "minmax")
+SIZE = (32, 48)
+
+
+def batch(size=SIZE, count=2):
+    random = np.random.default_rng(0)
+    truth = random.uniform(size=(count, *size, 1)).astype("float32")
+    valid = np.ones((count, *size, 1), "float32")
+    valid[:, :8] = 0
+    truth *= valid
+    return {
+        "image": random.uniform(0, 255, (count, *size, 3)).astype("float32"),
+        "density": truth / truth.sum((1, 2, 3), keepdims=True),
+        "valid": valid,
+    }
+
+
+def predict(model, values):
+    logits = model({key: values[key] for key in model.input})["logits"]
+    return density.log_density(logits, values["valid"])
+
+
+def check_model(model, values):
+    """What every model keeps: inputs named after the batch, one output, a density, gradients."""
+    import tensorflow as tf
+
+    assert set(model.input) <= set(values)
+    logits = model({key: values[key] for key in model.input})["logits"]
+    assert tuple(logits.shape) == values["valid"].shape
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    with tf.GradientTape() as tape:
+        result = predict(model, values)
+        loss = ops.mean(losses.kld(values["density"], result))
+    np.testing.assert_allclose(
+        ops.sum(ops.exp(result) * values["valid"], axis=(1, 2, 3)), 1, rtol=1e-4
+    )
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert all(gradient is not None for gradient in gradients)
+    assert all(np.isfinite(ops.convert_to_numpy(gradient)).all() for gradient in gradients)
+    assert np.abs(ops.convert_to_numpy(gradients[0])).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("encoder", "head"),
+    [(encoder, "softmax") for encoder in encoders.ENCODERS] + [("small", "minmax")],
+)
+def test_every_model_keeps_the_contract(encoder, head):
+    keras.utils.set_random_seed(0)
+    check_model(msinet.build(encoder, SIZE, head), batch())
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_mixed_precision_keeps_float32_logits(head):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        keras.utils.set_random_seed(0)
+        model = msinet.build("small", SIZE, head)
+        check_model(model, batch())
+        features = model.get_layer("encoder")(batch()["image"])
+        assert keras.backend.standardize_dtype(features[0].dtype) == "bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_parameters_are_the_papers(head):
+    assert msinet.build("vgg16", (16, 16), head).count_params() == 24_934_209
+
+
+def test_small_is_small():
+    assert 100_000 < msinet.build("small", (16, 16), "softmax").count_params() < 300_000
+
+
+def test_only_minmax_looks_at_padding():
+    assert set(msinet.build("small", SIZE, "softmax").input) == {"image"}
+    assert set(msinet.build("small", SIZE, "minmax").input) == {"image", "valid"}
+
+
+def test_minmax_by_hand():
+    scores = np.float32([[-2, 0, 2], [6, 9, -9]]).reshape(1, 2, 3, 1)
+    valid = np.float32([[1, 1, 1], [1, 0, 0]]).reshape(1, 2, 3, 1)
+    found = ops.exp(msinet.log_minmax(ops.convert_to_tensor(scores), valid))
+    np.testing.assert_allclose(
+        ops.reshape(found, (2, 3)), [[1e-7, 0.25, 0.5], [1, 1e-7, 1e-7]], rtol=1e-5
+    )
+
+
+def test_minmax_of_a_constant_is_flat():
+    found = msinet.log_minmax(ops.ones((1, 2, 3, 1)), ops.ones((1, 2, 3, 1)))
+    np.testing.assert_allclose(found, np.log(1e-7), rtol=1e-5)
+
+
+def test_same_seed_same_logits():
+    values, logits = batch(), []
+    for _ in range(2):
+        keras.utils.set_random_seed(7)
+        logits.append(np.array(predict(msinet.build("small", SIZE, "softmax"), values)))
+    np.testing.assert_array_equal(*logits)
+
+
+def test_a_start_is_not_far_from_flat():
+    """A start with logits in the hundreds would spend its first epoch on forgetting them."""
+    keras.utils.set_random_seed(0)
+    values = batch()
+    result = predict(msinet.build("small", SIZE, "softmax"), values)
+    flat = density.log_density(np.zeros_like(values["valid"]), values["valid"])
+    extra = losses.kld(values["density"], result) - losses.kld(values["density"], flat)
+    assert float(ops.max(extra)) < 0.5
+
+
+@pytest.mark.parametrize("encoder", ["vgg16", "densenet201"])
+def test_a_step_of_the_real_network_learns(encoder):
+    """One step of gradient descent lowers the loss of the batch that it was made on."""
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    values = batch(count=1)
+    model = msinet.build(encoder, SIZE, "softmax")
+    optimizer = keras.optimizers.Adam(1e-5)
+    with tf.GradientTape() as tape:
+        before = ops.mean(losses.kld(values["density"], predict(model, values)))
+    gradients = tape.gradient(before, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    after = ops.mean(losses.kld(values["density"], predict(model, values)))
+    assert float(after) < float(before)
+
+
+def test_weights_survive_a_file(tmp_path):
+    values = batch()
+    first = msinet.build("small", SIZE, "softmax")
+    first.save_weights(tmp_path / "model.weights.h5")
+    second = msinet.build("small", SIZE, "softmax")
+    second.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(predict(first, values), predict(second, values))
