@@ -101,13 +101,15 @@ def _try_http(url: str, part: Path) -> None:
             start, total = _judge(answer, part, held, note)
             _receive(answer, url, part, start, total)
     except requests.exceptions.SSLError as error:
-        raise DownloadError(f"{part.stem}: {url} has no valid certificate: {error}") from error
+        raise DownloadError(
+            f"{part.stem}: {url} has no valid certificate: {_root(error)}"
+        ) from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise _Cut("the server does not answer in time") from error
     except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
         raise _Cut(f"the connection failed ({_root(error)})") from error
     except requests.RequestException as error:  # not an address, endless redirection, ...
-        raise DownloadError(f"{part.stem}: cannot fetch {url}: {error}") from error
+        raise DownloadError(f"{part.stem}: cannot fetch {url}: {_one_line(error)}") from error
 
 
 def _judge(answer: requests.Response, part: Path, held: int, note: dict) -> tuple[int, int | None]:
@@ -141,9 +143,10 @@ def _receive(
     if start == 0:
         # Before the first byte is written: a login page must not replace what is already here.
         _refuse_page(head, part.stem, answer.url)
-        _write_note(answer, url, part, total)
     _check_room(part, total)
     with open(part, "ab" if start else "wb") as file, _bar(part.stem, start, total) as bar:
+        if start == 0:  # only now are the bytes gone that the old note spoke of
+            _write_note(answer, url, part, total)
         while head:
             file.write(head)
             bar.update(len(head))

@@ -204,8 +204,8 @@ def _open_tar(archive: Path, stream: IO[bytes], head: bytes) -> tarfile.TarFile:
         return tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header)
     except tarfile.ReadError as error:
         raise DownloadError(
-            f"{archive.name}: neither a zip nor a tar archive, plain or packed with gzip, bzip2 or "
-            f"xz ({error}; it begins with {head!r})"
+            f"{archive.name}: neither a zip nor a tar archive (plain or packed with gzip, bzip2 or "
+            f"xz), or damaged: {error}; it begins with {head!r}"
         ) from error
 
 

@@ -18,9 +18,9 @@ _MAP = (1, 2, 3)
 def kld(density, log_density):
     """Kullback-Leibler divergence of the prediction from the truth, nats, 0 or more."""
     density = ops.cast(density, log_density.dtype)
-    present = ops.greater(density, 0)
-    log_truth = ops.log(ops.where(present, density, 1))
-    return ops.sum(ops.where(present, density * (log_truth - log_density), 0), axis=_MAP)
+    # 0 log 0 is 0: where there is no truth the factor in front removes the finite rest.
+    log_truth = ops.log(ops.where(ops.greater(density, 0), density, 1))
+    return ops.sum(density * (log_truth - log_density), axis=_MAP)
 
 
 def nll(fixations, log_density):

@@ -104,7 +104,10 @@ def _draw(axes: Axes, columns: dict[str, list[float]], name: str, best: int | No
             zorder=0,
         )
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    axes.set_ylabel("loss") if name == "loss" else axes.set_title(name.upper(), fontsize=9)
+    if name == "loss":
+        axes.set_ylabel("loss")
+    else:
+        axes.set_title(name.upper(), fontsize=9)
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8, colors="#444444")
     axes.spines[["top", "right"]].set_visible(False)

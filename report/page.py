@@ -55,9 +55,10 @@ def write_page(
     `metrics` and `baseline` (the centre bias; None where there is none) map metric names to means
     over images. Each row has "name", the paths "stimulus", "prediction" and "truth" (None
     where there is no truth) relative to the page, "metrics" {name: value}, and may have
-    "fixations", their number. `note` is a sentence under the table: protocol, resolution, blur.
-    Metrics that SCALES lacks are shown by their name, without unit. NaN is shown as a dash and
-    sorted last. A link `page.html#sort=nss&first=worst` opens the page sorted.
+    "fixations", their number (0 or None where it is not known). `note` is a sentence under the
+    table: protocol, resolution, blur. Metrics that SCALES lacks are shown by their name, without
+    unit. NaN is shown as a dash and sorted last. A link `page.html#sort=nss&first=worst` opens
+    the page sorted.
     """
     names = list(dict.fromkeys([*metrics, *(name for row in rows for name in row["metrics"])]))
     environment = Environment(
@@ -111,7 +112,13 @@ def _means(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> list[
         other = baseline.get(name, math.nan)
         lead = scale.better * (value - other)
         means.append(
-            {"scale": scale, "model": value, "baseline": other, "ahead": lead > 0, "behind": lead < 0}
+            {
+                "scale": scale,
+                "model": value,
+                "baseline": other,
+                "ahead": lead > 0,
+                "behind": lead < 0,
+            }
         )
     return means
 

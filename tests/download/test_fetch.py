@@ -194,7 +194,9 @@ def test_the_bytes_are_those_of_the_file_whatever_the_label(get, server):
     assert get().read_bytes() == BODY
 
 
-def test_another_sum_deletes_nothing(get, server, tmp_path):
+@pytest.mark.parametrize("length", [str(len(BODY)), None])
+def test_another_sum_deletes_nothing(get, server, tmp_path, length):
+    server.script = [{"headers": {"Content-Length": length}}]
     part = tmp_path / "new" / "corpus.zip.part"
     for _ in range(2):  # the second run neither fetches it again nor overwrites it
         told = failure(get, md5="0" * 32)
@@ -267,6 +269,17 @@ def test_no_room_is_said_before_a_byte_is_written(get, monkeypatch, tmp_path):
     told = failure(get)
     assert "256,000" in told and "255,999" in told
     assert not (tmp_path / "new" / "corpus.zip.part").exists()
+
+
+def test_no_room_for_a_new_version_keeps_the_old_beginning_apart(get, server, monkeypatch):
+    server.script = [{"cut": 1000}]
+    failure(get)
+    new = BODY[::-1]
+    server.script = [{"body": new, "tag": '"v2"'}]
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch.shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+        failure(get)
+    assert get().read_bytes() == new
 
 
 def test_a_folder_that_cannot_be_written(get, tmp_path):

@@ -250,6 +250,16 @@ def test_damaged_bytes(tmp_path):
     assert "CRC" in refusal(archive, tmp_path / "corpus")
 
 
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_damaged_packing(kind, tmp_path):
+    data = bytearray(
+        make(kind, tmp_path / "a", {"fixations.mat": os.urandom(1_200_000)}).read_bytes()
+    )
+    data[-99_999] ^= 255  # bzip2 packs, and checks, 900 kB at a time
+    (tmp_path / "a").write_bytes(data)
+    assert "truncated or damaged" in refused(tmp_path / "a", tmp_path)
+
+
 def test_a_packing_that_python_cannot_read(tmp_path):
     archive = make("zip", tmp_path / "a.zip", {"fixations.mat": b"x"})
     data = bytearray(archive.read_bytes())
