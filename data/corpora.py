@@ -1,7 +1,8 @@
 """One class per corpus: what it is, its input size, split, blur, chain and archives."""
 
 from data.authors import read_cat2000, read_dutomron, read_osie, read_pascals, read_salicon
-from data.corpus import Assumed, Corpus, Folders, PerFolder, Shuffled, Source
+from data.corpus import Assumed, Corpus, Source
+from data.splits import Folders, PerFolder, Shuffled
 
 DRIVE = "https://drive.google.com/uc?id="
 MIT = "http://people.csail.mit.edu/tjudd/WherePeopleLook/"
@@ -128,7 +129,7 @@ class OSIE(Corpus):
     sources = (
         Source(
             "https://github.com/NUS-VIP/predicting-human-gaze-beyond-pixels/archive/master.zip",
-            {"data/stimuli/*.jpg": "stimuli/", "data/eye/fixations.mat": "fixations/"},
+            {"stimuli/*.jpg": "stimuli/", "eye/fixations.mat": "fixations/"},
             members={"fixations/fixations.mat": "8efdf6fe66f38b6e70f854c7ff45aa70"},
             read=read_osie,
         ),

@@ -4,15 +4,26 @@ One decoder for training, validation and test: TensorFlow's reads no PPM, ignore
 orientation and cuts 16 bits to 8, and two decoders would give two pictures of one file.
 """
 
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from config import UsageError
 
-Image.MAX_IMAGE_PIXELS = 2**28  # web pages are tall; a bomb is larger
+# Known by their content, whatever their name says. Others Pillow would take to other programs.
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF")
 WIDE = ("I;16", "I;16B", "I;16L", "I", "F")
+DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
+DAMAGED += (struct.error, MemoryError, Image.DecompressionBombError)
+
+Image.MAX_IMAGE_PIXELS = 2**27  # Pillow refuses twice as many: web pages are tall, a bomb is larger
+# What cannot be read is an error; a damaged description of a picture that can is no one's concern.
+warnings.filterwarnings("ignore", module="PIL")
 
 
 def decode(path: Path) -> np.ndarray:
@@ -22,45 +33,72 @@ def decode(path: Path) -> np.ndarray:
         UsageError: the file is no picture or a damaged one.
     """
     with upright(path) as picture:
-        return np.asarray(colours(picture))
+        if picture.mode in WIDE:
+            picture = Image.fromarray(eight_bits(wide(picture)))
+        return np.asarray(opaque(picture, "white").convert("RGB"))
 
 
 def decode_map(path: Path) -> np.ndarray:
-    """float32 (height, width) >= 0: the grey levels of a fixation or saliency map."""
+    """float32 (height, width) >= 0: the grey levels of a fixation or saliency map.
+
+    Levels of 16 and 32 bits stay what they are. Where a map is transparent it shows nothing: 0.
+
+    Raises:
+        UsageError: the file is no picture or a damaged one.
+    """
     with upright(path) as picture:
         if picture.mode in WIDE:
-            return np.asarray(picture, np.float32)
-        return np.asarray(picture.convert("L"), np.float32)
+            return np.float32(wide(picture))
+        return np.float32(opaque(picture, "black").convert("L"))
 
 
-def upright(path: Path) -> Image.Image:
-    """The whole first frame, turned as its EXIF orientation says."""
+@contextmanager
+def upright(path: Path) -> Iterator[Image.Image]:
+    """The whole first frame, turned as its EXIF orientation says; what is wrong with the file, or
+    is found to be while it is in use, becomes a UsageError."""
     try:
-        with Image.open(path) as picture:
+        # From an open file, not by its name: Pillow maps a TIFF that it knows by name into memory,
+        # in the shape of its turned self, and rows run into one another.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
             picture.load()
-            return ImageOps.exif_transpose(picture)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = "no bytes" if path.stat().st_size == 0 else " ".join(str(error).split())
-        raise UsageError(f"{path}: {reason}") from None
+            yield ImageOps.exif_transpose(picture)
+    except DAMAGED as error:
+        raise UsageError(f"{path}: {reason(path, error)}") from None
 
 
-def colours(picture: Image.Image) -> Image.Image:
-    """The picture in 8-bit RGB; what is transparent lies on white."""
-    if picture.mode in WIDE:
-        picture = Image.fromarray(eight_bits(np.asarray(picture)))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+def reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read, in one line without its name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if path.stat().st_size == 0:
+        return "the file is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture, or one damaged at its start; readable are " + ", ".join(FORMATS)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def opaque(picture: Image.Image, ground: str) -> Image.Image:
+    """The picture on a ground of one colour, where it lets one through."""
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
+
+
+def wide(picture: Image.Image) -> np.ndarray:
+    """The levels (height, width) of a grey picture of more than 8 bits, in its own type."""
+    levels = np.asarray(picture)
+    if not (np.isfinite(levels).all() and levels.min() >= 0):
+        raise ValueError("some of its levels are negative or not finite")
+    return levels
 
 
 def eight_bits(levels: np.ndarray) -> np.ndarray:
-    """uint8 of wider grey levels, scaled by the range of their type: 65535 becomes 255.
+    """uint8 of wider grey levels, scaled by their range: of 16 bits, 65535 becomes 255.
 
-    Floating-point pictures have no range of a type: 0..1 is taken, or 0..their maximum.
+    What a picture of floating-point numbers or of 32 bits calls white is known nowhere: the
+    smallest usual range (1, 255, 65535) that holds its maximum, else the maximum.
     """
-    top = max(float(levels.max()), 1.0) if levels.dtype.kind == "f" else 65535.0
-    return np.uint8(np.clip(np.round(levels / top * 255.0), 0, 255))
+    usual = (1, 255, 65535) if levels.dtype.kind == "f" else (65535,)
+    top = next((white for white in usual if levels.max() <= white), levels.max())
+    return np.uint8(np.round(levels / np.float64(top) * 255))

@@ -8,8 +8,9 @@ from absl import logging
 
 from config import UsageError
 from data import integrity
-from data.corpus import Corpus, below, canonical_files
+from data.corpus import Corpus
 from data.fixations import write_hdf5
+from data.layout import TRUTHS, below, canonical_files
 from download import DownloadError
 from download.fetch import check_md5, fetch
 from download.unpack import unpack
@@ -33,8 +34,10 @@ def install(
         UsageError, DownloadError: what is missing, broken or not to be had. What was downloaded
             stays, and the next try goes on from there.
     """
-    there = corpus.locate(root)
-    if there:
+    there = corpus.locate(root) or root / corpus.name
+    if there.exists() and any(there.iterdir()):
+        if not corpus.contents(there)[1]:
+            raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
         logging.info("%s is there already; remove it to install the corpus anew", there)
         return there
     work = root / f".{corpus.name}.part"
@@ -48,9 +51,10 @@ def install(
     else:
         take_downloads(corpus, mirror, work / "archives", whole, checksums)
     convert(corpus, whole)
-    whole.rename(root / corpus.name)
+    check_whole(corpus, whole)
+    whole.rename(there)
     shutil.rmtree(work)
-    return root / corpus.name
+    return there
 
 
 def take_archives(corpus: type[Corpus], archives: Sequence[Path], folder: Path) -> None:
@@ -80,7 +84,12 @@ def take_downloads(
                 f"python main.py download -d {corpus.name} --archive {source.name}"
             )
         archive = fetch(url, kept, name=source.name, md5=source.md5 if checksums else None)
-        unpack(archive, folder, source.take)
+        try:
+            unpack(archive, folder, source.take)
+        except DownloadError as error:
+            raise DownloadError(
+                f"{error}; it is kept at {archive}, move it away to fetch it anew"
+            ) from None
         for name, md5 in (source.members if checksums else {}).items():
             check_md5(folder / name, md5)
 
@@ -91,7 +100,7 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
     stimuli = below(files, "stimuli", pictures=True)
     if not stimuli:
         raise UsageError(f"{corpus.name}: no pictures in the archives, found {len(files)} files")
-    if len(stimuli) != corpus.split.count:
+    if corpus.split.count not in (len(stimuli), None):
         logging.warning(
             "%s: %d stimuli, %d expected; kept, --partial trains on them",
             corpus.name, len(stimuli), corpus.split.count,
@@ -105,3 +114,14 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
     write_hdf5(folder, list(stimuli), [(*shapes[p], 3) for p in stimuli.values()], found)
     logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(found))
     shutil.rmtree(folder / "fixations")
+
+
+def check_whole(corpus: type[Corpus], folder: Path) -> None:
+    """Raises UsageError where the archives had pictures and no truth: one was forgotten."""
+    found = canonical_files(folder, {})
+    if not any(name.startswith(TRUTHS) for name in found):
+        names = ", ".join(source.name for source in corpus.sources)
+        raise UsageError(
+            f"{corpus.name}: neither fixations nor maps in the archives, {len(found)} pictures "
+            f"alone; its archives are {names}"
+        )

@@ -64,14 +64,15 @@ def mark(path: Path) -> str:
 def recall(memory: Path) -> dict[str, list]:
     """What was found before; nothing where the file is absent or damaged."""
     try:
-        return json.loads(memory.read_text())
+        known = json.loads(memory.read_text())
     except (OSError, ValueError):
         return {}
+    return known if isinstance(known, dict) else {}
 
 
 def remember(memory: Path, known: dict[str, list]) -> None:
     """Writes the memory anew, in one piece."""
     memory.parent.mkdir(parents=True, exist_ok=True)
-    part = memory.with_suffix(".part")
+    part = memory.with_suffix(f".{os.getpid()}.part")  # other runs may write theirs
     part.write_text(json.dumps(known))
     part.replace(memory)

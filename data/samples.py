@@ -9,8 +9,9 @@ from absl import logging
 
 from config import UsageError
 from data import authors, integrity
-from data.corpus import PICTURES, Assumed, Corpus, below, walk
+from data.corpus import Assumed, Corpus
 from data.fixations import Fixations, read_hdf5
+from data.layout import PICTURES, below, walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,8 @@ def load(
         UsageError: pictures without truth, truth without picture, damaged or missing pictures,
             maps of another shape than their stimulus.
     """
-    table = points_of(corpus)
-    maps = maps_of(corpus, table, sigma)
+    table = points_of(corpus, partial)
+    maps = maps_of(corpus, table, sigma, partial)
     names = paired(corpus, table, maps, partial)
     try:
         parts = corpus.split(names, partial)
@@ -96,11 +97,11 @@ def load(
     return [sample(n) for n in parts[0]], [sample(n) for n in parts[1]]
 
 
-def points_of(corpus: Corpus) -> dict[str, np.ndarray] | None:
+def points_of(corpus: Corpus, partial: bool) -> dict[str, np.ndarray] | None:
     """Each stimulus' fixations from the richest record that is there, or None without any."""
     table = table_of(corpus)
     if table is None:
-        return points_from_pictures(corpus)
+        return points_from_pictures(corpus, partial)
     rows = table.by_stimulus(len(corpus.stimuli))
     return {name: np.stack([r.x, r.y], 1) for name, r in zip(corpus.stimuli, rows, strict=True)}
 
@@ -117,19 +118,19 @@ def table_of(corpus: Corpus) -> Fixations | None:
     return reader(written, corpus.stimuli) if written and reader else None
 
 
-def points_from_pictures(corpus: Corpus) -> dict[str, np.ndarray] | None:
+def points_from_pictures(corpus: Corpus, partial: bool) -> dict[str, np.ndarray] | None:
     """The points of pictures of points, or None where there are none."""
     drawn = below(corpus.files, "fixations", pictures=True)
     if not drawn or not authors.looks_like_points(drawn.values()):
         return None
     logging.info("%s: fixations from pictures of points, whose repeats are lost", corpus.name)
-    matched = match(corpus, drawn)
+    matched = match(corpus, drawn, partial)
     stimuli = {name: corpus.stimuli[name] for name in sorted(matched)}
     rows = authors.read_points(matched, stimuli).by_stimulus(len(stimuli))
     return {name: np.stack([r.x, r.y], 1) for name, r in zip(stimuli, rows, strict=True)}
 
 
-def maps_of(corpus: Corpus, table, sigma: float | None) -> dict[str, Path]:
+def maps_of(corpus: Corpus, table, sigma: float | None, partial: bool) -> dict[str, Path]:
     """The shipped maps where they are the better truth, by their stimulus' name.
 
     Coordinates blurred by a known sigma are better than a map in 8 bits; a map is better than a
@@ -138,24 +139,31 @@ def maps_of(corpus: Corpus, table, sigma: float | None) -> dict[str, Path]:
     shipped = below(corpus.files, "saliency", pictures=True)
     if not shipped and table is None:
         shipped = below(corpus.files, "fixations", pictures=True)
-    blurs = table is not None and (sigma or not isinstance(corpus.sigma, Assumed))
-    return {} if blurs or not shipped else match(corpus, shipped)
+    assumed = isinstance(corpus.sigma, Assumed) and not sigma
+    if shipped and (table is None or assumed):
+        return match(corpus, shipped, partial)
+    if assumed:
+        said = "%s: sigma of the blur assumed, %g pixels; --pixels-per-degree gives another"
+        logging.info(said, corpus.name, corpus.sigma)
+    return {}
 
 
-def match(corpus: Corpus, files: Mapping[str, Path]) -> dict[str, Path]:
+def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str, Path]:
     """Files by the name of the stimulus that they belong to.
 
     Raises:
-        UsageError: a file without a stimulus, or two files of one stimulus.
+        UsageError: files without a stimulus (with `partial` they are left out and counted), or
+            two files of one stimulus.
     """
     stimuli = unique(corpus.key, corpus.stimuli, corpus.folder)
     found = unique(corpus.key, files, corpus.folder)
     strays = [found[key] for key in found if key not in stimuli]
     if strays:
-        raise UsageError(
-            f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
-        )
-    return {stimuli[key]: files[found[key]] for key in found}
+        said = f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
+        if not partial:
+            raise UsageError(f"{said}; --partial leaves them out")
+        logging.warning("%s; left out", said)
+    return {stimuli[key]: files[found[key]] for key in found if key in stimuli}
 
 
 def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
@@ -180,10 +188,12 @@ def paired(corpus: Corpus, table, maps: Mapping[str, Path], partial: bool) -> li
             f"{corpus.folder}: no truth; needs fixations.hdf5, fixations.csv, fixations/ or "
             "saliency/ beside stimuli/"
         )
-    truths = {"fixations": table and {n for n in table if len(table[n])}, "map": maps}
+    truths = {"map": maps} if maps else {}
+    if table is not None:
+        truths["fixations"] = {name for name in table if len(table[name])}
     names = list(corpus.stimuli)
     for kind, having in truths.items():
-        lacking = [name for name in names if having and name not in having]
+        lacking = [name for name in names if name not in having]
         if not lacking:
             continue
         said = f"{corpus.folder}: {len(lacking)} stimuli have no {kind}, first '{lacking[0]}'"
@@ -197,7 +207,7 @@ def paired(corpus: Corpus, table, maps: Mapping[str, Path], partial: bool) -> li
 def check_ratios(corpus: Corpus, names, maps: Mapping[str, Path], shapes) -> None:
     """Raises UsageError where a map's aspect ratio is not its stimulus'.
 
-    A map may be smaller than its stimulus, its sides rounded by half a pixel.
+    One may be smaller than the other, its sides rounded by half a pixel.
     """
     wrong = [n for n in names if n in maps and skewed(shapes[corpus.stimuli[n]], shapes[maps[n]])]
     if wrong:
@@ -211,7 +221,7 @@ def check_ratios(corpus: Corpus, names, maps: Mapping[str, Path], shapes) -> Non
 def skewed(stimulus: tuple[int, int], drawn: tuple[int, int]) -> bool:
     """Whether no scale takes one shape to the other within a pixel's rounding."""
     (h, w), (mh, mw) = stimulus, drawn
-    return abs(mw * h - mh * w) > max(h, w)
+    return abs(mw * h - mh * w) > max(h, w, mh, mw)
 
 
 def inside(corpus: Corpus, names, table, shapes) -> dict[str, np.ndarray]:

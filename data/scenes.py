@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.corpus import Corpus, Shuffled
+from data.corpus import Corpus
 from data.fixations import Fixations, concatenate, table, write_hdf5
+from data.splits import Shuffled
 
 SHAPE = (120, 160)
 OBSERVERS, PER_SCANPATH = 12, 8
@@ -52,6 +53,9 @@ class SYNTHETIC_SHIFTED(SYNTHETIC):
     initial = "synthetic"
     seed = 2
     appeal = {"red": 1, "yellow": 3, "blue": 8, "grey": 0.3}
+
+
+DEMO = (SYNTHETIC.name, SYNTHETIC_SHIFTED.name)  # to train on, then to fine-tune
 
 
 def scene(random: np.random.Generator, appeal: Mapping[str, float]):

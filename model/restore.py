@@ -154,13 +154,14 @@ def same_encoder(source: Run, settings: Config) -> None:
 def begin(start: Start, model: keras.Model) -> Progress:
     """Loads what the run starts from into a compiled model; says so."""
     logging.info("weights: %s", start.line)
+    # The optimizer's state is in a file of state too, and must exist before it can be filled; and
+    # several devices cannot agree on variables made within their first step.
+    model.optimizer.build(model.trainable_variables)
     if start.path is None:
         return Progress()
     if not start.resume:
         load_weights(model, start.path)
         return Progress()
-    # The optimizer's state is in the file too, and must exist before it can be filled.
-    model.optimizer.build(model.trainable_variables)
     load_weights(model, start.path / f"model{WEIGHTS}")
     return Progress(**read_json(start.path / "state.json")["progress"])
 
@@ -240,7 +241,7 @@ def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
     found = sorted((results / "ckpts" / "best").glob("[!.]*" + WEIGHTS), key=os.path.getmtime)
     names = [path.name.removesuffix(WEIGHTS) for path in found]
     if not names:
-        raise UsageError(f"{results} has no weights; first run python main.py train -d salicon")
+        raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
     if name is not None and name not in names:
         raise UsageError(
             f"{results} has no weights of {name}, only of {', '.join(names)}; first train it, "

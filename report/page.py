@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from report.pictures import replacing
 
@@ -61,15 +61,7 @@ def write_page(
     the page sorted.
     """
     names = list(dict.fromkeys([*metrics, *(name for row in rows for name in row["metrics"])]))
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(shown=_shown, link=_link, script_number=_script_number)
-    text = environment.get_template("page.html.jinja").render(
+    text = _template().render(
         title=title,
         corpus=corpus,
         model_line=model_line,
@@ -102,6 +94,18 @@ def write_table(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> N
         for row in rows:
             values = (row["metrics"].get(name) for name in names)
             writer.writerow([row["name"], *("" if v is None else float(v) for v in values)])
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(shown=_shown, link=_link, script_number=_script_number)
+    return environment.get_template("page.html.jinja")
 
 
 def _means(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -50,10 +50,11 @@ def test_unknown_format_names_the_allowed(tmp_path):
 
 
 def test_overlay_leaves_the_picture_where_nothing_is_expected(tmp_path):
-    log_density = np.full((20, 30), -1e4)
+    # Wide, because the lines of large pictures are thick enough to reach outside.
+    log_density = np.full((20, 1300), -1e4)
     log_density[5:12, 5:12] = -np.log(49)
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    image = rng.integers(0, 256, (20, 1300, 3), dtype=np.uint8)
     save_overlay(tmp_path / "a.png", image, log_density)
     changed = (read(tmp_path / "a.png") != image).any(axis=-1)
     assert not changed[log_density == -1e4].any()

@@ -1,0 +1,96 @@
+"""How a corpus' stimuli divide into those to train on and those to validate on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from config import UsageError
+
+
+class Split:
+    """How a corpus' names divide into training and validation; `train` and `valid` count them."""
+
+    train: int
+    valid: int
+
+    def __call__(self, names: Sequence[str], partial: bool) -> tuple[list[str], list[str]]:
+        """Training and validation names; with `partial` at the split's ratio, of what is there.
+
+        Raises:
+            UsageError: not as many names as the corpus has.
+        """
+        if not partial and self.count not in (len(names), None):
+            raise UsageError(
+                f"{len(names)} stimuli with truth, {self.count} expected ({self.train} train, "
+                f"{self.valid} valid); --partial trains on what is there, keeping the ratio"
+            )
+        parts = self.divide(sorted(names))
+        if not all(parts):
+            raise UsageError(
+                f"{len(parts[0])} stimuli to train and {len(parts[1])} to validate; each needs one"
+            )
+        return parts
+
+    @property
+    def count(self) -> int | None:
+        """How many names the whole corpus has; None where any number will do."""
+        return self.train + self.valid
+
+    def share(self, count: int) -> int:
+        """How many of `count` names train, at least one being left for each side."""
+        return min(max(round(count * self.train / (self.train + self.valid)), 1), count - 1)
+
+
+@dataclass(frozen=True)
+class Shuffled(Split):
+    """Names sorted, indices shuffled by seed 42, the first ones train [Kroner et al., 2020]."""
+
+    train: int
+    valid: int
+
+    def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
+        order = np.arange(len(names))
+        np.random.RandomState(42).shuffle(order)
+        first = self.share(len(names))
+        return [names[i] for i in order[:first]], [names[i] for i in order[first:]]
+
+
+@dataclass(frozen=True)
+class PerFolder(Split):
+    """One shuffle of a folder's names, used again in each folder (CAT2000's categories)."""
+
+    train: int
+    valid: int
+
+    def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
+        folders: dict[str, list[str]] = {}
+        for name in names:
+            folders.setdefault(str(PurePosixPath(name).parent), []).append(name)
+        same = Shuffled(self.train, self.valid)
+        parts = [same.divide(folders[folder]) for folder in sorted(folders)]
+        return [n for train, _ in parts for n in train], [n for _, valid in parts for n in valid]
+
+
+@dataclass(frozen=True)
+class Folders(Split):
+    """The authors' own: stimuli/train and stimuli/val."""
+
+    train: int
+    valid: int
+
+    def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
+        return (
+            [name for name in names if name.startswith("train/")],
+            [name for name in names if name.startswith("val/")],
+        )
+
+
+@dataclass(frozen=True)
+class Ratio(Shuffled):
+    """A shuffle of however many names there are, `train` of them to `valid`."""
+
+    @property
+    def count(self) -> None:
+        return None

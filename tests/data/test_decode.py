@@ -1,0 +1,380 @@
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from config import UsageError
+from data.decode import FORMATS, decode, decode_map, eight_bits
+
+ROOT = Path(__file__).parents[2]
+RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255,) * 3, (0,) * 3
+COLOURS = np.uint8([[RED, GREEN, BLUE], [WHITE, BLACK, (10, 20, 30)]])
+ORIENTATION = 0x0112
+GREY, GREY_ALPHA, RGB = 0, 4, 2  # colour types of PNG
+
+
+def save(path: Path, picture, **options) -> Path:
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.save(path, **options)
+    return path
+
+
+def png16(path: Path, levels, colour_type: int) -> Path:
+    """A PNG of 16 bits a channel, by its specification: Pillow writes grey ones alone."""
+    rows = np.asarray(levels, ">u2")
+    height, width = rows.shape[:2]
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def netpbm16(path: Path, levels, white: int = 65535) -> Path:
+    """A binary PGM or PPM of 16 bits a channel."""
+    rows = np.asarray(levels, ">u2")
+    kind = "P6" if rows.ndim == 3 else "P5"
+    header = f"{kind} {rows.shape[1]} {rows.shape[0]} {white}\n"
+    path.write_bytes(header.encode() + rows.tobytes())
+    return path
+
+
+def grey(*levels: int) -> np.ndarray:
+    """The RGB (1, n, 3) of a row of grey levels."""
+    return np.repeat(np.uint8([levels])[..., None], 3, axis=2)
+
+
+# every format
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("a.png", {}),
+        ("a.bmp", {}),
+        ("a.ppm", {}),
+        ("a.tiff", {}),
+        ("b.tif", {"compression": "tiff_lzw"}),
+        ("a.webp", {"lossless": True}),
+        ("a.gif", {}),
+    ],
+)
+def test_formats_without_loss_are_read_exactly(tmp_path, name, options):
+    found = decode(save(tmp_path / name, COLOURS, **options))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, COLOURS)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+def test_formats_with_loss_are_read_nearly(tmp_path, name):
+    blocks = COLOURS.repeat(16, 0).repeat(16, 1)
+    found = decode(save(tmp_path / name, blocks, quality=95)).astype(int)
+    assert found.shape == (32, 48, 3)
+    assert abs(found[8::16, 8::16] - COLOURS).max() <= 8
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tiff", "a.png"])
+def test_the_first_frame_is_the_picture(tmp_path, name):
+    frames = [Image.new("RGB", (4, 3), colour) for colour in (RED, BLUE, GREEN)]
+    lossless = {"lossless": True} if name == "a.webp" else {}
+    path = save(tmp_path / name, frames[0], save_all=True, append_images=frames[1:], **lossless)
+    np.testing.assert_array_equal(decode(path), np.full((3, 4, 3), RED))
+
+
+# more than 8 bits
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.pgm"])
+def test_grey_of_16_bits_is_scaled_by_its_range(tmp_path, name):
+    # 257 = 65535 / 255; half a level is 128.5
+    levels = np.uint16([[0, 128, 129, 257, 32896, 65535]])
+    path = tmp_path / name
+    netpbm16(path, levels) if name.endswith("pgm") else save(path, levels)
+    np.testing.assert_array_equal(decode(path), grey(0, 0, 1, 1, 128, 255))
+
+
+def test_a_dark_picture_of_16_bits_stays_dark(tmp_path):
+    path = netpbm16(tmp_path / "a.pgm", np.full((1, 2), 200))
+    np.testing.assert_array_equal(decode(path), grey(1, 1))
+
+
+def test_the_range_of_a_pgm_is_what_its_header_says(tmp_path):
+    path = netpbm16(tmp_path / "a.pgm", [[0, 200, 1000]], white=1000)
+    np.testing.assert_array_equal(decode(path), grey(0, 51, 255))
+
+
+def test_rgb_of_16_bits_is_scaled_by_its_range(tmp_path):
+    levels = np.array([[[65535, 257, 0], [0, 65535, 514], [25700, 0, 65535]]])
+    expected = np.uint8([[[255, 1, 0], [0, 255, 2], [100, 0, 255]]])
+    np.testing.assert_array_equal(decode(png16(tmp_path / "a.png", levels, RGB)), expected)
+    np.testing.assert_array_equal(decode(netpbm16(tmp_path / "a.ppm", levels)), expected)
+
+
+def test_rgb_of_16_bits_is_within_a_level_anywhere(tmp_path):
+    levels = np.arange(0, 65536, 7).reshape(1, -1, 1).repeat(3, 2)
+    for path in (png16(tmp_path / "a.png", levels, RGB), netpbm16(tmp_path / "a.ppm", levels)):
+        assert abs(decode(path) - levels / 257).max() <= 1  # Pillow takes the PNG's upper byte
+
+
+def test_transparency_of_16_bits_lies_on_white(tmp_path):
+    levels = np.array([[[25700, 65535], [25700, 0]]])
+    path = png16(tmp_path / "a.png", levels, GREY_ALPHA)
+    np.testing.assert_array_equal(decode(path), grey(100, 255))
+
+
+@pytest.mark.parametrize(
+    "levels, expected",
+    [
+        (np.int32([[0, 257, 65535]]), (0, 1, 255)),
+        (np.int32([[0, 1_000_000, 5_000_000]]), (0, 51, 255)),
+        (np.float32([[0, 0.2, 0.6]]), (0, 51, 153)),
+        (np.float32([[0, 2, 254]]), (0, 2, 254)),
+        (np.float32([[0, 257, 25700]]), (0, 1, 100)),
+        (np.float32([[0, 1e6, 5e6]]), (0, 51, 255)),
+        (np.float32([[0, 0, 0]]), (0, 0, 0)),
+    ],
+)
+def test_32_bits_are_scaled_by_the_range_that_holds_them(tmp_path, levels, expected):
+    path = save(tmp_path / "a.tiff", levels)
+    np.testing.assert_array_equal(decode(path), grey(*expected))
+
+
+@pytest.mark.parametrize("level", [np.nan, np.inf, -1.0])
+def test_levels_that_are_none_are_named(tmp_path, level):
+    path = save(tmp_path / "a.tiff", np.float32([[0.5, level]]))
+    for read in (decode, decode_map):
+        with pytest.raises(UsageError, match=r"a\.tiff: .*negative or not finite$"):
+            read(path)
+
+
+def test_eight_bits_rounds():
+    np.testing.assert_array_equal(eight_bits(np.float64([0.4999 / 255, 0.5001 / 255])), [0, 1])
+
+
+# every mode
+
+
+def test_grey_is_grey(tmp_path):
+    path = save(tmp_path / "a.png", np.uint8([[0, 7, 255]]))
+    np.testing.assert_array_equal(decode(path), grey(0, 7, 255))
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    path = save(tmp_path / "a.png", Image.fromarray(np.uint8([[0, 255, 0]])).convert("1"))
+    np.testing.assert_array_equal(decode(path), grey(0, 255, 0))
+
+
+def test_grey_with_alpha_lies_on_white(tmp_path):
+    # 100 * 51/255 + 255 * 204/255 = 224
+    path = save(tmp_path / "a.png", np.uint8([[[100, 255], [100, 51], [100, 0]]]))
+    np.testing.assert_array_equal(decode(path), grey(100, 224, 255))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.webp"])
+def test_rgba_lies_on_white(tmp_path, name):
+    # 0 * 102/255 + 255 * 153/255 = 153; 200 * .4 + 153 = 233
+    levels = np.uint8([[[0, 200, 255, 102], [9, 9, 9, 0], [1, 2, 3, 255]]])
+    lossless = {"lossless": True, "exact": True} if name == "a.webp" else {}
+    path = save(tmp_path / name, levels, **lossless)
+    np.testing.assert_array_equal(decode(path), [[[153, 233, 255], WHITE, (1, 2, 3)]])
+
+
+def paletted(colours) -> Image.Image:
+    """A picture of one row that has each colour of its palette once."""
+    picture = Image.new("P", (len(colours), 1))
+    picture.putpalette([level for colour in colours for level in colour])
+    picture.putdata(range(len(colours)))
+    return picture
+
+
+def test_a_palette_is_looked_up(tmp_path):
+    path = save(tmp_path / "a.png", paletted([(10, 20, 30), RED]))
+    np.testing.assert_array_equal(decode(path), [[(10, 20, 30), RED]])
+
+
+@pytest.mark.parametrize(
+    "name, transparency, expected",
+    [
+        ("a.png", bytes([255, 0, 51]), (RED, WHITE, (204, 204, 255))),
+        ("a.png", 1, (RED, WHITE, BLUE)),
+        ("a.gif", 1, (RED, WHITE, BLUE)),
+    ],
+)
+def test_a_palette_may_be_transparent(tmp_path, name, transparency, expected):
+    path = save(tmp_path / name, paletted([RED, GREEN, BLUE]), transparency=transparency)
+    np.testing.assert_array_equal(decode(path), [expected])
+
+
+def test_one_colour_may_be_transparent(tmp_path):
+    path = save(tmp_path / "a.png", COLOURS, transparency=RED)
+    np.testing.assert_array_equal(decode(path)[0], [WHITE, GREEN, BLUE])
+
+
+def test_cmyk_jpegs_are_inks(tmp_path):
+    inks = [(255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 0), (0, 0, 0, 255)]
+    blocks = Image.fromarray(np.uint8([inks]).repeat(16, 0).repeat(16, 1), "CMYK")
+    path = save(tmp_path / "a.jpg", blocks, quality=95)
+    assert b"Adobe" in path.read_bytes()  # so that the file has the inks inverted
+    expected = [(0, 255, 255), (255, 0, 255), (255, 255, 0), WHITE, BLACK]
+    assert abs(decode(path)[8, 8::16].astype(int) - expected).max() <= 8
+
+
+# orientation
+
+SEEN = np.uint8([[0, 50, 100], [150, 200, 250]])
+STORED = {  # EXIF 2.3, 4.6.4: which side of what is seen the first row and column are
+    1: SEEN,
+    2: SEEN[:, ::-1],
+    3: SEEN[::-1, ::-1],
+    4: SEEN[::-1],
+    5: SEEN.T,
+    6: SEEN[:, ::-1].T,
+    7: SEEN[::-1, ::-1].T,
+    8: SEEN[::-1].T,
+}
+
+
+def orientation(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = value
+    return exif
+
+
+@pytest.mark.parametrize("value", STORED)
+@pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.webp", "a.jpg"])
+def test_pictures_stand_upright(tmp_path, name, value):
+    blocks = STORED[value].repeat(16, 0).repeat(16, 1)
+    path = save(tmp_path / name, blocks, quality=95, exif=orientation(value))
+    for found in (decode(path)[..., 0], decode_map(path)):
+        assert found.shape == (32, 48)
+        assert abs(found[8::16, 8::16].astype(int) - SEEN).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tiff"])
+def test_pictures_of_16_bits_stand_upright(tmp_path, name):
+    path = save(tmp_path / name, np.uint16(STORED[6]) * 257, exif=orientation(6))
+    np.testing.assert_array_equal(decode(path)[..., 0], SEEN)
+    np.testing.assert_array_equal(decode_map(path), np.float32(SEEN) * 257)
+
+
+# maps
+
+
+def test_maps_are_grey_levels(tmp_path):
+    for number, (picture, expected) in enumerate(
+        [
+            (np.uint8([[0, 7, 255]]), [0, 7, 255]),
+            (np.uint16([[0, 300, 65535]]), [0, 300, 65535]),
+            (np.uint8([[[7] * 3, [255] * 3]]), [7, 255]),
+            (np.uint8([[RED, GREEN, BLUE]]), [76, 150, 29]),  # ITU-R BT.601: .299, .587, .114
+            (np.uint8([[[9, 255], [200, 0], [100, 51]]]), [9, 0, 20]),
+            (paletted([WHITE, (10, 10, 10), BLACK]), [255, 10, 0]),
+            (Image.fromarray(np.uint8([[0, 255]])).convert("1"), [0, 255]),
+        ]
+    ):
+        found = decode_map(save(tmp_path / f"{number}.png", picture))
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, [expected])
+
+
+def test_a_map_of_a_palette_shows_nothing_where_it_is_transparent(tmp_path):
+    path = save(tmp_path / "a.png", paletted([WHITE, WHITE]), transparency=bytes([0, 255]))
+    np.testing.assert_array_equal(decode_map(path), [[0, 255]])
+
+
+def test_a_map_of_floating_point_numbers_stays_as_it_is(tmp_path):
+    path = save(tmp_path / "a.tiff", np.float32([[0, 0.125, 1e-6]]))
+    np.testing.assert_array_equal(decode_map(path), np.float32([[0, 0.125, 1e-6]]))
+
+
+# bad files
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "the file is empty"),
+        (b"no picture at all\n", "not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        (b"P5 99999 99999 255\n", "exceeds limit"),
+        (b"P5 4 4 255\nxyz", "truncated|not enough"),
+    ],
+)
+@pytest.mark.parametrize("read", [decode, decode_map])
+def test_what_is_no_picture_is_named(tmp_path, read, content, said):
+    path = tmp_path / "a: b.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=said) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).count(str(path)) == 1
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.ppm", "a.webp", "a.tiff"])
+def test_a_truncated_picture_is_named(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    path = save(tmp_path / name, noise)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UsageError, match=rf"^{path}: [^\n]+$"):
+        decode(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(UsageError, match=r"gone\.jpg: no such file or directory$"):
+        decode(tmp_path / "gone.jpg")
+    with pytest.raises(UsageError, match=": is a directory$"):
+        decode(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read_is_named(tmp_path):
+    path = save(tmp_path / "a.png", COLOURS)
+    path.chmod(0)
+    with pytest.raises(UsageError, match=r"a\.png: permission denied$"):
+        decode(path)
+
+
+def test_a_name_may_lie(tmp_path):
+    path = save(tmp_path / "a.png", COLOURS).rename(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(decode(path), COLOURS)
+
+
+def test_files_are_closed(tmp_path):
+    path = save(tmp_path / "a.tiff", COLOURS)
+    before = os.listdir("/proc/self/fd") if Path("/proc/self/fd").is_dir() else []
+    for _ in range(3):
+        decode(path)
+    assert len(os.listdir("/proc/self/fd") if before else []) <= len(before)
+
+
+def test_a_damaged_description_says_nothing_and_spoils_nothing(tmp_path):
+    """Run alone, since pytest puts its own filters before those of the program."""
+    path = save(tmp_path / "a.jpg", COLOURS, exif=orientation(1))
+    whole = path.read_bytes()
+    count = whole.index(b"Exif\0\0") + 14  # header, then TIFF's 8 bytes: the number of entries
+    path.write_bytes(whole[:count] + b"\0\x7f" + whole[count + 2 :])
+    code = "import sys, pathlib as p, data.decode as d; print(d.decode(p.Path(sys.argv[1])).shape)"
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.stdout, ran.stderr) == ("(2, 3, 3)\n", "")
+
+
+def test_formats_are_those_that_pillow_knows():
+    Image.init()
+    assert set(FORMATS) <= set(Image.OPEN)
