@@ -15,6 +15,7 @@ from data.install import install
 from data.samples import load, pictures
 from download import DownloadError
 from flags import parse
+from model.runs import Run, chosen
 
 
 def train(args) -> None:
@@ -23,7 +24,7 @@ def train(args) -> None:
     corpus = open_corpus(args.data, args.path)
     make_writable(args.results)
     import_tensorflow()
-    from model.restore import Run, find_start
+    from model.restore import find_start
 
     run = Run(args.results, args.name or f"msinet_{corpus.name}")
     start = find_start(run, corpus, settings, fresh=args.fresh, weights=args.weights)
@@ -74,8 +75,6 @@ def test(args) -> dict[str, float]:
     """Draws where people will look; with truth at hand, says how good the model is."""
     make_writable(args.results)
     import_tensorflow()
-    from model.restore import chosen
-
     run, about = chosen(args.results, args.name or run_name(args.data))
     settings = Config.make(config.from_json(about["config"], str(run.best)))
     samples, baseline = to_test(args, about, settings)
@@ -266,6 +265,7 @@ COMMANDS = {f.__name__: f for f in (train, test, download, info, demo)}
 
 def main(args) -> int:
     """Runs a command; wrong usage and data become one line on stderr and exit code 2."""
+    logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().python_handler.stream = sys.stdout
     logging.get_absl_handler().setFormatter(None)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from config import UsageError, near
-from data.layout import TOPS, TRUTHS, below, canonical_files, listing, suffixes
+from data.layout import PICTURES, TOPS, TRUTHS, below, canonical_files, listing, suffixes
 from data.splits import Ratio, Split
 
 MODULES = Path(__file__).parent
@@ -82,6 +82,14 @@ class Corpus:
     def take(cls) -> dict[str, str]:
         """The patterns of all sources together."""
         return {pattern: to for source in cls.sources for pattern, to in source.take.items()}
+
+    @classmethod
+    def read(cls, files: Mapping[str, Path], stimuli: Mapping[str, Path]):
+        """The Fixations in the authors' own files, or None where none of those are there."""
+        reader = next((source.read for source in cls.sources if source.read), None)
+        records = below(files, "fixations")
+        written = {n: p for n, p in records.items() if p.suffix.lower() not in PICTURES}
+        return reader(written, stimuli) if reader and written else None
 
     @classmethod
     def locate(cls, root: Path) -> Path | None:

@@ -105,11 +105,9 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
             "%s: %d stimuli, %d expected; kept, --partial trains on them",
             corpus.name, len(stimuli), corpus.split.count,
         )  # fmt: skip
-    reader = next((source.read for source in corpus.sources if source.read), None)
-    written = {n: p for n, p in below(files, "fixations").items() if p.suffix.lower() == ".mat"}
-    if not (reader and written):
+    found = corpus.read(files, stimuli)
+    if found is None:
         return
-    found = reader(written, stimuli)
     shapes = integrity.check(stimuli.values(), folder.parent / "checked.json")
     write_hdf5(folder, list(stimuli), [(*shapes[p], 3) for p in stimuli.values()], found)
     logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(found))

@@ -52,7 +52,7 @@ def measure(path: Path) -> tuple[int, int] | str:
     try:
         return decode(path).shape[:2]
     except UsageError as error:
-        return str(error).partition(": ")[2]
+        return str(error).removeprefix(f"{path}: ")
 
 
 def mark(path: Path) -> str:

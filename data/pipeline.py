@@ -149,8 +149,8 @@ def relative_points(samples: Sequence[Sample]) -> np.ndarray:
     for sample in samples:
         points, shape = sample.points, sample.shape
         if points is None:
-            known = density(sample, sample.shape)
-            pixels = random.choice(known.size, 100, p=known.ravel() / known.sum(dtype=np.float64))
+            known = np.float64(density(sample, sample.shape))
+            pixels = random.choice(known.size, 100, p=known.ravel() / known.sum())
             shape = known.shape
             points = np.stack(np.divmod(pixels, shape[1])[::-1], 1) + 0.5
         parts.append(points / shape[::-1])

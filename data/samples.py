@@ -11,7 +11,7 @@ from config import UsageError
 from data import authors, integrity
 from data.corpus import Assumed, Corpus
 from data.fixations import Fixations, read_hdf5
-from data.layout import PICTURES, below, walk
+from data.layout import PICTURES, below, listing, walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +113,7 @@ def table_of(corpus: Corpus) -> Fixations | None:
         return read_hdf5(corpus.files["fixations.hdf5"], names)
     if "fixations.csv" in corpus.files:
         return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli)
-    written = {n: p for n, p in below(corpus.files, "fixations").items() if p.suffix == ".mat"}
-    reader = next((source.read for source in corpus.sources if source.read), None)
-    return reader(written, corpus.stimuli) if written and reader else None
+    return corpus.read(corpus.files, corpus.stimuli)
 
 
 def points_from_pictures(corpus: Corpus, partial: bool) -> dict[str, np.ndarray] | None:
@@ -185,8 +183,8 @@ def paired(corpus: Corpus, table, maps: Mapping[str, Path], partial: bool) -> li
     unique(corpus.key, corpus.stimuli, corpus.folder)
     if table is None and not maps:
         raise UsageError(
-            f"{corpus.folder}: no truth; needs fixations.hdf5, fixations.csv, fixations/ or "
-            "saliency/ beside stimuli/"
+            f"{corpus.folder}: no truth, found {listing(corpus.folder)}; needs fixations.hdf5, "
+            "fixations.csv, fixations/ or saliency/ beside stimuli/"
         )
     truths = {"map": maps} if maps else {}
     if table is not None:

@@ -1,8 +1,6 @@
 """Where weights come from, in order, and where they go: save, resume, atomically."""
 
 import dataclasses
-import json
-import os
 import platform
 import shutil
 import subprocess
@@ -14,60 +12,10 @@ import tensorflow as tf
 from absl import logging
 
 from config import Config, UsageError, show
+from model.runs import WEIGHTS, Run, about_of, jsonable, read_about, read_json, write_json
 from model.trainer import Progress
 
 ENCODER_WEIGHTS = {"vgg16": "imagenet", "densenet201": "imagenet", "small": "none"}
-WEIGHTS = ".weights.h5"  # the ending that Keras demands
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The files of a run: all of them are below `results` and bear its name."""
-
-    results: Path
-    name: str
-
-    @property
-    def best(self) -> Path:
-        return self.results / "ckpts" / "best" / (self.name + WEIGHTS)
-
-    @property
-    def latest(self) -> Path:
-        return self.results / "ckpts" / "latest" / self.name
-
-    @property
-    def history(self) -> Path:
-        return self.results / "history" / f"{self.name}.csv"
-
-    @property
-    def log(self) -> Path:
-        return self.results / "logs" / self.name
-
-    @property
-    def images(self) -> Path:
-        return self.results / "images" / self.name
-
-    @property
-    def page(self) -> Path:
-        return self.results / "reports" / f"{self.name}.html"
-
-    @property
-    def table(self) -> Path:
-        return self.page.with_suffix(".csv")
-
-    def epoch(self, number: int) -> Path:
-        """The weights of an epoch that was asked for."""
-        return self.results / "ckpts" / "epochs" / self.name / f"{number:04d}{WEIGHTS}"
-
-    def picture(self, stimulus: str, ending: str) -> Path:
-        """A picture made of a stimulus, whose sub-folders it keeps."""
-        path = self.images / stimulus
-        return path.with_name(path.stem + ending)
-
-    def links(self, stimulus: str) -> dict[str, Path]:
-        """The pictures of a stimulus that the report's page shows."""
-        endings = {"stimulus": "_stimulus.jpg", "prediction": "_overlay.jpg", "truth": "_truth.jpg"}
-        return {key: self.picture(stimulus, ending) for key, ending in endings.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +108,7 @@ def begin(start: Start, model: keras.Model) -> Progress:
     if start.path is None:
         return Progress()
     if not start.resume:
-        load_weights(model, start.path)
+        load_weights(bare(model), start.path)
         return Progress()
     load_weights(model, start.path / f"model{WEIGHTS}")
     return Progress(**read_json(start.path / "state.json")["progress"])
@@ -211,11 +159,15 @@ def save_state(run: Run, model: keras.Model, shape: Mapping, progress: Progress)
 def save_weights(path: Path, model: keras.Model, about: Mapping) -> None:
     """Writes weights without the optimizer, and the JSON beside them that says what they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    bare = keras.Model(model.input, model.output, name=model.name)
     part = path.with_name("." + path.name)
-    bare.save_weights(part)
+    bare(model).save_weights(part)
     part.replace(path)
     write_json(about_of(path), about)
+
+
+def bare(model: keras.Model) -> keras.Model:
+    """The same layers without the optimizer, whose state Keras would keep among the weights."""
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def load_weights(model: keras.Model, weights: Path) -> None:
@@ -230,55 +182,6 @@ def load_weights(model: keras.Model, weights: Path) -> None:
 def newest(run: Run) -> Path | None:
     """The folder of the run's latest state, or None."""
     return max(run.latest.glob("[0-9]*"), default=None)
-
-
-def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
-    """The run `name`, by default the one whose best weights are the newest; and what it says.
-
-    Raises:
-        UsageError: there are no such weights; says what to run.
-    """
-    found = sorted((results / "ckpts" / "best").glob("[!.]*" + WEIGHTS), key=os.path.getmtime)
-    names = [path.name.removesuffix(WEIGHTS) for path in found]
-    if not names:
-        raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
-    if name is not None and name not in names:
-        raise UsageError(
-            f"{results} has no weights of {name}, only of {', '.join(names)}; first train it, "
-            "or choose with --name"
-        )
-    run = Run(results, name or names[-1])
-    return run, read_about(run)
-
-
-def read_about(run: Run) -> dict:
-    """What the JSON beside a run's best weights says."""
-    return read_json(about_of(run.best))
-
-
-def about_of(weights: Path) -> Path:
-    """The JSON beside weights."""
-    return weights.with_name(weights.name.removesuffix(WEIGHTS) + ".json")
-
-
-def read_json(path: Path) -> dict:
-    """A JSON file that this program wrote; UsageError where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
-
-
-def write_json(path: Path, content: Mapping) -> None:
-    """Writes a JSON file in one piece."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
-    part.replace(path)
-
-
-def jsonable(content: Mapping) -> dict:
-    """As it comes back from JSON: tuples are lists there, paths are text."""
-    return json.loads(json.dumps(content, default=str))
 
 
 def versions() -> dict[str, str]:

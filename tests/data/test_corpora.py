@@ -11,12 +11,12 @@ from PIL import Image
 
 from config import UsageError
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
-from data.corpus import Corpus, find, open_corpus
-from data.fixations import read_hdf5
+from data.corpus import Corpus, Source, find, open_corpus
+from data.fixations import read_hdf5, table
 from data.install import install
 from data.pipeline import truth
 from data.samples import load
-from data.splits import Shuffled
+from data.splits import Ratio, Shuffled
 from download import DownloadError
 
 SHARED = Path(__file__).parents[3] / "shared" / "corpora"
@@ -284,3 +284,31 @@ def test_corpora_name_archives_that_can_be_served_by_name():
         names = [source.name for source in corpus.sources]
         assert len(set(names)) == len(names), name
         assert all(n.endswith((".zip", ".tar.gz")) for n in names), name
+
+
+def test_a_class_of_ones_own_with_its_own_reader(tmp_path, monkeypatch):
+    monkeypatch.setattr(Corpus, "registry", dict(Corpus.registry))
+
+    def read_text(files, stimuli):
+        rows = [path.read_text().split() for _, path in sorted(files.items())]
+        return table([row[0] for row in rows], [row[1] for row in rows], range(len(stimuli)))
+
+    class ADVERTS(Corpus):
+        """Adverts (Someone, 2020)."""
+
+        size = (64, 64)
+        split = Ratio(4, 1)
+        sigma = 3
+        sources = (
+            Source("http://a/ads.zip", {"ads/*.bmp": "stimuli/"}),
+            Source("http://a/eyes.zip", {"*.txt": "fixations/"}, read=read_text),
+        )
+
+    for number in (1, 2, 3):
+        picture(tmp_path / "made" / "ads.zip" / "ads" / f"{number}.bmp")
+        (tmp_path / "made" / "eyes.zip").mkdir(exist_ok=True)
+        (tmp_path / "made" / "eyes.zip" / f"{number}.txt").write_text(f"{number}.5 7")
+    with served(pack(tmp_path / "made", tmp_path / "served")) as address:
+        install(ADVERTS, tmp_path / "data", mirror=address)
+    found = points(load_all("adverts", tmp_path / "data"))
+    assert found == {"1.bmp": [(1.5, 7)], "2.bmp": [(2.5, 7)], "3.bmp": [(3.5, 7)]}

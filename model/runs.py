@@ -1,0 +1,110 @@
+"""The files of a run, and the JSON that says what its weights are."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config import UsageError
+
+WEIGHTS = ".weights.h5"  # the ending that Keras demands
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of a run: all of them are below `results` and bear its name."""
+
+    results: Path
+    name: str
+
+    @property
+    def best(self) -> Path:
+        return self.results / "ckpts" / "best" / (self.name + WEIGHTS)
+
+    @property
+    def latest(self) -> Path:
+        return self.results / "ckpts" / "latest" / self.name
+
+    @property
+    def history(self) -> Path:
+        return self.results / "history" / f"{self.name}.csv"
+
+    @property
+    def log(self) -> Path:
+        return self.results / "logs" / self.name
+
+    @property
+    def images(self) -> Path:
+        return self.results / "images" / self.name
+
+    @property
+    def page(self) -> Path:
+        return self.results / "reports" / f"{self.name}.html"
+
+    @property
+    def table(self) -> Path:
+        return self.page.with_suffix(".csv")
+
+    def epoch(self, number: int) -> Path:
+        """The weights of an epoch that was asked for."""
+        return self.results / "ckpts" / "epochs" / self.name / f"{number:04d}{WEIGHTS}"
+
+    def picture(self, stimulus: str, ending: str) -> Path:
+        """A picture made of a stimulus, whose sub-folders it keeps."""
+        path = self.images / stimulus
+        return path.with_name(path.stem + ending)
+
+    def links(self, stimulus: str) -> dict[str, Path]:
+        """The pictures of a stimulus that the report's page shows."""
+        endings = {"stimulus": "_stimulus.jpg", "prediction": "_overlay.jpg", "truth": "_truth.jpg"}
+        return {key: self.picture(stimulus, ending) for key, ending in endings.items()}
+
+
+def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
+    """The run `name`, by default the one whose best weights are the newest; and what it says.
+
+    Raises:
+        UsageError: there are no such weights; says what to run.
+    """
+    found = sorted((results / "ckpts" / "best").glob("[!.]*" + WEIGHTS), key=os.path.getmtime)
+    names = [path.name.removesuffix(WEIGHTS) for path in found]
+    if not names:
+        raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
+    if name is not None and name not in names:
+        raise UsageError(
+            f"{results} has no weights of {name}, only of {', '.join(names)}; first train it, "
+            "or choose with --name"
+        )
+    run = Run(results, name or names[-1])
+    return run, read_about(run)
+
+
+def read_about(run: Run) -> dict:
+    """What the JSON beside a run's best weights says."""
+    return read_json(about_of(run.best))
+
+
+def about_of(weights: Path) -> Path:
+    """The JSON beside weights."""
+    return weights.with_name(weights.name.removesuffix(WEIGHTS) + ".json")
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file that this program wrote; UsageError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def write_json(path: Path, content: Mapping) -> None:
+    """Writes a JSON file in one piece."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
+    part.replace(path)
+
+
+def jsonable(content: Mapping) -> dict:
+    """As it comes back from JSON: tuples are lists there, paths are text."""
+    return json.loads(json.dumps(content, default=str))

@@ -1,0 +1,399 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.images import fitted, margins
+from data.pipeline import batches, keys, plan, relative_points, truth
+from data.samples import Sample
+
+ROOT = Path(__file__).parents[2]
+SIZE = (24, 32)
+
+
+def picture(path: Path, levels, **options) -> Path:
+    Image.fromarray(np.uint8(levels)).save(path, **options)
+    return path
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def sample(folder: Path, shape: tuple[int, int], points=None, seed: int = 0, **known) -> Sample:
+    """A picture of noise, with points as ((x, y), ...)."""
+    name = f"{len(list(folder.iterdir()))}.png"
+    path = picture(folder / name, noise(*shape, seed))
+    points = None if points is None else np.float64(points).reshape(-1, 2)
+    return Sample(name, path, shape, points, sigma=2.0, **known)
+
+
+def mapped(folder: Path, shape: tuple[int, int], levels) -> Sample:
+    """A picture of noise whose truth is a map."""
+    path = picture(folder / f"map{len(list(folder.iterdir()))}.png", levels)
+    return sample(folder, shape, density_map=path)
+
+
+def one(samples, *args, **options) -> dict[str, np.ndarray]:
+    """The first batch, in NumPy."""
+    return next(iter(batches(samples, SIZE, *args, **options).as_numpy_iterator()))
+
+
+def mirroring(count: int, index: int, wanted: bool) -> dict:
+    """A seed with which a sample is mirrored, or is not."""
+
+    def found(seed: int) -> bool:
+        steps = plan(count, 1, seed=seed, flip=True)
+        return bool(steps["flip"][list(steps["id"]).index(index)]) == wanted
+
+    return {"seed": next(filter(found, range(100))), "flip": True}
+
+
+# plan
+
+
+def same(a: dict, b: dict) -> bool:
+    return all(np.array_equal(a[key], b[key]) for key in ("id", "flip", "weight"))
+
+
+def test_plan_without_a_seed_is_in_order_and_filled_up():
+    found = plan(5, 3)
+    np.testing.assert_array_equal(found["id"], [0, 1, 2, 3, 4, 0])
+    np.testing.assert_array_equal(found["weight"], [1, 1, 1, 1, 1, 0])
+    assert found["weight"].dtype == np.float32 and not found["flip"].any()
+
+
+def test_plan_fills_up_more_than_there_is():
+    found = plan(2, 5)
+    assert len(found["id"]) == 5 and set(found["id"]) == {0, 1}
+    np.testing.assert_array_equal(found["weight"], [1, 1, 0, 0, 0])
+
+
+def test_plan_is_a_function_of_seed_and_epoch():
+    first = plan(50, 4, seed=3, epoch=2, flip=True)
+    for other in (dict(seed=4, epoch=2), dict(seed=3, epoch=1), dict(seed=2, epoch=3)):
+        assert not same(first, plan(50, 4, **other, flip=True))
+    np.random.seed(0)  # what else draws numbers changes nothing
+    np.random.random(9)
+    assert same(first, plan(50, 4, seed=3, epoch=2, flip=True))
+
+
+def test_plan_shows_each_sample_once_whatever_the_batch_size():
+    four, seven = (plan(50, size, seed=1, flip=True) for size in (4, 7))
+    for found in (four, seven):
+        assert sorted(found["id"][found["weight"] == 1]) == list(range(50))
+    assert len(four["id"]) == 52 and len(seven["id"]) == 56
+    assert all(np.array_equal(four[key][:50], seven[key][:50]) for key in four)
+
+
+def test_plan_mirrors_about_half():
+    share = np.mean([plan(100, 1, seed=0, epoch=e, flip=True)["flip"].mean() for e in range(20)])
+    assert abs(share - 0.5) < 5 * 0.5 / np.sqrt(2000)  # five standard deviations
+    assert not plan(100, 1, seed=0)["flip"].any()
+
+
+# a batch
+
+
+def test_a_batch_has_its_keys_types_shapes_and_ranges(tmp_path):
+    samples = [sample(tmp_path, shape, [(1, 1)]) for shape in ((48, 64), (70, 20), (10, 90))]
+    found = one(samples, 2)
+    described = {key: (value.dtype, value.shape) for key, value in found.items()}
+    assert described == {
+        "image": (np.float32, (2, *SIZE, 3)),
+        "density": (np.float32, (2, *SIZE, 1)),
+        "fixations": (np.float32, (2, *SIZE, 1)),
+        "valid": (np.float32, (2, *SIZE, 1)),
+        "weight": (np.float32, (2,)),
+        "id": (np.int64, (2,)),
+    }
+    image = found["image"]
+    assert image.min() >= 0 and image.max() <= 255 and (image == np.round(image)).all()
+    assert set(np.unique(found["valid"])) == {0, 1}
+
+
+def test_a_batch_has_what_all_samples_know(tmp_path):
+    points, drawn = sample(tmp_path, (9, 9), [(1, 1)]), mapped(tmp_path, (9, 9), np.eye(9))
+    assert keys([points]) == ("density", "fixations")
+    assert keys([points, drawn]) == ("density",)
+    assert keys([points, points.bare()]) == ()
+    assert set(one([points.bare()], 1)) == {"image", "valid", "weight", "id"}
+
+
+def test_the_last_batch_is_filled_with_weight_0(tmp_path):
+    samples = [sample(tmp_path, (24, 32), seed=seed) for seed in range(3)]
+    found = list(batches(samples, SIZE, 2).as_numpy_iterator())
+    np.testing.assert_array_equal([b["id"] for b in found], [[0, 1], [2, 0]])
+    np.testing.assert_array_equal([b["weight"] for b in found], [[1, 1], [1, 0]])
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (100, 13), (13, 100), (7, 5), (1, 300)])
+@pytest.mark.parametrize("truth_is", ["points", "map"])
+def test_the_density_is_one_over_the_picture_and_nothing_outside(tmp_path, shape, truth_is):
+    if truth_is == "points":
+        known = sample(tmp_path, shape, [(0, 0), (shape[1] - 0.1, shape[0] - 0.1)])
+    else:
+        known = mapped(tmp_path, shape, noise(*shape)[..., 0])
+    found = one([known], 1)
+    height, width = fitted(shape, SIZE)
+    top, left = margins((height, width), SIZE)
+    inside = np.zeros((*SIZE, 1))
+    inside[top : top + height, left : left + width] = 1
+    np.testing.assert_array_equal(found["valid"][0], inside)
+    density = found["density"][0].astype(np.float64)
+    assert density.min() >= 0
+    assert density.sum() == pytest.approx(1, abs=1e-6)
+    assert (density * (1 - inside)).sum() == 0
+    assert (found["image"][0][inside[..., 0] == 0] == 126).all()
+
+
+def test_counts_keep_repeats_and_their_total(tmp_path):
+    points = [(10.9, 4.2)] * 3 + [(63.99, 47.99), (0, 0)]
+    found = one([sample(tmp_path, (48, 64), points)], 1)["fixations"][0, ..., 0]
+    expected = np.zeros(SIZE)
+    expected[2, 5] = 3  # half of (10.9, 4.2) is (5.45, 2.1)
+    expected[23, 31] = expected[0, 0] = 1
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_coordinates_are_scaled_and_never_a_map_of_points(tmp_path):
+    # (30, 100) -> (10, 32) at 10 / 30 and 32 / 100, below 7 rows of padding
+    found = one([sample(tmp_path, (30, 100), [(50, 14.9), (99.9, 29.9)])], 1)["fixations"]
+    assert np.argwhere(found[0, ..., 0]).tolist() == [[7 + 4, 16], [7 + 9, 31]]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(
+    "shape, x, y", [((48, 64), 20.7, 9.2), ((9, 12), 5.5, 4.5), ((50, 16), 4, 36)]
+)
+def test_a_bright_pixel_and_its_fixation_move_together(tmp_path, shape, x, y, mirrored):
+    levels = np.zeros((*shape, 3))
+    levels[int(y), int(x)] = 255
+    path = picture(tmp_path / "a.png", levels)
+    points = np.array([[x, y]])
+    known = Sample("a.png", path, shape, points, sigma=1.5)
+    found = one([known], 1, **mirroring(1, 0, mirrored))
+    height, width = fitted(shape, SIZE)
+    top, left = margins((height, width), SIZE)
+    row, column = int(y * height / shape[0]), int(x * width / shape[1])
+    seen = left + (width - 1 - column if mirrored else column)
+    image = np.where(found["valid"][0] == 1, found["image"][0], 0)[..., 0]
+    grids = (image, found["density"][0, ..., 0])
+    peaks = [np.argwhere(grid == grid.max()).mean(0) for grid in grids]
+    assert np.argwhere(found["fixations"][0, ..., 0]).tolist() == [[top + row, seen]]
+    assert abs(np.array(peaks) - [top + row, seen]).max() <= max(0.5, height / shape[0] / 2)
+
+
+def test_mirroring_turns_all_there_is(tmp_path):
+    known = sample(tmp_path, (40, 30), [(3, 5), (3, 5), (28, 39)])
+    plain, turned = (one([known], 1, **mirroring(1, 0, wanted)) for wanted in (False, True))
+    left, width = 7, 18  # (40, 30) -> (24, 18), 7 pixels on either side
+    for key in ("image", "density", "fixations", "valid"):
+        inner, other = (b[key][0][:, left : left + width] for b in (plain, turned))
+        np.testing.assert_array_equal(other, inner[:, ::-1])
+        np.testing.assert_array_equal(plain[key][0][:, :left], turned[key][0][:, :left])
+
+
+def covering(many: int, few: int) -> np.ndarray:
+    """(few, many) weights of a mean: the share of each small pixel that lies in a large one."""
+    edges = np.arange(few + 1) * many / few
+    pixel = np.arange(many)
+    share = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return np.clip(share, 0, None) * few / many
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (61, 47), (25, 99)])
+def test_pixels_by_another_computation(tmp_path, shape):
+    known = sample(tmp_path, shape)
+    found = one([known], 1, **mirroring(1, 0, True))["image"][0]
+    rows, columns = (covering(m, f) for m, f in zip(shape, fitted(shape, SIZE), strict=True))
+    small = np.einsum("ih,hwc,jw->ijc", rows, noise(*shape).astype(float), columns)[:, ::-1]
+    spare = [side - used for side, used in zip(SIZE, small.shape, strict=False)]
+    around = [(s // 2, s - s // 2) for s in spare]
+    expected = np.pad(small, [*around, (0, 0)], constant_values=126)
+    assert abs(found - expected).max() <= 0.5 + 1e-3  # rounded to whole levels
+
+
+def test_enlarged_pixels_by_another_computation(tmp_path):
+    known = sample(tmp_path, (12, 16))
+    found = one([known], 1)["image"][0]
+    for channel, levels in enumerate(np.moveaxis(noise(12, 16), 2, 0)):
+        grid = Image.fromarray(levels.astype(np.float32))
+        expected = np.clip(grid.resize((32, 24), Image.Resampling.BICUBIC), 0, 255)
+        assert abs(found[..., channel] - expected).max() <= 0.5 + 0.3  # whole levels; see images
+
+
+def test_a_density_of_points_is_their_blur_shrunk(tmp_path):
+    known = sample(tmp_path, (48, 64), [(32, 24), (32, 24), (20, 12)])
+    found = one([known], 1)["density"][0, ..., 0]
+    y, x = np.mgrid[:48, :64]
+
+    def bell(column: int, row: int):
+        bounded = (abs(x - column) <= 8) & (abs(y - row) <= 8)  # cut off at 4 sigma
+        grid = np.exp(-((x - column) ** 2 + (y - row) ** 2) / 8) * bounded
+        return grid / grid.sum()
+
+    whole = (2 * bell(32, 24) + bell(20, 12)) / 3
+    expected = whole.reshape(24, 2, 32, 2).sum((1, 3))
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def test_a_map_may_be_smaller_than_its_stimulus(tmp_path):
+    levels = np.zeros((24, 32))
+    levels[10, 20], levels[3, 4] = 30, 10
+    found = one([mapped(tmp_path, (96, 128), levels)], 1)["density"][0, ..., 0]
+    np.testing.assert_allclose(found, levels / 40, atol=1e-7)
+    tiny = np.zeros((6, 8))
+    tiny[2, 5] = 200
+    enlarged = one([mapped(tmp_path, (96, 128), tiny)], 1)["density"][0, ..., 0]
+    assert np.argwhere(enlarged == enlarged.max()).mean(0).tolist() == [9.5, 21.5]
+
+
+def test_a_map_of_16_bits_keeps_its_levels(tmp_path):
+    path = tmp_path / "map.png"
+    levels = np.zeros(SIZE, np.uint16)
+    levels[0, 0], levels[1, 1] = 60000, 100
+    Image.fromarray(levels).save(path)
+    found = one([sample(tmp_path, SIZE, density_map=path)], 1)["density"][0, ..., 0]
+    np.testing.assert_allclose(found, levels / 60100, atol=1e-7)
+
+
+def test_a_map_of_nothing_is_uniform(tmp_path):
+    empty, black = sample(tmp_path, (48, 64), []), mapped(tmp_path, (48, 64), np.zeros((48, 64)))
+    for known in (empty, black):
+        found = one([known], 1)["density"]
+        np.testing.assert_allclose(found, np.full(found.shape, 1 / 768), rtol=1e-5)
+
+
+def test_a_turned_picture_is_fitted_as_it_is_seen(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = picture(tmp_path / "a.jpg", np.zeros((64, 48, 3)), exif=exif)
+    found = one([Sample("a.jpg", path, (48, 64), np.array([[60.0, 10.0]]), sigma=1.0)], 1)
+    assert found["valid"].all()
+    assert np.argwhere(found["fixations"][0, ..., 0]).tolist() == [[5, 30]]
+
+
+# order
+
+
+def test_a_resumed_epoch_is_the_same_and_another_is_not(tmp_path):
+    samples = [sample(tmp_path, (30, 40 + seed), [(seed, 3)], seed=seed) for seed in range(9)]
+
+    def epoch(number: int):
+        dataset = batches(samples, SIZE, 4, seed=5, epoch=number, flip=True)
+        return list(dataset.as_numpy_iterator())
+
+    first, again, other = epoch(1), epoch(1), epoch(2)
+    for one_batch, same_batch in zip(first, again, strict=True):
+        for key in one_batch:
+            np.testing.assert_array_equal(one_batch[key], same_batch[key])
+    order = plan(9, 4, seed=5, epoch=1, flip=True)
+    np.testing.assert_array_equal(np.concatenate([b["id"] for b in first]), order["id"])
+    assert any((a["image"] != b["image"]).any() for a, b in zip(first, other, strict=True))
+
+
+SHARDED = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+from pathlib import Path
+from data.pipeline import batches
+from data.samples import Sample
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+files = sorted(Path(sys.argv[1]).glob("*.png"))
+points = [np.array([[index, 5.0]]) for index in range(5)]
+samples = [Sample(f.name, f, (24, 32), p, sigma=2.0) for f, p in zip(files, points)]
+seen = {}
+for size in (4, 3):
+    seen[size] = rows = []
+    dataset = batches(samples, (24, 32), size, seed=1, flip=False)
+    for batch in strategy.experimental_distribute_dataset(dataset):
+        keys = ("id", "weight", "fixations")
+        parts = [strategy.experimental_local_results(batch[key]) for key in keys]
+        for device, (ids, weights, counts) in enumerate(zip(*parts)):
+            for i, w, c in zip(ids.numpy(), weights.numpy(), counts.numpy()):
+                rows.append([device, int(i), float(w), int(c[5, :, 0].argmax())])
+print(json.dumps(seen))
+"""
+
+
+def test_two_devices_share_each_batch(tmp_path):
+    for index in range(5):
+        picture(tmp_path / f"{index}.png", noise(24, 32, index))
+    ran = subprocess.run(
+        [sys.executable, "-c", SHARDED, tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    for size, rows in json.loads(ran.stdout.splitlines()[-1]).items():
+        shown = [index for _, index, weight, _ in rows if weight]
+        assert sorted(shown) == [0, 1, 2, 3, 4]
+        assert len(rows) == -(-5 // int(size)) * int(size)
+        assert all(index == column for _, index, _, column in rows)  # each with its own truth
+        assert {device for device, *_ in rows} == {0, 1}
+
+
+# truth at the stimulus' own size
+
+
+def test_truth_of_a_point_by_hand(tmp_path):
+    np.save(tmp_path / "true.npy", np.full((20, 30), -np.log(600), np.float32))
+    known = sample(tmp_path, (20, 30), [(15.5, 9.9)] * 2, truth=tmp_path / "true.npy")
+    found = truth(known)
+    assert set(found) == {"density", "log_density", "fixations", "true_log_density"}
+    assert all(grid.dtype == np.float64 and grid.shape == (20, 30) for grid in found.values())
+    assert np.argwhere(found["fixations"]).tolist() == [[9, 15]] and found["fixations"].sum() == 2
+    # Sigma 2, cut off at 4 sigma: the weight of the middle is 1 / sum(exp(-k^2 / 8), |k| <= 8).
+    weights = np.exp(-(np.arange(-8, 9) ** 2) / 8)
+    assert found["density"][9, 15] == pytest.approx(1 / weights.sum() ** 2, rel=1e-9)
+    assert found["density"][9, 17] == pytest.approx(np.exp(-0.5) / weights.sum() ** 2, rel=1e-9)
+    assert found["density"].sum() == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(np.exp(found["log_density"]), found["density"], atol=1e-15)
+    assert np.isfinite(found["log_density"]).all()
+    np.testing.assert_allclose(found["true_log_density"], -np.log(600), rtol=1e-6)
+
+
+def test_truth_of_a_map_by_hand(tmp_path):
+    levels = np.zeros((4, 6))
+    levels[1, 2], levels[3, 5] = 30, 10
+    found = truth(mapped(tmp_path, (4, 6), levels))
+    assert set(found) == {"density", "log_density"}
+    np.testing.assert_allclose(found["density"], levels / 40)
+    np.testing.assert_allclose(found["log_density"][[1, 0], [2, 0]], [np.log(0.75), np.log(1e-20)])
+
+
+def test_truth_of_a_smaller_map_is_at_the_size_of_the_stimulus(tmp_path):
+    levels = np.zeros((6, 8))
+    levels[2, 5] = 200
+    found = truth(mapped(tmp_path, (60, 80), levels))["density"]
+    assert found.shape == (60, 80) and found.min() >= 0
+    assert found.sum() == pytest.approx(1, abs=1e-12)
+    assert np.argwhere(found == found.max()).mean(0) == pytest.approx([24.5, 54.5], abs=0.5)
+
+
+def test_relative_points_by_hand(tmp_path):
+    samples = [
+        sample(tmp_path, (20, 40), [(10, 5), (39, 0)]),
+        sample(tmp_path, (10, 10), [(2.5, 7.5)]),
+        sample(tmp_path, (10, 10), []),
+    ]
+    expected = [[0.25, 0.25], [0.975, 0], [0.25, 0.75]]
+    np.testing.assert_allclose(relative_points(samples), expected)
+
+
+def test_relative_points_of_a_map_are_drawn_from_it(tmp_path):
+    levels = np.zeros((10, 20))
+    levels[3, 7] = 9
+    drawn = mapped(tmp_path, (40, 80), levels)
+    np.testing.assert_allclose(relative_points([drawn]), [[7.5 / 20, 3.5 / 10]] * 100)
+    wide = np.zeros((10, 20))
+    wide[:, 10:] = noise(10, 10)[..., 0]
+    found = relative_points([mapped(tmp_path, (40, 80), wide)])
+    assert (found[:, 0] > 0.5).all() and len(np.unique(found, axis=0)) > 30

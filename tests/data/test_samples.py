@@ -1,0 +1,338 @@
+import json
+import logging
+import os
+import shutil
+
+import numpy as np
+import pytest
+from authors_files import points_picture
+from corpus_files import SIZE, blurred, picture, points
+
+from config import UsageError
+from data import corpora, integrity  # noqa: F401  corpora's classes register themselves
+from data.corpus import open_corpus
+from data.fixations import blur, counts, table, write_hdf5
+from data.pipeline import truth
+from data.samples import load, pictures
+
+WIDTH, HEIGHT = SIZE
+NAMES = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder of one's own with five stimuli and no truth yet."""
+    for name in NAMES:
+        picture(tmp_path / "own" / "stimuli" / f"{name}.jpg")
+    return tmp_path / "own"
+
+
+def load_all(folder, **options):
+    corpus = open_corpus(str(folder), folder.parent)
+    train, valid = load(corpus, folder.parent / "memory.json", **options)
+    return sorted([*train, *valid], key=lambda sample: sample.name)
+
+
+def refusal(folder, **options) -> str:
+    with pytest.raises(UsageError) as error:
+        load_all(folder, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def give_maps(own, names=NAMES, folder="saliency"):
+    for name in names:
+        blurred(own / folder / f"{name}.png")
+
+
+def give_csv(own, names=NAMES, rows=("1,3.25,4.75", "1,3.25,4.75", "2,39.5,31")):
+    lines = ["image,subject,x,y", *(f"{name}.jpg,{row}" for name in names for row in rows)]
+    (own / "fixations.csv").write_text("\n".join(lines) + "\n")
+
+
+def give_hdf5(own, x=5.5):
+    names = [f"{name}.jpg" for name in NAMES]
+    found = table([x] * 5, [6.25] * 5, range(5))
+    write_hdf5(own, names, [(HEIGHT, WIDTH, 3)] * 5, found)
+
+
+def test_own_csv_keeps_fractions_and_repeats(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    give_csv(own)
+    samples = load_all(own)
+    assert points(samples) == {
+        f"{name}.jpg": [(3.25, 4.75), (3.25, 4.75), (39.5, 31)] for name in NAMES
+    }
+    assert "sigma of the blur assumed, 24 pixels; --pixels-per-degree" in caplog.text
+
+
+def test_own_hdf5(own):
+    give_hdf5(own)
+    assert points(load_all(own)) == {f"{name}.jpg": [(5.5, 6.25)] for name in NAMES}
+
+
+def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", [(0, 0), (7, 9)], SIZE)
+    samples = load_all(own)
+    assert points(samples) == {f"{name}.jpg": [(0.5, 0.5), (7.5, 9.5)] for name in NAMES}
+    assert "repeats are lost" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["saliency", "fixations"])
+def test_own_blurred_maps(own, folder):
+    give_maps(own, folder=folder)
+    for sample in load_all(own):
+        assert sample.points is None
+        assert sample.density_map == own / folder / f"{sample.name[0]}.png"
+
+
+def test_the_split_is_80_to_20(own):
+    give_maps(own)
+    corpus = open_corpus(str(own), own.parent)
+    train, valid = load(corpus, own.parent / "memory.json")
+    assert (len(train), len(valid)) == (4, 1)
+
+
+def test_the_richest_truth_is_used(own):
+    give_maps(own)
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", [(0, 0)], SIZE)
+    assert points(load_all(own))["a.jpg"] == [(0.5, 0.5)]
+    give_csv(own)
+    assert points(load_all(own))["a.jpg"] == [(3.25, 4.75), (3.25, 4.75), (39.5, 31)]
+    give_hdf5(own)
+    samples = load_all(own)
+    assert points(samples)["a.jpg"] == [(5.5, 6.25)]
+    # no one has said how wide to blur: the maps that are there are the better density
+    assert samples[0].density_map == own / "saliency" / "a.png"
+
+
+def test_pixels_per_degree_blurs_the_points_instead_of_taking_maps(own):
+    give_maps(own)
+    give_csv(own)
+    sample = load_all(own, sigma=3.0)[0]
+    assert sample.density_map is None
+    drawn = counts([3.25, 3.25, 39.5], [4.75, 4.75, 31], (HEIGHT, WIDTH))
+    wide = blur(drawn, 3.0)
+    np.testing.assert_allclose(truth(sample)["density"], wide / wide.sum(), rtol=1e-6)
+
+
+def test_subfolders_pair_with_subfolders(tmp_path):
+    own = tmp_path / "own"
+    for folder in ("x", "y"):
+        picture(own / "stimuli" / folder / "001.jpg")
+        blurred(own / "saliency" / folder / "001.png")
+    for sample in load_all(own):
+        assert sample.density_map.parent.name == sample.name[0]
+
+
+def test_a_stimulus_without_map_is_named_and_counted(own):
+    give_maps(own, names="abe")
+    message = refusal(own)
+    assert message == (
+        f"{own}: 2 stimuli have no map, first 'c.jpg'; --partial trains on the others"
+    )
+    assert [sample.name for sample in load_all(own, partial=True)] == ["a.jpg", "b.jpg", "e.jpg"]
+
+
+def test_a_stimulus_without_fixations_is_named_and_counted(own, caplog):
+    give_csv(own, names="abce")
+    assert "1 stimuli have no fixations, first 'd.jpg'" in refusal(own)
+    assert len(load_all(own, partial=True)) == 4
+    assert "first 'd.jpg'; left out" in caplog.text
+
+
+def test_no_fixations_at_all_are_no_truth(own):
+    give_csv(own, names=())
+    assert "5 stimuli have no fixations, first 'a.jpg'" in refusal(own)
+
+
+def test_a_map_without_stimulus_is_named_and_counted(own, caplog):
+    give_maps(own, names=(*NAMES, "f", "g"))
+    assert refusal(own).startswith(f"{own}: 2 maps have no stimulus, first 'f.png'; --partial")
+    assert len(load_all(own, partial=True)) == 5
+    assert "2 maps have no stimulus, first 'f.png'; left out" in caplog.text
+
+
+def test_points_without_stimulus_are_named_and_counted(own):
+    for name in (*NAMES, "f"):
+        points_picture(own / "fixations" / f"{name}.png", [(0, 0)], SIZE)
+    assert "1 maps have no stimulus, first 'f.png'" in refusal(own)
+    assert len(points(load_all(own, partial=True))) == 5
+
+
+def test_fixations_of_a_picture_that_is_not_there_are_named(own):
+    give_csv(own, names=(*NAMES, "f"))
+    message = refusal(own)
+    assert "line 17: image 'f.jpg' is not in stimuli/" in message
+
+
+def test_two_stimuli_of_one_name(own):
+    give_maps(own)
+    picture(own / "stimuli" / "a.png")
+    assert refusal(own) == f"{own}: 'a.jpg' and 'a.png' have one name; keep one of them"
+
+
+def test_two_maps_of_one_name(own):
+    give_maps(own)
+    blurred(own / "saliency" / "a.jpg")
+    assert "'a.jpg' and 'a.png' have one name; keep one of them" in refusal(own)
+
+
+@pytest.mark.parametrize("folder", ["stimuli", "saliency"])
+@pytest.mark.parametrize("kept", [0, 10, 300, -20])
+def test_a_damaged_picture_is_found_before_training(own, folder, kept):
+    give_maps(own)
+    damaged = own / folder / ("c.jpg" if folder == "stimuli" else "c.png")
+    if folder == "saliency":
+        shutil.copy(own / "stimuli" / "a.jpg", damaged)
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    message = refusal(own)
+    assert message.startswith(f"1 pictures cannot be read, first '{damaged}': ")
+    why = message.partition("': ")[2].lower()
+    assert ("truncated" if kept else "empty") in why
+
+
+def test_an_empty_folder(tmp_path):
+    for folder in ("empty", "bare"):
+        (tmp_path / folder / "stimuli").mkdir(parents=True)
+    (tmp_path / "empty" / "stimuli").rmdir()
+    assert refusal(tmp_path / "empty").endswith("no pictures in stimuli/, found nothing")
+    assert refusal(tmp_path / "bare").endswith("no pictures in stimuli/, found stimuli")
+
+
+def test_pictures_without_any_truth(own):
+    message = refusal(own)
+    assert message.startswith(
+        f"{own}: no truth, found stimuli; needs fixations.hdf5, fixations.csv"
+    )
+
+
+def test_fewer_pictures_than_the_split(tmp_path):
+    for number in (1001, 1002, 1003):
+        picture(tmp_path / "osie" / "stimuli" / f"{number}.jpg")
+        blurred(tmp_path / "osie" / "saliency" / f"{number}.jpg")
+    message = refusal(tmp_path / "osie")
+    assert message.startswith(f"{tmp_path / 'osie'}: 3 stimuli with truth, 700 expected")
+    assert "--partial" in message
+    assert len(load_all(tmp_path / "osie", partial=True)) == 3
+
+
+def test_one_picture_is_too_few(tmp_path):
+    picture(tmp_path / "own" / "stimuli" / "a.jpg")
+    blurred(tmp_path / "own" / "saliency" / "a.jpg")
+    assert "each needs one" in refusal(tmp_path / "own")
+
+
+def test_a_map_of_another_aspect_ratio(own):
+    give_maps(own)
+    blurred(own / "saliency" / "b.png", (HEIGHT, WIDTH))
+    assert refusal(own) == (
+        f"{own}: 1 maps are of another aspect ratio than their stimulus, "
+        "first of 'b.jpg': map 32x40, stimulus 40x32"
+    )
+
+
+@pytest.mark.parametrize("size", [(20, 16), (80, 64), (13, 10), (125, 100), (1000, 800)])
+def test_a_map_of_another_size_is_fine(own, size):
+    give_maps(own)
+    blurred(own / "saliency" / "b.png", size)
+    assert len(load_all(own)) == 5
+
+
+def test_points_of_another_aspect_ratio(own):
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", [(0, 0)], (HEIGHT, WIDTH))
+    assert "points on 32x40 pixels, but the stimulus has 40x32" in refusal(own)
+
+
+def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
+    outside = ("1,-0.1,4", "1,40,4", "1,4,32", "1,4,-1", "1,nan,4")
+    give_csv(own, rows=("1,0,0", "1,39.99,31.99", *outside))
+    samples = load_all(own)
+    assert set(map(tuple, points(samples).values())) == {((0, 0), (39.99, 31.99))}
+    assert "25 of 35 fixations lie outside their picture, dropped" in caplog.text
+
+
+def test_nothing_is_said_or_dropped_when_all_are_inside(own, caplog):
+    give_csv(own)
+    load_all(own)
+    assert "outside" not in caplog.text
+
+
+def test_pictures_are_decoded_once_and_again_when_they_change(own, monkeypatch):
+    give_maps(own)
+    load_all(own)
+    seen = []
+    decode = integrity.decode
+    monkeypatch.setattr(integrity, "decode", lambda path: seen.append(path) or decode(path))
+    load_all(own)
+    assert seen == []
+    changed = picture(own / "stimuli" / "b.jpg", (80, 64))
+    shapes = {sample.name: sample.shape for sample in load_all(own)}
+    assert seen == [changed]
+    assert shapes == {f"{n}.jpg": (64, 80) if n == "b" else (32, 40) for n in NAMES}
+
+
+def test_a_damaged_picture_is_looked_at_again_and_the_others_are_not(own, monkeypatch):
+    give_maps(own)
+    damaged = own / "stimuli" / "c.jpg"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"")
+    refusal(own)
+    decode, seen = integrity.decode, []
+    monkeypatch.setattr(integrity, "decode", lambda path: seen.append(path) or decode(path))
+    refusal(own)
+    damaged.write_bytes(whole)
+    load_all(own)
+    assert seen == [damaged, damaged]
+
+
+def test_a_change_that_keeps_the_size_is_seen_by_its_time(own, monkeypatch):
+    give_maps(own)
+    load_all(own)
+    stat = (own / "stimuli" / "a.jpg").stat()
+    os.utime(own / "stimuli" / "a.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    decode, seen = integrity.decode, []
+    monkeypatch.setattr(integrity, "decode", lambda path: seen.append(path.name) or decode(path))
+    load_all(own)
+    assert seen == ["a.jpg"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+def test_a_damaged_memory_is_forgotten(own, text):
+    give_maps(own)
+    memory = own.parent / "memory.json"
+    memory.write_text(text)
+    assert len(load_all(own)) == 5
+    assert len(json.loads(memory.read_text())) == 10
+
+
+def test_pictures_of_a_folder_keep_their_subfolders(tmp_path):
+    for name in ("a.jpg", "x/a.png", "x/y/a.bmp", ".hidden/a.jpg", "._a.jpg"):
+        picture(tmp_path / "album" / name)
+    (tmp_path / "album" / "notes.txt").touch()
+    samples = pictures(tmp_path / "album", tmp_path / "memory.json")
+    assert [sample.name for sample in samples] == ["a.jpg", "x/a.png", "x/y/a.bmp"]
+    assert all(sample.points is sample.density_map is None for sample in samples)
+
+
+def test_one_picture(tmp_path):
+    path = picture(tmp_path / "a.jpg", (50, 20))
+    (sample,) = pictures(path, tmp_path / "memory.json")
+    assert (sample.name, sample.stimulus, sample.shape) == ("a.jpg", path, (20, 50))
+
+
+def test_pictures_that_cannot_be_drawn(tmp_path):
+    (tmp_path / "album").mkdir()
+    with pytest.raises(UsageError, match="no pictures in it; they end in .bmp"):
+        pictures(tmp_path / "album", tmp_path / "memory.json")
+    picture(tmp_path / "album" / "a.jpg")
+    picture(tmp_path / "album" / "a.png")
+    with pytest.raises(UsageError, match="'a.jpg' and 'a.png' have one name"):
+        pictures(tmp_path / "album", tmp_path / "memory.json")
+    (tmp_path / "album" / "a.png").write_bytes(b"")
+    with pytest.raises(UsageError, match="1 pictures cannot be read, first .*a.png': "):
+        pictures(tmp_path / "album" / "a.png", tmp_path / "memory.json")

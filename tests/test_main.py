@@ -1,0 +1,287 @@
+"""The command line, run as a user runs it, with the small encoder on a small corpus."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, make_own
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+def train(cli, own, results, *more):
+    code, out, err = cli("train", "-d", own, "--results", results, *SMALL, *more)
+    assert (code, err) == (0, "")
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A corpus and a results folder with a run of three epochs."""
+    import flags
+    import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    own, results = make_own(folder / "own"), folder / "results"
+    argv = ["main.py", "train", "-d", own, "--results", results, *SMALL, "--epochs", "3"]
+    assert main.main(flags.parse(list(map(str, argv)), main.COMMANDS)) == 0
+    return own, results
+
+
+def history(results, name="msinet_own"):
+    with (results / "history" / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_writes_best_latest_history_curve_and_log(trained):
+    _, results = trained
+    assert [row["epoch"] for row in history(results)] == ["1", "2", "3"]
+    assert {"loss", "val_loss", "val_kld", "val_cc", "val_sim", "val_nss"} <= set(
+        history(results)[0]
+    )
+    with Image.open(results / "history" / "msinet_own.png") as curve:
+        assert np.asarray(curve).std() > 0
+    assert [p.name for p in (results / "ckpts/latest/msinet_own").iterdir()] == ["000003"]
+    assert list((results / "logs/msinet_own").rglob("events.out.tfevents.*"))
+    about = json.loads((results / "ckpts/best/msinet_own.json").read_text())
+    assert about["config"]["encoder"] == "small"
+    assert len(about["train"]) == 10  # 13 pictures, 80 to 20
+    assert about["epoch"] == min(history(results), key=lambda r: float(r["val_loss"]))["epoch"] or 1
+    assert {"git", "keras", "tensorflow"} <= set(about["versions"])
+
+
+def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(cli, trained, tmp_path):
+    own, whole = trained
+    train(cli, own, tmp_path / "parts", "--epochs", "1")
+    assert "own state of epoch 1" in train(cli, own, tmp_path / "parts", "--epochs", "3")
+    assert history(tmp_path / "parts") == history(whole)
+    for part in ("ckpts/latest/msinet_own/000003/model.weights.h5",):
+        assert weights_of(tmp_path / "parts" / part) == weights_of(whole / part)
+
+
+def weights_of(file):
+    import h5py
+
+    found = {}
+    with h5py.File(file) as content:
+        content.visititems(
+            lambda name, node: found.update({name: node[()].tobytes()})
+            if isinstance(node, h5py.Dataset)
+            else None
+        )
+    assert len(found) > 10
+    return found
+
+
+def test_a_run_killed_in_an_epoch_goes_on_from_the_one_before(cli, trained, tmp_path, monkeypatch):
+    from model import trainer
+
+    own, whole = trained
+    fine = trainer.check_finite
+
+    def killed(sums, batch, strategy, names, when):
+        if when == "epoch 3, step 2":
+            raise KeyboardInterrupt
+        fine(sums, batch, strategy, names, when)
+
+    monkeypatch.setattr(trainer, "check_finite", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
+    monkeypatch.undo()
+    train(cli, own, tmp_path, "--epochs", "3")
+    assert history(tmp_path) == history(whole)
+
+
+def test_two_devices_give_the_losses_of_one(trained, tmp_path):
+    own, whole = trained
+    command = [sys.executable, "main.py", "train", "-d", own, "--results", tmp_path, *SMALL]
+    subprocess.run([*command, "--epochs", "3", "--devices", "2"], cwd=ROOT, check=True)
+    for one, two in zip(history(whole), history(tmp_path), strict=True):
+        for name in ("loss", "val_loss", "kld", "val_kld", "val_cc", "val_nss"):
+            assert float(one[name]) == pytest.approx(float(two[name]), abs=1e-5)
+
+
+def test_training_learns(trained):
+    rows = history(trained[1])
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_another_configuration_is_refused_by_the_fields_that_differ(cli, trained):
+    own, results = trained
+    code, _, err = cli("train", "-d", own, "--results", results, *SMALL, "--seed", "7")
+    assert code == 2
+    assert "seed 42 (now 7)" in err and "--fresh" in err and err.count("\n") == 1
+
+
+def test_fresh_starts_anew(cli, own, tmp_path):
+    train(cli, own, tmp_path / "r", "--epochs", "1")
+    train(cli, own, tmp_path / "r", "--epochs", "1", "--seed", "7", "--fresh")
+    assert [row["epoch"] for row in history(tmp_path / "r")] == ["1"]
+
+
+def test_initial_starts_from_another_runs_weights(cli, trained, tmp_path):
+    _, results = trained
+    other = make_own(tmp_path / "other", seed=1)
+    out = train(
+        cli, other, results, "--epochs", "1", "--initial", "msinet_own", "--learning-rate", "1e-9"
+    )
+    assert "weights: msinet_own's best weights" in out
+    best, tuned = (results / "ckpts/best" / f"msinet_{n}.weights.h5" for n in ("own", "other"))
+    near, far = weights_of(best), weights_of(tuned)
+    assert near.keys() == far.keys()
+    for name in near:
+        np.testing.assert_allclose(*(np.frombuffer(w[name], "f4") for w in (near, far)), atol=1e-6)
+
+
+def test_a_missing_initial_says_what_to_run_first(cli, own, tmp_path):
+    code, _, err = cli(
+        "train", "-d", own, "--results", tmp_path / "r", *SMALL, "--initial", "salicon"
+    )
+    assert code == 2
+    assert "python main.py train -d salicon" in err and err.count("\n") == 1
+
+
+def test_save_every_keeps_weights_of_epochs(cli, own, tmp_path):
+    train(cli, own, tmp_path, "--epochs", "2", "--save-every", "2")
+    kept = sorted(p.name for p in (tmp_path / "ckpts/epochs/msinet_own").iterdir())
+    assert kept == ["0002.json", "0002.weights.h5"]
+
+
+def test_test_writes_maps_overlays_table_and_page(cli, trained):
+    own, results = trained
+    code, out, err = cli("test", "-d", own, "--results", results)
+    assert (code, err) == (0, "")
+    with (results / "reports" / "msinet_own.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert {"name", "ig", "auc", "nss", "cc", "sim", "kld"} == set(rows[0])
+    for row in rows:
+        with Image.open(results / "images/msinet_own" / row["name"]) as drawn:
+            assert drawn.size == (64, 48) and drawn.mode == "L"
+    page = (results / "reports" / "msinet_own.html").read_text()
+    assert all(row["name"] in page for row in rows)
+    mean = np.mean([float(row["cc"]) for row in rows])
+    assert f"{mean:.3f}" in out
+
+
+def test_test_without_arguments_takes_the_newest_weights(cli, trained):
+    _, results = trained
+    code, out, _ = cli("test", "--results", results, "--name", "msinet_own")
+    assert code == 0 and "centre bias" in out
+
+
+def test_pictures_keep_their_sub_folders_and_sizes(cli, trained, tmp_path):
+    _, results = trained
+    for folder, size in (("a", (50, 31)), ("b", (33, 70))):
+        (tmp_path / "p" / folder).mkdir(parents=True)
+        Image.new("RGB", size, "teal").save(tmp_path / "p" / folder / "001.jpg")
+    code, _, err = cli(
+        "test", "--results", results, "-p", tmp_path / "p", "--name", "msinet_own",
+        "--format", "npy",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    for folder, shape in (("a", (31, 50)), ("b", (70, 33))):
+        answer = np.load(results / "images/msinet_own" / folder / "001.npy")
+        assert answer.shape == shape and answer.dtype == np.float32
+        assert np.exp(answer.astype(np.float64)).sum() == pytest.approx(1, abs=1e-4)
+        assert (results / "images/msinet_own" / folder / "001_overlay.jpg").is_file()
+
+
+def test_one_picture(cli, trained, tmp_path):
+    _, results = trained
+    Image.new("L", (40, 30), 90).save(tmp_path / "one.png")
+    code, _, err = cli("test", "--results", results, "-p", tmp_path / "one.png")
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["train", "-d", "osei"], ["osei", "did you mean osie"]),
+        (["train", "-d", "osie", "--epoch", "3"], ["--epoch", "did you mean --epochs"]),
+        (["train", "-d", "osie", "--epochs", "x"], ["--epochs", "x"]),
+        (["train"], ["-d"]),
+        (["trian"], ["trian"]),
+        (["test", "-d", "osei"], ["osei", "did you mean osie"]),
+        (["download", "-d", "fixationadd1000"], ["no public download", "--archive"]),
+        (["train", "-d", "osie", "--corpora", "no.py"], ["no.py", "no such file"]),
+        (["test", "-p", "/nowhere"], ["no weights", "python main.py train -d"]),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(cli, tmp_path, monkeypatch, argv, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = cli(*argv)
+    assert code == 2
+    assert all(word in err for word in words)
+    assert err.count("\n") == 1
+
+
+def test_results_that_cannot_be_written(cli, own, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = cli("train", "-d", own, "--results", tmp_path / "file" / "r", *SMALL)
+    assert code == 2 and "cannot write" in err and err.count("\n") == 1
+
+
+def test_a_loss_that_is_not_finite_names_its_pictures_and_is_never_best(
+    cli, own, tmp_path, monkeypatch
+):
+    from model import metrics
+
+    monkeypatch.setitem(metrics.METRICS, "kld", lambda log_density: log_density[:, 0, 0, 0] * np.nan)
+    code, _, err = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL)
+    assert code == 2
+    assert "the loss is nan in epoch 1, step 1" in err and ".png" in err and err.count("\n") == 1
+    assert not (tmp_path / "r" / "ckpts").exists()
+
+
+def test_a_metric_that_a_corpus_cannot_give(cli, own, tmp_path):
+    (own / "fixations.csv").unlink()
+    (own / "saliency").mkdir()
+    for picture in (own / "stimuli").iterdir():
+        Image.new("L", (64, 48), 100).save(own / "saliency" / picture.name)
+    asked = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL, "--metrics", "nss")
+    assert asked[0] == 2 and "nss needs fixations" in asked[2]
+    out = train(cli, own, tmp_path / "r", "--epochs", "1")
+    assert "nss is left out" in out
+    assert "val_nss" not in history(tmp_path / "r")[0]
+    code, _, err = cli("test", "-d", own, "--results", tmp_path / "r")
+    assert (code, err) == (0, "")
+
+
+def test_a_users_class_trains_through_the_command_line(cli, tmp_path):
+    make_own(tmp_path / "data" / "LABCORPUS")
+    (tmp_path / "lab.py").write_text(
+        "from data.corpus import Corpus, Shuffled\n\n\n"
+        "class LABCORPUS(Corpus):\n"
+        '    """Our lab\'s pictures."""\n\n'
+        "    size = (64, 64)\n    split = Shuffled(train=10, valid=3)\n    sigma = 4\n"
+    )
+    code, _, err = cli(
+        "train", "-d", "labcorpus", "-p", tmp_path / "data", "--corpora", tmp_path / "lab.py",
+        "--results", tmp_path / "r", "--encoder", "small", "--epochs", "1",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    from data.corpus import Corpus
+
+    del Corpus.registry["labcorpus"]
+    assert len(history(tmp_path / "r", "msinet_labcorpus")) == 1
+
+
+def test_info_lists_corpora_and_runs(cli, trained):
+    _, results = trained
+    code, out, _ = cli("info", "--results", results)
+    assert code == 0
+    assert "osie" in out and "msinet_own" in out
+
+
+def test_help_needs_no_tensorflow():
+    code = "import main, sys; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
