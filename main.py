@@ -1,5 +1,6 @@
 """The command line: train, test, download, info, demo. Data and models meet here alone."""
 
+import functools
 import os
 import sys
 from dataclasses import asdict
@@ -79,17 +80,17 @@ def test(args) -> dict[str, float]:
     settings = Config.make(config.from_json(about["config"], str(run.best)))
     samples, baseline = to_test(args, about, settings)
     rows = []
-    for sample, answer in answers(run, about, settings, samples):
-        draw(run, sample, answer, args.format)
+    for sample, image, answer in answers(run, about, settings, samples):
+        draw(run, sample.name, image, answer, args.format)
         if baseline:
-            rows.append(judge(run, sample, answer, baseline))
+            rows.append(judge(run, sample, image, answer, baseline(*sample.shape)))
     logging.info("pictures: %s", run.images)
-    return evaluation(run, about, rows) if rows else {}
+    return evaluation(run, about, samples[0], rows) if rows else {}
 
 
 def to_test(args, about: dict, settings: Config):
-    """The samples to test on and the centre bias of where the model was trained; the bias is
-    None for pictures without truth."""
+    """The samples to test on, and what gives the centre bias of the training side at a shape;
+    None in its place for pictures without truth."""
     from data.pipeline import relative_points
     from model.baselines import CentreBias
 
@@ -97,7 +98,7 @@ def to_test(args, about: dict, settings: Config):
     if corpus is None:
         return pictures(args.path, memory(args)), None
     samples = load(corpus, memory(args), settings.partial, settings.pixels_per_degree)
-    return samples[1], CentreBias(*relative_points(samples[0]).T)
+    return samples[1], functools.cache(CentreBias(*relative_points(samples[0]).T).log_density)
 
 
 def corpus_or_pictures(path: Path | None, name: str) -> Corpus | None:
@@ -110,9 +111,10 @@ def corpus_or_pictures(path: Path | None, name: str) -> Corpus | None:
 
 
 def answers(run, about: dict, settings: Config, samples):
-    """Each sample with the model's log-density (height, width) at its own size, in nats."""
+    """Each sample with its picture and the model's log-density (height, width) of it, in nats."""
     from tqdm import tqdm
 
+    from data.decode import decode
     from data.images import unfit
     from data.pipeline import batches
     from model import msinet, restore, trainer
@@ -125,28 +127,27 @@ def answers(run, about: dict, settings: Config, samples):
         restore.load_weights(model, run.best)
         bare = batches([sample.bare() for sample in samples], size, settings.batch_size)
         for index, frame in tqdm(trainer.predict(model, bare), total=len(samples), disable=None):
-            logits = unfit(frame, samples[index].shape)[None]
-            yield samples[index], log_density(logits, logits * 0 + 1).numpy()[0, ..., 0]
+            sample = samples[index]
+            logits = unfit(frame, sample.shape)[None]
+            answer = log_density(logits, logits * 0 + 1).numpy()[0, ..., 0]
+            yield sample, decode(sample.stimulus), answer
 
 
-def draw(run, sample, answer, fmt: str) -> None:
-    """Writes a sample's saliency map and overlay."""
-    from data.decode import decode
+def draw(run, name: str, image, answer, fmt: str) -> None:
+    """Writes a picture's saliency map and overlay."""
     from report.pictures import save_map, save_overlay
 
-    save_map(run.picture(sample.name, f".{fmt}"), answer, fmt)
-    save_overlay(run.picture(sample.name, "_overlay.jpg"), decode(sample.stimulus), answer)
+    save_map(run.picture(name, f".{fmt}"), answer, fmt)
+    save_overlay(run.picture(name, "_overlay.jpg"), image, answer)
 
 
-def judge(run, sample, answer, baseline) -> dict:
+def judge(run, sample, image, answer, centre) -> dict:
     """A row of the report: metrics of the model, the centre bias and, where known, the truth."""
-    from data.decode import decode
     from data.pipeline import truth
     from model.metrics import score
     from report.pictures import save_overlay, save_stimulus
 
-    known, centre = truth(sample), baseline.log_density(*sample.shape)
-    image, links = decode(sample.stimulus), run.links(sample.name)
+    known, links = truth(sample), run.links(sample.name)
     save_stimulus(links["stimulus"], image, sample.points)
     save_overlay(links["truth"], image, known.pop("log_density"), max_side=400)
     best = known.pop("true_log_density", None)
@@ -160,7 +161,7 @@ def judge(run, sample, answer, baseline) -> dict:
     }
 
 
-def evaluation(run, about: dict, rows: list[dict]) -> dict[str, float]:
+def evaluation(run, about: dict, sample, rows: list[dict]) -> dict[str, float]:
     """Writes the report's page and table, prints the means, returns them."""
     from report.page import write_page, write_table
     from report.table import means, text_table
@@ -175,7 +176,8 @@ def evaluation(run, about: dict, rows: list[dict]) -> dict[str, float]:
         metrics=found,
         baseline=baseline,
         rows=rows,
-        note="Mean over images, at the stimuli's own size, from floats.",
+        note="Tuebingen protocol, at the stimuli's own size, from floats; empirical density: "
+        + ("the authors' maps." if sample.density_map else f"Gaussian of {sample.sigma:g} px."),
     )
     print(text_table({"model": found, "centre bias": baseline}))
     if best:
@@ -248,6 +250,7 @@ def make_writable(results: Path) -> None:
 
 def import_tensorflow() -> None:
     """Imports TensorFlow with its start-up lines, which no setting turns off, kept off stderr."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

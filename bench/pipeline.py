@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
+from scipy.ndimage import gaussian_filter  # noqa: E402
 
 from data import corpora  # noqa: E402, F401  its classes register themselves
 from data.corpus import open_corpus  # noqa: E402
-from data.fixations import blur, counts  # noqa: E402
+from data.fixations import counts  # noqa: E402
 from data.images import fitted  # noqa: E402
 from data.pipeline import batches  # noqa: E402
 from data.samples import Sample, load  # noqa: E402
@@ -59,7 +60,7 @@ def by_hand(sample: Sample, size: tuple[int, int], spent: dict[str, float]) -> N
         picture = after(file.convert("RGB"))
     shape = fitted(sample.shape, size)
     after(picture.resize(shape[::-1], Image.Resampling.BOX))
-    smooth = after(blur(counts(*sample.points.T, sample.shape), sample.sigma))
+    smooth = after(gaussian_filter(counts(*sample.points.T, sample.shape), sample.sigma))
     grid = Image.fromarray(np.float32(smooth))
     after(grid.resize(shape[::-1], Image.Resampling.BOX))
     for stage, start, end in zip(STAGES, marks[:-1], marks[1:], strict=True):

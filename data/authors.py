@@ -13,17 +13,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from absl import logging
-from PIL import Image
 
 from config import UsageError
 from data import matlab
-from data.decode import decode_map
+from data.decode import decode_map, shape
 from data.fixations import Fixations, concatenate, table
 
 Files = Mapping[str, Path]
 # A scanpath: stimulus, observer, x, y, and durations where they are known.
 Scanpath = tuple[int, int, np.ndarray, np.ndarray, np.ndarray | float]
-EXIF_ORIENTATION = 0x0112
 
 
 def read_salicon(files: Files, stimuli: Files) -> Fixations:
@@ -242,7 +240,7 @@ def read_points(files: Files, stimuli: Files) -> Fixations:
     def points(n: int, path: Path):
         levels = decode_map(path)
         found = _of_pixels(levels > _floor(path), n)
-        height, width = _shape(seen[n])
+        height, width = shape(seen[n])
         rows, columns = levels.shape
         if abs(columns * height - rows * width) > max(height, width):
             raise UsageError(
@@ -255,16 +253,6 @@ def read_points(files: Files, stimuli: Files) -> Fixations:
 
 def _floor(path: Path) -> float:
     return 127.5 if path.suffix.lower() in (".jpg", ".jpeg") else 0.0
-
-
-def _shape(path: Path) -> tuple[int, int]:
-    """Height and width of a picture as it is seen, of its header alone."""
-    try:
-        with Image.open(path) as picture:
-            turned = picture.getexif().get(EXIF_ORIENTATION, 1) >= 5
-            return picture.size if turned else picture.size[::-1]
-    except OSError as error:
-        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def looks_like_points(paths: Iterable[Path], sample: int = 5) -> bool:

@@ -17,6 +17,7 @@ from config import UsageError
 
 # Known by their content, whatever their name says. Others Pillow would take to other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF")
+ORIENTATION = 0x0112  # EXIF's tag; from 5 on, height and width are swapped
 WIDE = ("I;16", "I;16B", "I;16L", "I", "F")
 DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
 DAMAGED += (struct.error, MemoryError, Image.DecompressionBombError)
@@ -52,16 +53,35 @@ def decode_map(path: Path) -> np.ndarray:
         return np.float32(opaque(picture, "black").convert("L"))
 
 
+def shape(path: Path) -> tuple[int, int]:
+    """Height and width of the picture that `decode` gives, from the file's header alone.
+
+    Raises:
+        UsageError: the file is no picture.
+    """
+    with opened(path) as picture:
+        # Pillow gives a TIFF's size as it is seen, any other's as it is stored.
+        turned = picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) >= 5
+        return picture.size if turned else picture.size[::-1]
+
+
 @contextmanager
 def upright(path: Path) -> Iterator[Image.Image]:
-    """The whole first frame, turned as its EXIF orientation says; what is wrong with the file, or
-    is found to be while it is in use, becomes a UsageError."""
+    """The whole first frame, turned as its EXIF orientation says."""
+    with opened(path) as picture:
+        picture.load()
+        yield ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture file; what is wrong with it, or is found to be while it is in use, becomes a
+    UsageError."""
     try:
         # From an open file, not by its name: Pillow maps a TIFF that it knows by name into memory,
         # in the shape of its turned self, and rows run into one another.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
-            picture.load()
-            yield ImageOps.exif_transpose(picture)
+            yield picture
     except DAMAGED as error:
         raise UsageError(f"{path}: {reason(path, error)}") from None
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from absl import logging
@@ -44,16 +45,21 @@ def install(
     whole = work / "corpus"
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir(parents=True)
-    if hasattr(corpus, "make"):
-        corpus.make(whole)
-    elif archives:
-        take_archives(corpus, archives, whole)
-    else:
-        take_downloads(corpus, mirror, work / "archives", whole, checksums)
-    convert(corpus, whole)
-    check_whole(corpus, whole)
-    whole.rename(there)
-    shutil.rmtree(work)
+    try:
+        if hasattr(corpus, "make"):
+            corpus.make(whole)
+        elif archives:
+            take_archives(corpus, archives, whole)
+        else:
+            take_downloads(corpus, mirror, work / "archives", whole, checksums)
+        convert(corpus, whole)
+        check_whole(corpus, whole)
+        whole.rename(there)
+        shutil.rmtree(work)
+    finally:
+        shutil.rmtree(whole, ignore_errors=True)
+        with suppress(OSError):
+            work.rmdir()  # what was downloaded keeps it
     return there
 
 
@@ -75,7 +81,6 @@ def take_downloads(
     corpus: type[Corpus], mirror: str | None, kept: Path, folder: Path, checksums: bool
 ) -> None:
     """Fetches and unpacks each source's archive."""
-    kept.mkdir(parents=True, exist_ok=True)
     for source in corpus.sources:
         url = f"{mirror.rstrip('/')}/{source.name}" if mirror else source.url
         if url is None:

@@ -94,7 +94,11 @@ def load(
             truth=truths.get(str(Path(name).with_suffix(".npy"))),
         )
 
-    return [sample(n) for n in parts[0]], [sample(n) for n in parts[1]]
+    empty = {name for name, points in kept.items() if not len(points)}
+    if empty:
+        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation inside"
+        logging.warning("%s, first '%s'; left out", said, min(empty))
+    return tuple([sample(name) for name in part if name not in empty] for part in parts)
 
 
 def points_of(corpus: Corpus, partial: bool) -> dict[str, np.ndarray] | None:

@@ -4,6 +4,7 @@ import dataclasses
 import platform
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -173,8 +174,10 @@ def bare(model: keras.Model) -> keras.Model:
 def load_weights(model: keras.Model, weights: Path) -> None:
     """Loads weights into a model; UsageError where they are of another one."""
     try:
-        model.load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras' word for layers left as they were
+            model.load_weights(weights)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{weights}: not the weights of {model.name}: {reason}") from None
 

@@ -70,9 +70,9 @@ def weights_of(file):
     found = {}
     with h5py.File(file) as content:
         content.visititems(
-            lambda name, node: found.update({name: node[()].tobytes()})
-            if isinstance(node, h5py.Dataset)
-            else None
+            lambda name, node: (
+                found.update({name: node[()].tobytes()}) if isinstance(node, h5py.Dataset) else None
+            )
         )
     assert len(found) > 10
     return found
@@ -232,7 +232,8 @@ def test_a_loss_that_is_not_finite_names_its_pictures_and_is_never_best(
 ):
     from model import metrics
 
-    monkeypatch.setitem(metrics.METRICS, "kld", lambda log_density: log_density[:, 0, 0, 0] * np.nan)
+    nan = lambda log_density: log_density[:, 0, 0, 0] * np.nan  # noqa: E731
+    monkeypatch.setitem(metrics.METRICS, "kld", nan)
     code, _, err = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL)
     assert code == 2
     assert "the loss is nan in epoch 1, step 1" in err and ".png" in err and err.count("\n") == 1
@@ -256,7 +257,7 @@ def test_a_metric_that_a_corpus_cannot_give(cli, own, tmp_path):
 def test_a_users_class_trains_through_the_command_line(cli, tmp_path):
     make_own(tmp_path / "data" / "LABCORPUS")
     (tmp_path / "lab.py").write_text(
-        "from data.corpus import Corpus, Shuffled\n\n\n"
+        "from data.corpus import Corpus\nfrom data.splits import Shuffled\n\n\n"
         "class LABCORPUS(Corpus):\n"
         '    """Our lab\'s pictures."""\n\n'
         "    size = (64, 64)\n    split = Shuffled(train=10, valid=3)\n    sigma = 4\n"

@@ -1,13 +1,10 @@
 import ast
 import io
-import shutil
 import tokenize
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from corpus_files import MAKERS, MAPS, STRAY, blurred, picture, points, unpack_apart, unpack_here
+from corpus_files import MAKERS, picture
 
 from config import UsageError
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
@@ -22,8 +19,7 @@ from data.corpus import (
     listed,
     open_corpus,
 )
-from data.samples import load
-from data.splits import Folders, PerFolder, Ratio, Shuffled
+from data.splits import Shuffled
 
 ROOT = Path(__file__).parents[2]
 
@@ -184,126 +180,6 @@ def test_inventory_says_what_is_there(tmp_path):
     assert line.endswith("are both stimuli/1.jpeg; keep one")  # and the others are still listed
 
 
-def shuffled_as_published(names, train):
-    """FIELD: names sorted; RandomState(42).shuffle(arange(n)); the first indices are train."""
-    order = np.arange(len(names))
-    np.random.RandomState(42).shuffle(order)
-    ordered = sorted(names)
-    return [ordered[i] for i in order[:train]], [ordered[i] for i in order[train:]]
-
-
-@pytest.mark.parametrize(("train", "valid"), [(500, 200), (803, 200), (99, 50)])
-def test_shuffled_is_the_published_split(train, valid):
-    names = [f"{n}.jpg" for n in range(train + valid)]
-    split = Shuffled(train, valid)(names, partial=False)
-    assert split == shuffled_as_published(names, train)
-    assert Shuffled(train, valid)(names[::-1], partial=False) == split
-
-
-def test_shuffled_by_known_indices():
-    # numpy.random.RandomState(42).shuffle(numpy.arange(10)), as printed in many a tutorial
-    names = list("abcdefghij")
-    train, valid = Shuffled(8, 2)(names, partial=False)
-    assert "".join(train + valid) == "ibfahcjedg"
-
-
-def test_per_folder_uses_one_permutation_again_in_each():
-    order = np.arange(100)
-    np.random.RandomState(42).shuffle(order)
-    folders = [f"Category{n:02d}" for n in range(20)]
-    names = [f"{folder}/{n:03d}.jpg" for folder in folders for n in range(1, 101)]
-    train, valid = PerFolder(1600, 400)(names, partial=False)
-    assert train == [f"{folder}/{i + 1:03d}.jpg" for folder in folders for i in order[:80]]
-    assert valid == [f"{folder}/{i + 1:03d}.jpg" for folder in folders for i in order[80:]]
-
-
-def test_folders_are_the_authors_split():
-    names = ["train/b.jpg", "train/a.jpg", "val/a.jpg"]
-    train, valid = Folders(2, 1)(names, partial=False)
-    assert (sorted(train), valid) == (["train/a.jpg", "train/b.jpg"], ["val/a.jpg"])
-
-
-@pytest.mark.parametrize(("count", "train"), [(2, 1), (5, 4), (7, 6), (10, 8), (1001, 801)])
-def test_ratio_takes_any_number(count, train):
-    split = Ratio(4, 1)([f"{n}.jpg" for n in range(count)], partial=False)
-    assert tuple(map(len, split)) == (train, count - train)
-
-
-@pytest.mark.parametrize(("count", "train"), [(60, 43), (7, 5), (2, 1)])
-def test_partial_keeps_the_ratio(count, train):
-    names = [f"{n}.jpg" for n in range(count)]
-    split = Shuffled(500, 200)(names, partial=True)
-    assert split == shuffled_as_published(names, train)
-
-
-def test_partial_keeps_the_ratio_in_each_folder():
-    names = [f"{folder}/{n}.jpg" for folder in "ab" for n in range(10)]
-    train, valid = PerFolder(1600, 400)(names, partial=True)
-    assert Counter(name[0] for name in train) == {"a": 8, "b": 8}
-    assert Counter(name[0] for name in valid) == {"a": 2, "b": 2}
-
-
-@pytest.mark.parametrize("count", [699, 701, 0])
-def test_fewer_or_more_pictures_than_the_split(count):
-    names = [f"{n}.jpg" for n in range(count)]
-    message = refusal(Shuffled(500, 200), names, partial=False)
-    assert message.startswith(f"{count} stimuli with truth, 700 expected (500 train, 200 valid)")
-    assert "--partial" in message
-
-
-@pytest.mark.parametrize("split", [Shuffled(8, 2), Ratio(4, 1), Folders(8, 2), PerFolder(8, 2)])
-@pytest.mark.parametrize("names", [[], ["train/a.jpg"]])
-def test_each_side_of_a_split_needs_one(split, names):
-    assert "each needs one" in refusal(split, names, partial=True)
-
-
-def state(folder):
-    files = [folder, *sorted(folder.rglob("*"))]
-    return [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files]
-
-
-@pytest.mark.parametrize("unpacked", [unpack_here, unpack_apart])
-@pytest.mark.parametrize("name", MAKERS)
-def test_archives_unpacked_by_hand_are_understood_as_they_lie(name, unpacked, tmp_path):
-    expected = MAKERS[name](tmp_path / "made")
-    folder = tmp_path / "data" / name.upper()
-    unpacked(tmp_path / "made", folder)
-    before = state(folder)
-    parts = load(open_corpus(name, tmp_path / "data"), tmp_path / "memory.json", partial=True)
-    samples = [*parts[0], *parts[1]]
-    assert points(samples) == {n: sorted(map(tuple, p)) for n, p in expected.items()}
-    assert all((sample.density_map is not None) == (name in MAPS) for sample in samples)
-    assert state(folder) == before
-
-
-def test_a_folder_within_the_archive_is_enough(tmp_path):
-    # someone who took only data/ or eye/ and stimuli/ out of it
-    expected = MAKERS["osie"](tmp_path / "made")
-    inner = tmp_path / "made" / "master.zip" / "predicting-human-gaze-beyond-pixels-master"
-    shutil.copytree(inner / "data", tmp_path / "data" / "osie")
-    parts = load(open_corpus("osie", tmp_path / "data"), tmp_path / "memory.json", partial=True)
-    assert points([*parts[0], *parts[1]]) == expected
-
-
-def test_our_own_layout_is_understood_in_any_case_of_letters(tmp_path):
-    for name in ("i1", "i2"):
-        picture(tmp_path / "mit1003" / "Stimuli" / f"{name}.jpeg")
-        blurred(tmp_path / "mit1003" / "SALIENCY" / f"{name}_fixMap.jpg")
-    corpus = open_corpus("mit1003", tmp_path)
-    assert list(corpus.stimuli) == ["i1.jpeg", "i2.jpeg"]
-    assert [n for n in corpus.files if n.startswith("saliency/")] == [
-        "saliency/i1_fixMap.jpg",
-        "saliency/i2_fixMap.jpg",
-    ]
-
-
-def test_the_stray_map_is_dropped(tmp_path):
-    MAKERS["mit1003"](tmp_path / "made")
-    unpack_here(tmp_path / "made", tmp_path / "mit1003")
-    assert (tmp_path / "mit1003" / "ALLFIXATIONMAPS" / STRAY).exists()
-    assert not [n for n in open_corpus("mit1003", tmp_path).files if STRAY in n]
-
-
 def test_a_sigma_says_whether_it_is_assumed():
     assumed = {name for name in MAKERS if isinstance(find(name).sigma, Assumed)}
     assert assumed == {"salicon", "mit1003", "pascals", "fixationadd1000"}
@@ -338,10 +214,3 @@ def test_no_corpus_is_named_outside_its_class():
         if name in word
     ]
     assert found == []
-
-
-def test_what_a_corpus_skips_is_no_stimulus(tmp_path):
-    expected = MAKERS["cat2000"](tmp_path / "made")
-    shutil.copytree(tmp_path / "made" / "trainSet.zip" / "trainSet", tmp_path / "cat2000")
-    assert (tmp_path / "cat2000" / "Stimuli" / "Art" / "Output").is_dir()
-    assert list(open_corpus("cat2000", tmp_path).stimuli) == sorted(expected)

@@ -256,6 +256,7 @@ def orientation(value: int) -> Image.Exif:
 def test_pictures_stand_upright(tmp_path, name, value):
     blocks = STORED[value].repeat(16, 0).repeat(16, 1)
     path = save(tmp_path / name, blocks, quality=95, exif=orientation(value))
+    assert shape(path) == (32, 48)
     for found in (decode(path)[..., 0], decode_map(path)):
         assert found.shape == (32, 48)
         assert abs(found[8::16, 8::16].astype(int) - SEEN).max() <= 2

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.ndimage import gaussian_filter
 
 from config import UsageError
 from data.fixations import Fixations, blur, concatenate, counts, read_hdf5, read_names, table
@@ -159,6 +160,18 @@ def test_blur_keeps_the_sum_and_nothing_below_zero(levels, sigma):
     found = blur(levels, sigma)
     assert found.dtype == np.float64 and (found >= 0).all()
     np.testing.assert_allclose(found.sum(), levels.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "shape, sigma", [((60, 80), 2.4), ((80, 60), 24), ((1, 9), 3), ((7, 1), 30)]
+)
+@pytest.mark.parametrize("many", [0, 1, 30])
+def test_blur_is_that_of_scipy_and_pysaliency(shape, sigma, many):
+    random = np.random.default_rng(many)
+    sparse = np.zeros(shape)
+    np.add.at(sparse, tuple(random.integers(0, side, many) for side in shape), 1)
+    expected = gaussian_filter(sparse, sigma, mode="reflect", truncate=4.0)
+    np.testing.assert_allclose(blur(sparse, sigma), expected, rtol=1e-12, atol=1e-16)
 
 
 # HDF5

@@ -1,6 +1,4 @@
-import json
 import logging
-import os
 import shutil
 
 import numpy as np
@@ -256,6 +254,15 @@ def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
     assert "25 of 35 fixations lie outside their picture, dropped" in caplog.text
 
 
+def test_a_stimulus_whose_fixations_are_all_outside_is_left_out_and_said(own, caplog):
+    give_csv(own)
+    text = (own / "fixations.csv").read_text().splitlines()
+    rows = [row for row in text if not row.startswith("b.jpg")] + ["b.jpg,1,-5,4"]
+    (own / "fixations.csv").write_text("\n".join(rows) + "\n")
+    assert "b.jpg" not in {sample.name for sample in load_all(own)}
+    assert "1 stimuli have no fixation inside, first 'b.jpg'; left out" in caplog.text
+
+
 def test_nothing_is_said_or_dropped_when_all_are_inside(own, caplog):
     give_csv(own)
     load_all(own)
@@ -288,26 +295,6 @@ def test_a_damaged_picture_is_looked_at_again_and_the_others_are_not(own, monkey
     damaged.write_bytes(whole)
     load_all(own)
     assert seen == [damaged, damaged]
-
-
-def test_a_change_that_keeps_the_size_is_seen_by_its_time(own, monkeypatch):
-    give_maps(own)
-    load_all(own)
-    stat = (own / "stimuli" / "a.jpg").stat()
-    os.utime(own / "stimuli" / "a.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    decode, seen = integrity.decode, []
-    monkeypatch.setattr(integrity, "decode", lambda path: seen.append(path.name) or decode(path))
-    load_all(own)
-    assert seen == ["a.jpg"]
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
-def test_a_damaged_memory_is_forgotten(own, text):
-    give_maps(own)
-    memory = own.parent / "memory.json"
-    memory.write_text(text)
-    assert len(load_all(own)) == 5
-    assert len(json.loads(memory.read_text())) == 10
 
 
 def test_pictures_of_a_folder_keep_their_subfolders(tmp_path):
