@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from config import UsageError
-from data.decode import FORMATS, decode, decode_map, eight_bits
+from data.decode import FORMATS, decode, decode_map, eight_bits, shape
 
 ROOT = Path(__file__).parents[2]
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255,) * 3, (0,) * 3
