@@ -146,13 +146,13 @@ def _contours(density: np.ndarray, width: float) -> np.ndarray:
     """
     if min(density.shape) < 3:
         return np.zeros(density.shape)
-    seen = density > 0
-    values = np.log(np.maximum(density, np.finfo(np.float64).tiny))
+    levels = _levels(density)
+    # Far below the lowest line all is one plateau: a kernel's cut-off edge is steep, but no line.
+    values = np.log(np.maximum(density, levels.min() / 10))
     slope = np.hypot(*np.gradient(values))
-    # On a plateau no line can be placed.
-    seen &= slope > 1e-9
+    seen = (density > 0) & (slope > 1e-9)  # on a plateau no line can be placed
     opacity = np.zeros(density.shape)
-    for level in np.log(_levels(density)):
+    for level in np.log(levels):
         distance = np.abs(values - level) / np.where(seen, slope, 1)
         opacity = np.maximum(opacity, np.clip((width + 1) / 2 - distance, 0, 1))
     return np.where(seen, opacity, 0)
