@@ -57,11 +57,13 @@ def learn(settings: Config, corpus: Corpus, run, start, training, validation) ->
     )
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
-    with mirrored(settings.devices).scope():
+    with mirrored(batch, settings.devices).scope():
         weights = start.encoder_weights(settings)
         model = msinet.build(settings.encoder, size, settings.head, weights)
         model.compile(optimizer=trainer.optimizer(settings, data.steps))
         progress = restore.begin(start, model)
+        if progress.epoch >= settings.epochs:
+            logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
         about = {"corpus": corpus.reference, "size": size, "config": asdict(settings)}
         about |= {"start": start.line, "initial": start.initial, "train": data.names}
         keeper = restore.Keeper(run, model, start.shape, about, settings.save_every, save_history)
@@ -122,7 +124,7 @@ def answers(run, about: dict, settings: Config, samples):
     from model.strategy import mirrored
 
     size = tuple(about["size"])
-    with mirrored().scope():
+    with mirrored(settings.batch_size).scope():
         model = msinet.build(settings.encoder, size, settings.head)
         restore.load_weights(model, run.best)
         bare = batches([sample.bare() for sample in samples], size, settings.batch_size)

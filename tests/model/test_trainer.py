@@ -41,7 +41,7 @@ def run(epochs=1, data=None, valid=None, save=lambda *_: None, optimizer=None):
     train = data or batches(4, 2)
     data = trainer.Data(lambda epoch: train, lambda: valid or train, len(train), list("abcdefgh"))
     progress = trainer.Progress()
-    with mirrored().scope():
+    with mirrored(1).scope():
         model = make(optimizer=optimizer)
         trainer.fit(model, data, {"kld": 1.0}, ["cc"], epochs, progress, save)
     return model, progress
@@ -49,7 +49,7 @@ def run(epochs=1, data=None, valid=None, save=lambda *_: None, optimizer=None):
 
 @pytest.mark.parametrize("encoder", ["vgg16", "densenet201"])
 def test_a_step_moves_every_layer_of_the_real_models(encoder):
-    strategy = mirrored()
+    strategy = mirrored(1)
     with strategy.scope():
         model = make(encoder)
         kernels = [w for w in model.trainable_variables if w.path.endswith("kernel")]
@@ -100,7 +100,7 @@ def test_mean_weighs_each_sample():
 
 
 def test_a_loss_that_is_not_finite_names_the_pictures():
-    strategy = mirrored()
+    strategy = mirrored(1)
     batch = {"id": tf.constant([2, 0, 2])}
     with pytest.raises(UsageError, match="the loss is nan in epoch 1, step 1; .*: c, a$"):
         trainer.check_finite({"loss": np.nan}, batch, strategy, "abc", "epoch 1, step 1")
