@@ -115,7 +115,7 @@ class OwnFolder(Corpus, register=False):
 
     def __init__(self, folder: Path, reference: str | None = None):
         self.name = folder.resolve().name.lower()
-        super().__init__(folder, reference or str(folder))
+        super().__init__(folder, reference or str(folder.resolve()))
 
 
 def check_contract(cls: type[Corpus]) -> None:
@@ -207,7 +207,7 @@ def open_corpus(name: str, root: Path) -> Corpus:
     """
     own = in_folder(name)
     if own is not None:
-        return (registered(own.resolve().name) or OwnFolder)(own, str(own))
+        return (registered(own.resolve().name) or OwnFolder)(own, str(own.resolve()))
     corpus = find(name)
     folder = corpus.locate(root)
     if folder is None:

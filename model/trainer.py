@@ -1,6 +1,7 @@
 """The loop: epochs of steps under a strategy, validation, and what calls for saving."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -55,8 +56,9 @@ def fit(
     """
     strategy = tf.distribute.get_strategy()
     train_step, valid_step = make_steps(model, strategy, losses, metrics)
+    bar = 1 if sys.stdout.isatty() else 2  # into a file: a line an epoch, not one a step
     watch = keras.callbacks.CallbackList(
-        list(callbacks), add_progbar=True, model=model, epochs=epochs, steps=data.steps, verbose=1
+        list(callbacks), add_progbar=True, model=model, epochs=epochs, steps=data.steps, verbose=bar
     )
     watch.on_train_begin()
     for epoch in range(progress.epoch, epochs):
