@@ -1,8 +1,10 @@
 """The command line: train, test, download, info, demo. Data and models meet here alone."""
 
+import collections
 import functools
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -81,13 +83,21 @@ def test(args) -> dict[str, float]:
     run, about = chosen(args.results, args.name or run_name(args.data))
     settings = Config.make(config.from_json(about["config"], str(run.best)))
     samples, baseline = to_test(args, about, settings)
-    rows = []
-    for sample, image, answer in answers(run, about, settings, samples):
-        draw(run, sample.name, image, answer, args.format)
-        if baseline:
-            rows.append(judge(run, sample, image, answer, baseline(*sample.shape)))
+    found = answers(run, about, settings, samples)
+    rows = in_threads(functools.partial(show, run, args.format, baseline), found)
     logging.info("pictures: %s", run.images)
-    return evaluation(run, about, samples[0], rows) if rows else {}
+    return evaluation(run, about, samples[0], rows) if baseline else {}
+
+
+def in_threads(function, items, ahead: int = 8) -> list:
+    """What the function makes of each tuple, in order; items are drawn only as they are needed."""
+    results, waiting = [], collections.deque()
+    with ThreadPoolExecutor() as pool:
+        for item in items:
+            waiting.append(pool.submit(function, *item))
+            if len(waiting) > ahead:
+                results.append(waiting.popleft().result())
+        return results + [work.result() for work in waiting]
 
 
 def to_test(args, about: dict, settings: Config):
@@ -135,12 +145,13 @@ def answers(run, about: dict, settings: Config, samples):
             yield sample, decode(sample.stimulus), answer
 
 
-def draw(run, name: str, image, answer, fmt: str) -> None:
-    """Writes a picture's saliency map and overlay."""
+def show(run, fmt: str, baseline, sample, image, answer) -> dict | None:
+    """Writes a sample's saliency map and overlay; with truth at hand, returns its row."""
     from report.pictures import save_map, save_overlay
 
-    save_map(run.picture(name, f".{fmt}"), answer, fmt)
-    save_overlay(run.picture(name, "_overlay.jpg"), image, answer)
+    save_map(run.picture(sample.name, f".{fmt}"), answer, fmt)
+    save_overlay(run.picture(sample.name, "_overlay.jpg"), image, answer)
+    return baseline and judge(run, sample, image, answer, baseline(*sample.shape))
 
 
 def judge(run, sample, image, answer, centre) -> dict:

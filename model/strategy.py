@@ -6,8 +6,7 @@ from config import UsageError
 
 
 def mirrored(batch_size: int, devices: int = 0) -> tf.distribute.MirroredStrategy:
-    """As many GPUs as asked for, or all that can share a batch evenly; without a GPU the CPU, as one
-    or more logical devices.
+    """As many GPUs as asked for, or all that share a batch evenly; without one, logical CPUs.
 
     To be called before anything else touches a device. One device is a mirror of one: there is
     one way to train.

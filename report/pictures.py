@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are readable by their owner alone, and results are shared. The
     # suffix stays the last, because Pillow chooses the format by it.
-    part = path.with_name(f".{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
     try:
         yield part
         os.replace(part, path)

@@ -127,3 +127,16 @@ def test_a_failure_keeps_the_old_file_and_leaves_no_part(tmp_path):
         raise OSError("disk full")
     assert os.listdir(tmp_path) == ["a.txt"]
     assert path.read_text() == "old"
+
+
+def test_threads_write_their_own_parts(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(number):
+        save_map(tmp_path / f"{number}.npy", np.full((30, 40), float(number)), "npy")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(64)))
+    for number in range(64):
+        assert (np.load(tmp_path / f"{number}.npy") == number).all()
+    assert len(list(tmp_path.iterdir())) == 64
