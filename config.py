@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import difflib
-import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field, fields
@@ -21,9 +21,9 @@ class UsageError(Exception):
     """Wrong usage or data; its text is one line for the user: what, found, allowed."""
 
 
-def option(default, help, *, choices=None, low=None, shapes=True):
+def option(default, help, *, choices=None, low=None, high=None, shapes=True):
     """A field of Config; `shapes=False` where a resumed run may differ in it."""
-    metadata = {"help": help, "choices": choices, "low": low, "shapes": shapes}
+    metadata = {"help": help, "choices": choices, "low": low, "high": high, "shapes": shapes}
     return field(default=default, metadata=metadata)
 
 
@@ -45,7 +45,10 @@ class Config:
     initial: str | None = option(
         None, "corpus or run whose best weights the run starts from, or none; default: the corpus'"
     )
-    loss: str = option("kld:1", "terms and their weights, such as kld:1,nss:-0.1,cc:-0.1")
+    loss: str = option(
+        "kld:1",
+        "terms and their weights, such as kld:1,nss:-0.1,cc:-0.1 (kld in nats, nll in bits)",
+    )
     metrics: str | None = option(
         None, "validation metrics, such as kld,nss; default: all that the corpus can give"
     )
@@ -54,12 +57,15 @@ class Config:
     learning_rate: float = option(1e-4, "of Adam, at the start", low=0.0)
     schedule: str = option("constant", "of the learning rate", choices=SCHEDULES)
     flip: bool = option(True, "mirror half of the training pictures, with their fixations")
-    seed: int = option(42, "of weights, order and augmentation", low=0)
+    seed: int = option(42, "of weights, order and augmentation", low=0, high=2**32 - 1)
     size: tuple[int, int] | None = option(
         None, "height and width of the input, such as 240x320; default: the corpus'", low=32
     )
     pixels_per_degree: float | None = option(
-        None, "sigma of the blur, in pixels of the stimuli; default: the corpus'", low=0.1
+        None,
+        "sigma of the blur, in pixels of the stimuli; default: the corpus'",
+        low=0.1,
+        high=1000,
     )
     partial: bool = option(False, "train on what is there of a corpus, keeping its split's ratio")
     precision: str = option("float32", "in which layers compute", choices=PRECISIONS)
@@ -98,19 +104,32 @@ def kind(item: dataclasses.Field) -> type:
 
 def check(item: dataclasses.Field, value) -> None:
     """Raises UsageError where a value is not of its field's type, choices or range."""
-    flag, allowed, low = flag_of(item), item.metadata["choices"], item.metadata["low"]
+    flag, allowed = flag_of(item), item.metadata["choices"]
     if value is None and item.default is None:
         return
-    wanted = typing.get_origin(kind(item)) or kind(item)
-    fits = isinstance(value, (int, float) if wanted is float else wanted)
-    if not fits or (isinstance(value, bool) and wanted is not bool):
-        raise UsageError(f"{flag} {value!r}: must be {wanted.__name__}")
+    if not fits(value, kind(item)):
+        raise UsageError(f"{flag} '{show(value)}': must be {metavar(item)}")
     if allowed and value not in allowed:
         raise UsageError(
             f"{flag} {value}: must be one of {', '.join(allowed)}{near(value, allowed)}"
         )
-    if low is not None and min(value if wanted is tuple else (value,)) < low:
-        raise UsageError(f"{flag} {show(value)}: must be at least {low:g}")
+    low, high = item.metadata["low"], item.metadata["high"]
+    for number in value if isinstance(value, tuple) else (value,):
+        if low is not None and number < low:
+            raise UsageError(f"{flag} {show(value)}: must be at least {low:g}")
+        if high is not None and number > high:
+            raise UsageError(f"{flag} {show(value)}: must be at most {high:g}")
+
+
+def fits(value, wanted) -> bool:
+    """Whether a value is of a field's type; a whole number is a float too, NaN is none."""
+    if typing.get_origin(wanted) is tuple:
+        return isinstance(value, tuple) and len(value) == 2 and all(fits(v, int) for v in value)
+    if isinstance(value, bool):
+        return wanted is bool
+    if wanted is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, wanted)
 
 
 def weights(text: str) -> dict[str, float]:
@@ -136,6 +155,22 @@ def size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def number(text: str) -> float | str:
+    """The number that a text writes, or the text where it writes none."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def metavar(item: dataclasses.Field) -> str:
+    """What a field takes, in a word."""
+    if item.metadata["choices"]:
+        return "|".join(item.metadata["choices"])
+    wanted = kind(item)
+    return "HEIGHTxWIDTH" if typing.get_origin(wanted) is tuple else wanted.__name__.upper()
+
+
 def show(value) -> str:
     """A value as its flag writes it."""
     return "x".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
@@ -153,28 +188,25 @@ def read(file: Path) -> dict:
         content = yaml.safe_load(Path(file).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"--config {file}: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not isinstance(content.get("config", content), dict):
         raise UsageError(f"--config {file}: holds no fields, such as 'epochs: 10'")
     return from_json(content.get("config", content), f"--config {file}")
 
 
 def from_json(content: dict, where: str) -> dict:
     """JSON or YAML values as the fields' types, unknown names refused."""
-    known = [item.name for item in fields(Config)]
+    known = {item.name: item for item in fields(Config)}
     values = {str(name).replace("-", "_"): value for name, value in content.items()}
-    for name in values:
+    for name, value in values.items():
         if name not in known:
             raise UsageError(f"{where}: unknown field {name!r}{near(name, known)}")
+        if kind(known[name]) is float and isinstance(value, str):
+            values[name] = number(value)  # YAML reads 1e-4 as text
     if isinstance(values.get("size"), str):
         values["size"] = size(values["size"])
     if isinstance(values.get("size"), list):
         values["size"] = tuple(values["size"])
     return values
-
-
-def to_json(config: Config) -> dict:
-    """The fields as JSON holds them."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def flag_of(item: dataclasses.Field) -> str:
@@ -192,8 +224,7 @@ def add_flags(parser) -> None:
             parser.add_argument(flag_of(item), action=argparse.BooleanOptionalAction, **common)
             continue
         reads = size if typing.get_origin(kind(item)) is tuple else kind(item)
-        metavar = "|".join(item.metadata["choices"] or ()) or reads.__name__.upper()
-        parser.add_argument(flag_of(item), type=reads, metavar=metavar, **common)
+        parser.add_argument(flag_of(item), type=reads, metavar=metavar(item), **common)
 
 
 def given(args) -> dict:

@@ -46,7 +46,7 @@ def parse(argv: Sequence[str], commands: Mapping[str, Callable]) -> argparse.Nam
     try:
         args, unknown = parser.parse_known_args(argv[1:] or ["--help"])
         if unknown:
-            known = {f for c in choices.choices.values() for f in c._option_string_actions}
+            known = choices.choices[args.command.__name__]._option_string_actions
             parser.error(f"unknown flag {unknown[0]}{near(unknown[0], known)}")
         add_corpora(getattr(args, "corpora", None))
     except UsageError as error:

@@ -27,11 +27,14 @@ def train(args) -> None:
     corpus = open_corpus(args.data, args.path)
     make_writable(args.results)
     import_tensorflow()
-    from model.restore import find_start
+    from model import metrics
+    from model.restore import find_start, on_pictures
 
     run = Run(args.results, args.name or f"msinet_{corpus.name}")
     start = find_start(run, corpus, settings, fresh=args.fresh, weights=args.weights)
+    metrics.check_names(settings.loss, settings.metrics)
     samples = load(corpus, memory(args), settings.partial, settings.pixels_per_degree)
+    start = on_pictures(start, run, *([s.name for s in side] for side in samples))
     learn(settings, corpus, run, start, *samples)
     logging.info("best weights: %s", run.best)
     logging.info("history: %s and .png", run.history)
@@ -104,13 +107,13 @@ def to_test(args, about: dict, settings: Config):
     """The samples to test on, and what gives the centre bias of the training side at a shape;
     None in its place for pictures without truth."""
     from data.pipeline import relative_points
-    from model.baselines import CentreBias
+    from model.baselines import centre_bias
 
-    corpus = corpus_or_pictures(args.path, about["corpus"])
+    corpus = corpus_or_pictures(args.path, args.data or about["corpus"])
     if corpus is None:
         return pictures(args.path, memory(args)), None
     samples = load(corpus, memory(args), settings.partial, settings.pixels_per_degree)
-    return samples[1], functools.cache(CentreBias(*relative_points(samples[0]).T).log_density)
+    return samples[1], functools.cache(centre_bias(relative_points(samples[0])).log_density)
 
 
 def corpus_or_pictures(path: Path | None, name: str) -> Corpus | None:
@@ -280,7 +283,8 @@ COMMANDS = {f.__name__: f for f in (train, test, download, info, demo)}
 
 
 def main(args) -> int:
-    """Runs a command; wrong usage and data become one line on stderr and exit code 2."""
+    """Runs a command; wrong usage and data become one line on stderr and exit code 2, an interrupt
+    one line and 130."""
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().python_handler.stream = sys.stdout
@@ -290,6 +294,9 @@ def main(args) -> int:
     except (UsageError, DownloadError, OSError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from what is saved", file=sys.stderr)
+        return 130
     return 0
 
 

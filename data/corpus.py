@@ -115,6 +115,8 @@ class OwnFolder(Corpus, register=False):
 
     def __init__(self, folder: Path, reference: str | None = None):
         self.name = folder.resolve().name.lower()
+        if not any(path.name.lower() == "stimuli" for path in folder.iterdir()):
+            raise UsageError(f"{folder}: no folder stimuli/ in it, found {listing(folder)}")
         super().__init__(folder, reference or str(folder.resolve()))
 
 
@@ -172,7 +174,8 @@ def find(name: str) -> type[Corpus]:
     if corpus is None:
         known = sorted(Corpus.registry)
         raise UsageError(
-            f"-d {name}: no such corpus or folder{near(name, known)}; corpora: {', '.join(known)}"
+            f"-d {name}: no such corpus or folder{near(name, known)}; corpora: {', '.join(known)}; "
+            "for a class of one's own: --corpora FILE.py"
         )
     return corpus
 
@@ -180,7 +183,7 @@ def find(name: str) -> type[Corpus]:
 def in_folder(name: str) -> Path | None:
     """The folder that -d gave the path of, or None where it named a corpus."""
     path = Path(name)
-    return path if registered(name) is None and path.is_dir() else None
+    return path if name and registered(name) is None and path.is_dir() else None
 
 
 def corpus_name(name: str) -> str:

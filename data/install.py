@@ -13,7 +13,7 @@ from data.corpus import Corpus
 from data.fixations import write_hdf5
 from data.layout import TRUTHS, below, canonical_files
 from download import DownloadError
-from download.fetch import check_md5, fetch
+from download.fetch import check_md5, fetch, md5_of
 from download.unpack import unpack
 
 
@@ -58,8 +58,9 @@ def install(
         shutil.rmtree(work)
     finally:
         shutil.rmtree(whole, ignore_errors=True)
-        with suppress(OSError):
-            work.rmdir()  # what was downloaded keeps it
+        for folder in (work / "archives", work):
+            with suppress(OSError):
+                folder.rmdir()  # what was downloaded keeps them
     return there
 
 
@@ -70,10 +71,10 @@ def take_archives(corpus: type[Corpus], archives: Sequence[Path], folder: Path) 
         if not archive.is_file():
             raise UsageError(f"--archive {archive}: no such file")
         if archive.name in known:
-            try:
-                check_md5(archive, known[archive.name])
-            except DownloadError as error:
-                logging.warning("%s; used all the same", error)
+            found = md5_of(archive)
+            if found != known[archive.name]:
+                said = "%s: its md5 is %s, the authors' is %s; used all the same"
+                logging.warning(said, archive, found, known[archive.name])
         unpack(archive, folder, corpus.take())
 
 
@@ -113,8 +114,13 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
     found = corpus.read(files, stimuli)
     if found is None:
         return
-    shapes = integrity.check(stimuli.values(), folder.parent / "checked.json")
-    write_hdf5(folder, list(stimuli), [(*shapes[p], 3) for p in stimuli.values()], found)
+    seen = integrity.check(stimuli.values(), folder.parent / "checked.json")
+    write_hdf5(
+        folder,
+        list(stimuli),
+        [(*seen[p].shape, 3) for p in stimuli.values()],
+        found,
+    )
     logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(found))
     shutil.rmtree(folder / "fixations")
 

@@ -5,16 +5,29 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import logging
 from tqdm import tqdm
 
 from config import UsageError
-from data.decode import decode
+from data.decode import decode, decode_map
 
 
-def check(pictures: Iterable[Path], memory: Path) -> dict[Path, tuple[int, int]]:
-    """The (height, width) of each picture as a person sees it, all of them decoded whole.
+class Seen(NamedTuple):
+    """A picture's height and width as a person sees it, and whether all of it is black."""
+
+    height: int
+    width: int
+    black: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
+
+def check(pictures: Iterable[Path], memory: Path) -> dict[Path, Seen]:
+    """What each picture is like, all of them decoded whole.
 
     `memory` is a JSON file that remembers results by a picture's size and time, so that only
     new or changed ones are decoded again.
@@ -37,20 +50,22 @@ def check(pictures: Iterable[Path], memory: Path) -> dict[Path, tuple[int, int]]
     if broken:
         first, why = next(iter(broken.items()))
         raise UsageError(f"{len(broken)} pictures cannot be read, first '{first}': {why}")
-    return {path: tuple(known[str(path)][1:]) for path in pictures}
+    return {path: Seen(*known[str(path)][1:]) for path in pictures}
 
 
-def measured(pictures: list[Path]) -> list[tuple[int, int] | str]:
-    """Each picture's height and width, or why it cannot be read."""
+def measured(pictures: list[Path]) -> list[Seen | str]:
+    """What each picture is like, or why it cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(measure, pictures)
         return list(tqdm(results, total=len(pictures), disable=None, leave=False))
 
 
-def measure(path: Path) -> tuple[int, int] | str:
-    """The height and width of a picture, decoded whole, or why it cannot be."""
+def measure(path: Path) -> Seen | str:
+    """What a picture, decoded whole, is like, or why it cannot be read."""
     try:
-        return decode(path).shape[:2]
+        picture = decode(path)
+        # A faint map of 16 bits is black to the eye alone.
+        return Seen(*picture.shape[:2], not picture.any() and not decode_map(path).any())
     except UsageError as error:
         return str(error).removeprefix(f"{path}: ")
 

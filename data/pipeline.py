@@ -141,9 +141,9 @@ def truth(sample: Sample) -> dict[str, np.ndarray]:
     return found
 
 
-def relative_points(samples: Sequence[Sample]) -> np.ndarray:
-    """(M, 2) fixations of all samples as fractions of width and height; where a sample has a map
-    alone, 100 points drawn from it."""
+def relative_points(samples: Sequence[Sample]) -> list[np.ndarray]:
+    """Each sample's (M, 2) fixations as fractions of width and height; where it has a map alone,
+    100 points drawn from that."""
     random = np.random.default_rng(0)
     parts = []
     for sample in samples:
@@ -154,4 +154,4 @@ def relative_points(samples: Sequence[Sample]) -> np.ndarray:
             shape = known.shape
             points = np.stack(np.divmod(pixels, shape[1])[::-1], 1) + 0.5
         parts.append(points / shape[::-1])
-    return np.concatenate(parts)
+    return parts

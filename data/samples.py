@@ -51,8 +51,8 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(Corpus.key, files, path)
-    shapes = integrity.check(files.values(), memory)
-    return [Sample(name, file, shapes[file]) for name, file in files.items()]
+    seen = integrity.check(files.values(), memory)
+    return [Sample(name, file, seen[file].shape) for name, file in files.items()]
 
 
 def load(
@@ -76,9 +76,10 @@ def load(
         parts = corpus.split(names, partial)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
-    shapes = integrity.check(
+    seen = integrity.check(
         [corpus.stimuli[n] for n in names] + [maps[n] for n in names if n in maps], memory
     )
+    shapes = {path: found.shape for path, found in seen.items()}
     check_ratios(corpus, names, maps, shapes)
     kept = inside(corpus, names, table, shapes)
     truths = below(corpus.files, "truth")
@@ -95,8 +96,9 @@ def load(
         )
 
     empty = {name for name, points in kept.items() if not len(points)}
+    empty |= {name for name in names if name in maps and seen[maps[name]].black}
     if empty:
-        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation inside"
+        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation inside, or a black map"
         logging.warning("%s, first '%s'; left out", said, min(empty))
     return tuple([sample(name) for name in part if name not in empty] for part in parts)
 

@@ -55,15 +55,20 @@ def fetch(url: str, folder: Path, *, name: str, md5: str | None = None) -> Path:
     return final
 
 
+def md5_of(path: Path) -> str:
+    """The md5 of a file, in small hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
 def check_md5(path: Path, md5: str | None) -> None:
     """Raises DownloadError with both sums if the file has another one; `md5` None fits any."""
     if md5 is None:
         return
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
+    found = md5_of(path)
     if found != md5.lower():
         raise DownloadError(
-            f"{path.name}: its md5 is {found}, expected {md5.lower()}; "
+            f"{path.name.removesuffix('.part')}: its md5 is {found}, expected {md5.lower()}; "
             f"it is kept at {path}, move it away to fetch it anew"
         )
 

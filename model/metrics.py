@@ -87,6 +87,25 @@ def call(function, values):
     return function(**{key: values[key] for key in needs(function)})
 
 
+def listed(asked: str | None) -> list[str]:
+    """`kld, nss` as ["kld", "nss"]."""
+    return [name.strip() for name in asked.split(",")] if asked else []
+
+
+def check_names(loss: str, asked: str | None) -> None:
+    """Raises UsageError where a loss or a metric of a training run has no such name."""
+    training = [name for name in METRICS if "baseline" not in needs(METRICS[name])]
+    for flag, names, known in (
+        ("loss", weights(loss), LOSSES),
+        ("metrics", listed(asked), training),
+    ):
+        for name in names:
+            if name not in known:
+                raise UsageError(
+                    f"--{flag} {name}: must be of {', '.join(known)}{near(name, known)}"
+                )
+
+
 def choose(loss: str, asked: str | None, known: Sequence[str]) -> list[str]:
     """The metrics of a training run, given the truth that its samples know.
 
@@ -94,18 +113,12 @@ def choose(loss: str, asked: str | None, known: Sequence[str]) -> list[str]:
     a default metric is left out with a notice.
     """
     there = {*known, "log_density", "valid"}
-    wanted = [*weights(loss), *(asked.replace(" ", "").split(",") if asked else ())]
-    for name in wanted:
-        if name not in METRICS:
-            raise UsageError(f"no metric or loss {name!r}{near(name, METRICS)}")
+    for name in [*weights(loss), *listed(asked)]:
         lacks = sorted({*needs(METRICS[name])} - there)
         if lacks:
             raise UsageError(f"{name} needs {', '.join(lacks)}, which the corpus does not have")
-    for name in weights(loss):
-        if name not in LOSSES:
-            raise UsageError(f"--loss {name}: not a loss; losses are {', '.join(LOSSES)}")
     if asked:
-        return wanted[len(weights(loss)) :]
+        return listed(asked)
     possible = [name for name in DEFAULT if {*needs(METRICS[name])} <= there]
     for name in set(DEFAULT) - set(possible):
         logging.warning("%s is left out: the corpus has maps, no fixations", name)

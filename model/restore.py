@@ -1,11 +1,13 @@
 """Where weights come from, in order, and where they go: save, resume, atomically."""
 
 import dataclasses
+import hashlib
 import platform
+import re
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -33,10 +35,7 @@ class Start:
 
     def encoder_weights(self, settings: Config) -> str:
         """What the encoder is built with: nothing where other weights follow."""
-        if self.path is not None:
-            return "none"
-        chosen = settings.encoder_weights
-        return ENCODER_WEIGHTS[settings.encoder] if chosen == "default" else chosen
+        return own_weights(settings) if self.path is None else "none"
 
 
 def find_start(run: Run, corpus, settings: Config, *, fresh: bool, weights: Path | None) -> Start:
@@ -61,16 +60,40 @@ def find_start(run: Run, corpus, settings: Config, *, fresh: bool, weights: Path
         source = initial_run(run.results, initial, corpus.name)
         same_encoder(source, settings)
         return Start(f"{source.name}'s best weights", shape, source.best, initial=source.name)
-    return Start(f"the encoder's weights, {settings.encoder_weights}", shape)
+    chosen = own_weights(settings)
+    if chosen not in ("imagenet", "hed", "none") and not Path(chosen).is_file():
+        raise UsageError(
+            f"--encoder-weights {chosen}: no such file; allowed are imagenet, hed, none or a path"
+        )
+    return Start(f"the encoder's own, {chosen}", shape)
+
+
+def own_weights(settings: Config) -> str:
+    """What the encoder learned elsewhere, by the configuration."""
+    chosen = settings.encoder_weights
+    return ENCODER_WEIGHTS[settings.encoder] if chosen == "default" else chosen
+
+
+def on_pictures(
+    start: Start, run: Run, training: Sequence[str], validation: Sequence[str]
+) -> Start:
+    """The start with its pictures in the fingerprint; a run that goes on must have the same, or
+    what it has seen in training would come up in validation."""
+    both = "\n".join([*training, "", *validation]).encode()
+    digest = hashlib.sha256(both).hexdigest()[:8]
+    pictures = f"{len(training)}+{len(validation)} of {digest}"
+    if start.resume:
+        same_shape(run, start.path, {"pictures": pictures})
+    return dataclasses.replace(start, shape={**start.shape, "pictures": pictures})
 
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
     """Raises UsageError where a state is of another configuration; names the fields."""
     before = read_json(state / "state.json")["shape"]
     differ = [
-        f"{name} {show(before.get(name))} (now {show(shape.get(name))})"
-        for name in sorted({*before, *shape})
-        if before.get(name) != shape.get(name)
+        f"{name} {show(before.get(name))} (now {show(value)})"
+        for name, value in sorted(shape.items())
+        if before.get(name) != value
     ]
     if differ:
         raise UsageError(
@@ -153,7 +176,7 @@ def save_state(run: Run, model: keras.Model, shape: Mapping, progress: Progress)
     shutil.rmtree(state, ignore_errors=True)
     part.rename(state)
     for other in run.latest.iterdir():
-        if other != state:
+        if other != state and re.fullmatch(r"\d{6}|\.\d{6}\.part", other.name):
             shutil.rmtree(other)
 
 
@@ -184,7 +207,7 @@ def load_weights(model: keras.Model, weights: Path) -> None:
 
 def newest(run: Run) -> Path | None:
     """The folder of the run's latest state, or None."""
-    return max(run.latest.glob("[0-9]*"), default=None)
+    return max(run.latest.glob("[0-9]" * 6), default=None)
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ class Run:
 
     results: Path
     name: str
+
+    def __post_init__(self):
+        if not re.fullmatch(r"\w[\w.+ -]*", self.name):
+            raise UsageError(f"--name {self.name!r}: must be letters, digits and any of _ . + -")
 
     @property
     def best(self) -> Path:
@@ -81,8 +86,12 @@ def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
 
 
 def read_about(run: Run) -> dict:
-    """What the JSON beside a run's best weights says."""
-    return read_json(about_of(run.best))
+    """What the JSON beside a run's best weights says; UsageError where it does not say it all."""
+    about = read_json(about_of(run.best))
+    lacking = [key for key in ("corpus", "config", "size", "epoch") if key not in about]
+    if lacking:
+        raise UsageError(f"{about_of(run.best)}: damaged, it has no {' and no '.join(lacking)}")
+    return about
 
 
 def about_of(weights: Path) -> Path:

@@ -30,12 +30,10 @@ SCALES = {
     "ig": Scale("IG", "bits per fixation over the centre bias", 1),
     "nll": Scale("NLL", "bits per fixation, negative log-likelihood", -1),
     "auc": Scale("AUC", "probability, 0.5 is chance", 1),
-    "sauc": Scale("sAUC", "probability against other pictures’ fixations, 0.5 is chance", 1),
     "nss": Scale("NSS", "standard deviations above the map’s mean", 1),
     "cc": Scale("CC", "correlation with the empirical density, −1 to 1", 1),
     "sim": Scale("SIM", "mass shared with the empirical density, 0 to 1", 1),
     "kld": Scale("KLD", "nats from the empirical density, 0 is perfect", -1),
-    "entropy": Scale("Entropy", "bits of spread", 0),
 }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def means(rows: Sequence[Mapping], key: str) -> dict[str, float]:
-    """The mean over rows of each number in row[key]; {} where no row has any."""
-    names = dict.fromkeys(name for row in rows for name in row[key])
+    """The mean over rows of each number that all of them have in row[key]."""
+    names = [name for name in rows[0][key] if all(name in row[key] for row in rows)]
     return {name: math.fsum(row[key][name] for row in rows) / len(rows) for name in names}
 
 
@@ -28,11 +28,16 @@ def runs(results: Path) -> list[str]:
     """A line for each run that has best weights: name, corpus, encoder, epoch, validation."""
     lines = []
     for path in sorted((results / "ckpts" / "best").glob("[!.]*.json")):
-        about = json.loads(path.read_text())
-        found = {k[4:]: v for k, v in about["metrics"].items() if k.startswith("val_")}
-        numbers = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-        encoder = about["config"]["encoder"]
-        lines.append(
-            f"{path.stem}: {about['corpus']}, {encoder}, epoch {about['epoch']}, {numbers}"
-        )
+        try:
+            about = json.loads(path.read_text())
+            lines.append(f"{path.stem}: {summary(about)}")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            lines.append(f"{path.stem}: its JSON is damaged")
     return lines or ["none yet"]
+
+
+def summary(about: Mapping) -> str:
+    """What the JSON beside weights says, in a line."""
+    found = {k[4:]: v for k, v in about["metrics"].items() if k.startswith("val_")}
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    return f"{about['corpus']}, {about['config']['encoder']}, epoch {about['epoch']}, {numbers}"

@@ -35,6 +35,12 @@ def test_flags_go_over_the_file_and_the_file_over_defaults(tmp_path):
     assert (made.epochs, made.batch_size, made.size, made.seed) == (5, 2, (64, 96), 42)
 
 
+def test_yaml_writes_numbers_as_people_do(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("learning_rate: 1e-5\n")
+    assert Config.make({}, file).learning_rate == 1e-5
+
+
 def test_json_of_a_run_is_read_back(tmp_path):
     settings = Config(size=(64, 96), loss="kld:1,nss:-0.1", metrics="cc", devices=2)
     file = tmp_path / "run.json"
@@ -47,10 +53,13 @@ def test_json_of_a_run_is_read_back(tmp_path):
     [
         ({"encoder": "vgg61"}, ["vgg61", "densenet201", "did you mean vgg16"]),
         ({"epochs": 0}, ["--epochs 0", "at least 1"]),
-        ({"epochs": 1.5}, ["--epochs 1.5", "int"]),
-        ({"epochs": True}, ["--epochs True", "int"]),
+        ({"epochs": 1.5}, ["--epochs '1.5'", "must be INT"]),
+        ({"epochs": True}, ["--epochs 'True'", "must be INT"]),
         ({"size": (100, 96)}, ["100x96", "multiples of 8"]),
         ({"learning_rate": 0.0}, ["--learning-rate 0", "above 0"]),
+        ({"seed": 2**32}, ["--seed 4294967296", "at most"]),
+        ({"pixels_per_degree": float("nan")}, ["--pixels-per-degree 'nan'", "FLOAT"]),
+        ({"pixels_per_degree": 1e9}, ["--pixels-per-degree", "at most 1000"]),
         ({"loss": "kld:x"}, ["kld:x", "'x' is not a number"]),
         ({"loss": "kld:1,"}, ["a term is missing"]),
     ],
@@ -68,7 +77,10 @@ def test_wrong_values_are_named_with_what_is_allowed(fields, words):
         ("epoch: 3\n", ["'epoch'", "did you mean epochs"]),
         ("- 3\n", ["holds no fields"]),
         ("epochs: [3\n", ["run.yaml"]),
-        ("size: 240\n", ["--size", "tuple"]),
+        ("size: 240\n", ["--size '240'", "HEIGHTxWIDTH"]),
+        ("size: [64]\n", ["--size '64'", "HEIGHTxWIDTH"]),
+        ("size: [64, a]\n", ["--size '64xa'", "HEIGHTxWIDTH"]),
+        ("config: 5\n", ["holds no fields"]),
     ],
 )
 def test_wrong_files_are_one_line(tmp_path, text, words):

@@ -51,7 +51,7 @@ def test_training_writes_best_latest_history_curve_and_log(trained):
     about = json.loads((results / "ckpts/best/msinet_own.json").read_text())
     assert about["config"]["encoder"] == "small"
     assert len(about["train"]) == 10  # 13 pictures, 80 to 20
-    assert about["epoch"] == min(history(results), key=lambda r: float(r["val_loss"]))["epoch"] or 1
+    assert str(about["epoch"]) == min(history(results), key=lambda r: float(r["val_loss"]))["epoch"]
     assert {"git", "keras", "tensorflow"} <= set(about["versions"])
 
 
@@ -90,8 +90,8 @@ def test_a_run_killed_in_an_epoch_goes_on_from_the_one_before(cli, trained, tmp_
         fine(sums, batch, strategy, names, when)
 
     monkeypatch.setattr(trainer, "check_finite", killed)
-    with pytest.raises(KeyboardInterrupt):
-        cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
+    code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
+    assert code == 130 and "the same command goes on" in err and err.count("\n") == 1
     monkeypatch.undo()
     train(cli, own, tmp_path, "--epochs", "3")
     assert history(tmp_path) == history(whole)
@@ -210,6 +210,7 @@ def test_one_picture(cli, trained, tmp_path):
         (["test", "-d", "osei"], ["osei", "did you mean osie"]),
         (["download", "-d", "fixationadd1000"], ["no public download", "--archive"]),
         (["train", "-d", "osie", "--corpora", "no.py"], ["no.py", "no such file"]),
+        (["train", "-d", "."], ["no folder stimuli/"]),
         (["test", "-p", "/nowhere"], ["no weights", "python main.py train -d"]),
     ],
 )
@@ -286,3 +287,24 @@ def test_help_needs_no_tensorflow():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
+
+
+def test_wrong_losses_and_metrics_are_told_before_pictures_are_read(cli, own, tmp_path):
+    (own / "stimuli" / "00.png").write_bytes(b"")
+    for flag, value, words in (
+        ("--loss", "auc", ["--loss auc", "kld"]),
+        ("--metrics", "ig", ["--metrics ig", "auc"]),
+        ("--encoder-weights", "/no.h5", ["/no.h5", "no such file"]),
+    ):
+        code, _, err = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL, flag, value)
+        assert code == 2 and err.count("\n") == 1 and all(word in err for word in words)
+
+
+def test_a_resumed_run_refuses_other_pictures(cli, tmp_path):
+    own = make_own(tmp_path / "own")
+    train(cli, own, tmp_path / "r", "--epochs", "1")
+    make_own(tmp_path / "more", count=14)
+    for name in ("stimuli/13.png", "fixations.csv"):
+        (tmp_path / "more" / name).rename(own / name)
+    code, _, err = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL, "--epochs", "2")
+    assert code == 2 and "pictures 10+3 of" in err and "(now 11+3 of" in err

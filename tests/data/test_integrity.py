@@ -27,7 +27,7 @@ def watched(monkeypatch) -> list[str]:
 
 def test_shapes_are_found_and_remembered(tmp_path, monkeypatch):
     paths, memory = pictures(tmp_path), tmp_path / "results" / "checked.json"
-    expected = dict(zip(paths, [(2, 3), (2, 4), (2, 5)], strict=True))
+    expected = dict(zip(paths, [(2, 3, True), (2, 4, True), (2, 5, True)], strict=True))
     names = watched(monkeypatch)
     assert check(paths, memory) == expected
     assert sorted(names) == ["0.png", "1.png", "2.png"]
@@ -43,7 +43,7 @@ def test_what_has_changed_is_looked_at_again(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((9, 8), np.uint8)).save(paths[1])
     os.utime(paths[2], ns=(0, 0))
     found = check(paths, memory)
-    assert sorted(names) == ["1.png", "2.png"] and found[paths[1]] == (9, 8)
+    assert sorted(names) == ["1.png", "2.png"] and found[paths[1]] == (9, 8, True)
 
 
 def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatch):
@@ -66,7 +66,7 @@ def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatc
 def test_a_damaged_memory_is_no_memory(tmp_path, content):
     paths, memory = pictures(tmp_path, 1), tmp_path / "checked.json"
     memory.write_text(content)
-    assert check(paths, memory) == {paths[0]: (2, 3)}
+    assert check(paths, memory) == {paths[0]: (2, 3, True)}
     assert set(json.loads(memory.read_text())) == {str(paths[0])}
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from authors_files import points_picture
 from corpus_files import SIZE, blurred, picture, points
+from PIL import Image
 
 from config import UsageError
 from data import corpora, integrity  # noqa: F401  corpora's classes register themselves
@@ -197,7 +198,7 @@ def test_an_empty_folder(tmp_path):
     for folder in ("empty", "bare"):
         (tmp_path / folder / "stimuli").mkdir(parents=True)
     (tmp_path / "empty" / "stimuli").rmdir()
-    assert refusal(tmp_path / "empty").endswith("no pictures in stimuli/, found nothing")
+    assert refusal(tmp_path / "empty").endswith("no folder stimuli/ in it, found nothing")
     assert refusal(tmp_path / "bare").endswith("no pictures in stimuli/, found stimuli")
 
 
@@ -240,6 +241,13 @@ def test_a_map_of_another_size_is_fine(own, size):
     assert len(load_all(own)) == 5
 
 
+def test_a_black_map_is_no_truth(own, caplog):
+    give_maps(own)
+    Image.new("L", (WIDTH, HEIGHT)).save(own / "saliency" / "b.png")
+    assert "b.jpg" not in {sample.name for sample in load_all(own)}
+    assert "1 stimuli have no fixation inside, or a black map, first 'b.jpg'" in caplog.text
+
+
 def test_points_of_another_aspect_ratio(own):
     for name in NAMES:
         points_picture(own / "fixations" / f"{name}.png", [(0, 0)], (HEIGHT, WIDTH))
@@ -260,7 +268,7 @@ def test_a_stimulus_whose_fixations_are_all_outside_is_left_out_and_said(own, ca
     rows = [row for row in text if not row.startswith("b.jpg")] + ["b.jpg,1,-5,4"]
     (own / "fixations.csv").write_text("\n".join(rows) + "\n")
     assert "b.jpg" not in {sample.name for sample in load_all(own)}
-    assert "1 stimuli have no fixation inside, first 'b.jpg'; left out" in caplog.text
+    assert "1 stimuli have no fixation inside, or a black map, first 'b.jpg'" in caplog.text
 
 
 def test_nothing_is_said_or_dropped_when_all_are_inside(own, caplog):

@@ -23,7 +23,7 @@ CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
 
 
 def saved(run, **config):
-    about = {"corpus": "own", "config": {"encoder": "small", **config}}
+    about = {"corpus": "own", "config": {"encoder": "small", **config}, "size": [8, 8], "epoch": 1}
     restore.save_weights(run.best, tiny(), about)
     return run
 
@@ -94,12 +94,13 @@ def test_a_state_brings_back_weights_optimizer_and_progress(tmp_path):
 def test_weights_come_without_the_optimizers_state(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
-    restore.save_weights(run.best, model, {"corpus": "own"})
+    about = {"corpus": "own", "config": {}, "size": [8, 8], "epoch": 1}
+    restore.save_weights(run.best, model, about)
     again = tiny()
     restore.begin(restore.Start("", {}, run.best), again)
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
     assert int(again.optimizer.iterations) == 0
-    assert read_about(run) == {"corpus": "own"}
+    assert read_about(run) == about
 
 
 def test_a_cut_while_saving_leaves_the_state_before(tmp_path, monkeypatch):
@@ -127,7 +128,8 @@ def test_weights_of_another_model_are_one_line(tmp_path):
 
 def test_keeper_writes_history_best_and_asked_epochs(tmp_path):
     run, rows = Run(tmp_path, "r"), []
-    keeper = restore.Keeper(run, tiny(), {}, {"corpus": "own"}, 2, lambda p, h: rows.append(len(h)))
+    about = {"corpus": "own", "config": {}, "size": [8, 8]}
+    keeper = restore.Keeper(run, tiny(), {}, about, 2, lambda p, h: rows.append(len(h)))
     keeper.keep(Progress(1, 0.5, [{"epoch": 1}]), improved=True)
     keeper.keep(Progress(2, 0.5, [{"epoch": 1}, {"epoch": 2}]), improved=False)
     assert rows == [1, 2]
@@ -159,3 +161,39 @@ def test_the_encoders_weights_are_left_out_where_others_follow(tmp_path):
     assert restore.Start("", {}).encoder_weights(Config(encoder="small")) == "none"
     assert restore.Start("", {}).encoder_weights(Config(encoder_weights="hed")) == "hed"
     assert restore.Start("", {}, tmp_path).encoder_weights(Config(encoder_weights="hed")) == "none"
+
+
+@pytest.mark.parametrize("name", ["../x", ".", "a/b", "", ".hidden"])
+def test_a_run_may_not_leave_its_folders(tmp_path, name):
+    with pytest.raises(UsageError, match="--name .* must be letters"):
+        Run(tmp_path, name)
+
+
+def test_saving_deletes_states_alone(tmp_path):
+    run = Run(tmp_path, "r")
+    run.latest.mkdir(parents=True)
+    (run.latest / "thesis.txt").touch()
+    for epoch in (1, 2):
+        restore.save_state(run, tiny(), {}, Progress(epoch=epoch))
+    assert sorted(p.name for p in run.latest.iterdir()) == ["000002", "thesis.txt"]
+
+
+def test_a_run_does_not_go_on_with_other_pictures(tmp_path):
+    run = Run(tmp_path, "r")
+    fresh = restore.on_pictures(start(run), run, ["a", "b"], ["c"])
+    restore.save_state(run, tiny(), fresh.shape, Progress(epoch=1))
+    assert restore.on_pictures(start(run), run, ["a", "b"], ["c"]).resume
+    with pytest.raises(UsageError, match=r"pictures 2\+1 of \w{8} \(now 1\+2 of \w{8}\)"):
+        restore.on_pictures(start(run), run, ["a"], ["b", "c"])
+
+
+def test_encoder_weights_that_are_not_there(tmp_path):
+    with pytest.raises(UsageError, match="--encoder-weights /no: no such file; allowed are"):
+        start(Run(tmp_path, "r"), Config(encoder_weights="/no"))
+
+
+def test_a_damaged_json_beside_weights(tmp_path):
+    run = saved(Run(tmp_path, "r"))
+    (tmp_path / "ckpts/best/r.json").write_text("{}")
+    with pytest.raises(UsageError, match="damaged, it has no corpus"):
+        read_about(run)
