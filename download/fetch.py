@@ -69,7 +69,7 @@ def check_md5(path: Path, md5: str | None) -> None:
     if found != md5.lower():
         raise DownloadError(
             f"{path.name.removesuffix('.part')}: its md5 is {found}, expected {md5.lower()}; "
-            f"it is kept at {path}, move it away to fetch it anew"
+            f"it is kept at {path}; move it away to fetch it anew, or take it with --no-checksum"
         )
 
 
