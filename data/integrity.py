@@ -77,12 +77,14 @@ def mark(path: Path) -> str:
 
 
 def recall(memory: Path) -> dict[str, list]:
-    """What was found before; nothing where the file is absent or damaged."""
+    """What was found before; nothing where the file is absent, damaged or of an older form."""
     try:
         known = json.loads(memory.read_text())
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return {path: row for path, row in known.items() if len(row) == 1 + len(Seen._fields)}
 
 
 def remember(memory: Path, known: dict[str, list]) -> None:

@@ -62,6 +62,14 @@ def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatc
     assert sorted(names) == ["3.png", "odd: name.png"]
 
 
+def test_a_memory_of_an_older_form_is_no_memory(tmp_path):
+    paths, memory = pictures(tmp_path, 1), tmp_path / "checked.json"
+    expected = check(paths, memory)
+    known = {path: row[:3] for path, row in json.loads(memory.read_text()).items()}
+    memory.write_text(json.dumps(known))
+    assert check(paths, memory) == expected
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", "\x00"])
 def test_a_damaged_memory_is_no_memory(tmp_path, content):
     paths, memory = pictures(tmp_path, 1), tmp_path / "checked.json"
