@@ -22,7 +22,7 @@ def build(encoder, size, head, weights="none"):
     features = encoders.build(encoder, size, weights)(image)
     width = _WIDTHS.get(encoder, 256)
     x = layers.Concatenate(name="features")(features)
-    logits = _decoder(_aspp(x, width), width)
+    logits = _decoder(_aspp(x, width), width, head)
     if head == "minmax":
         inputs["valid"] = keras.Input((*size, 1), name="valid", dtype="float32")
         logits = log_minmax(logits, inputs["valid"])
@@ -63,13 +63,14 @@ def _aspp(x, width):
     return _conv(width, 1, "aspp_fuse")(layers.Concatenate(name="aspp")(branches))
 
 
-def _decoder(x, width):
+def _decoder(x, width, head):
     for index, divisor in enumerate((2, 4, 8), start=1):
         x = layers.UpSampling2D(2, interpolation="bilinear", name=f"decoder_up{index}")(x)
         x = _conv(width // divisor, 3, f"decoder_conv{index}")(x)
-    # Encoder features come in hundreds: a small last kernel lets training start near the uniform
-    # density instead of at a random one 17 nats away.
-    start = keras.initializers.RandomNormal(stddev=1e-4)
+    # Encoder features come in hundreds. A small last kernel lets a softmax start near the uniform
+    # density instead of 17 nats away; scaled to 0..1 it would only make steps large, and round-off.
+    small = keras.initializers.RandomNormal(stddev=1e-4)
+    start = small if head == "softmax" else "glorot_uniform"
     return layers.Conv2D(
         1, 3, padding="same", kernel_initializer=start, dtype="float32", name="decoder_logits"
     )(x)
