@@ -1,0 +1,137 @@
+"""The gold standard: how well people predict one another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from config import UsageError
+from model.baselines import CentreBias, likeliest, spread
+
+PICTURES = 500  # at most so many choose the gold standard's three numbers
+
+Picture = tuple[np.ndarray, np.ndarray, tuple[int, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class GoldStandard:
+    """Each observer of a picture as the picture's other observers predict them.
+
+    For every observer there is a density of its own: a kernel density of all the others'
+    fixations, mixed with the centre bias and the uniform density. What it gains over the centre
+    bias is what a model of pictures can explain (Kuemmerer, Wallis, Bethge, PNAS 112, 2015).
+
+    bandwidth: the kernel's standard deviation in units of sqrt(width * height); kernels are cut
+    off at the picture's edge, as the centre bias' are. centre, uniform: the shares of the centre
+    bias and of the uniform density.
+    """
+
+    bias: CentreBias
+    bandwidth: float
+    centre: float
+    uniform: float
+
+    def log_likelihood(
+        self, points: np.ndarray, observers: np.ndarray, height: int, width: int
+    ) -> np.ndarray:
+        """(M,), nats: each fixation's log-density, all observers but its own being known.
+
+        points: (M, 2) x and y inside the picture, in its pixels; observers: (M,) who looked. It is
+        what `log_densities` has at the fixations' pixels, but takes milliseconds.
+        """
+        others = at_fixations(points, observers, height, width, self.bandwidth)
+        column, row = np.int64(points).T
+        bias = np.exp(self.bias.log_density(height, width)[row, column])
+        return np.log(self._mixed(others, bias, height * width))
+
+    def log_densities(
+        self, points: np.ndarray, observers: np.ndarray, height: int, width: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each observer: (M,) True at the fixations of theirs, and the log-density
+        (height, width), in nats, that the others' fixations give.
+
+        A metric of the gold standard is that of each observer's fixations by the others' map,
+        averaged over fixations; those of blurred maps have no meaning by observer.
+        """
+        sigma = self.bandwidth * np.sqrt(height * width)
+        across, down = spread(points[:, 0], width, sigma), spread(points[:, 1], height, sigma)
+        bias = np.exp(self.bias.log_density(height, width))
+        for observer in np.unique(observers):
+            mine = observers == observer
+            density = down[~mine].T @ across[~mine]
+            density /= density.sum()
+            yield mine, np.log(self._mixed(density, bias, density.size))
+
+    def _mixed(self, others: np.ndarray, bias: np.ndarray, pixels: int) -> np.ndarray:
+        own = 1 - self.centre - self.uniform
+        return own * others + self.centre * bias + self.uniform / pixels
+
+
+def gold_standard(pictures: Sequence[Picture], bias: CentreBias) -> GoldStandard:
+    """The gold standard, its bandwidth and shares chosen by cross-validation.
+
+    Args:
+        pictures: for each the points (M, 2) in its pixels, inside it, the observers (M,) and the
+            shape (height, width); of more than 500, evenly spaced ones are taken.
+        bias: the centre bias that is mixed in.
+
+    Chosen is what makes the fixations of left-out observers likeliest, each fixation weighing the
+    same. Take the training pictures, so that nothing is fitted to those that are judged.
+    """
+    chosen = list(pictures)[:: -(-len(pictures) // PICTURES)]
+    chosen.sort(key=lambda picture: picture[2])  # a shape's map of the centre bias is made once
+    constant = np.concatenate([without_others(points, *shape, bias) for points, _, shape in chosen])
+
+    def densities(bandwidth: float) -> np.ndarray:
+        found = [at_fixations(*people, *shape, bandwidth) for *people, shape in chosen]
+        return np.column_stack([np.concatenate(found), constant])
+
+    bandwidth, (_, centre, uniform) = likeliest(densities)
+    return GoldStandard(bias, bandwidth, float(centre), float(uniform))
+
+
+def without_others(points: np.ndarray, height: int, width: int, bias: CentreBias) -> np.ndarray:
+    """(M, 2): each fixation by the centre bias and by the uniform density."""
+    column, row = np.int64(points).T
+    known = np.exp(bias.log_density(height, width)[row, column])
+    return np.stack([known, np.full_like(known, 1 / (height * width))], 1)
+
+
+def at_fixations(
+    points: np.ndarray, observers: np.ndarray, height: int, width: int, bandwidth: float
+) -> np.ndarray:
+    """(M,): each fixation's pixel by the kernel density of the other observers' fixations.
+
+    Kernels at fixations alone, not whole maps. Every fixation needs another observer's.
+    """
+    sigma = bandwidth * np.sqrt(height * width)
+    others = observers[:, None] != observers
+    kernel, inside = np.ones(others.shape), np.ones(len(points))
+    for values, size in ((points[:, 0], width), (points[:, 1], height)):
+        kernel *= mass(np.floor(values)[:, None], np.floor(values)[:, None] + 1, values, sigma)
+        inside *= mass(0, size, values, sigma)
+    return (kernel * others).sum(1) / (others @ inside)
+
+
+def mass(low, high, middle: np.ndarray, sigma: float) -> np.ndarray:
+    """The share of Gaussians that lies between two positions."""
+    from scipy.special import ndtr
+
+    return ndtr((high - middle) / sigma) - ndtr((low - middle) / sigma)
+
+
+def known_observers(observers: np.ndarray) -> bool:
+    """Whether a picture's gold standard can be told: two observers at least, all known."""
+    return bool((observers >= 0).all()) and len(np.unique(observers)) > 1
+
+
+def check_observers(observers: Mapping[str, np.ndarray]) -> None:
+    """Raises UsageError that names the first picture without gold standard; by name, (M,) each."""
+    for name, found in observers.items():
+        if not known_observers(found):
+            known = len(np.unique(found[found >= 0]))
+            unknown = int((found < 0).sum())
+            raise UsageError(
+                f"the gold standard needs two known observers of every picture: {name!r} has "
+                f"{known}, and {unknown} of its {len(found)} fixations are of unknown observers"
+            )
