@@ -1,4 +1,4 @@
-"""Picture encoders: RGB 0..255 in, a list of feature maps at an eighth of the resolution out.
+"""Picture encoders: RGB 0..255 in, feature maps out, for a decoder or for a read-out.
 
 Every encoder is a functional model named `encoder` that contains its own preprocessing, so that
 whoever uses it passes plain RGB. Its layers bear the names of keras.applications, which is how
@@ -139,6 +139,12 @@ def small(image):
 
 ENCODERS = {"vgg16": vgg16, "densenet201": densenet201, "small": small}
 _PUBLISHED = {"vgg16": "VGG16", "densenet201": "DenseNet201"}
+TAPS = {
+    "vgg16": ("block3_pool", "block4_conv3", "block5_conv1", "block5_conv3"),
+    # DeepGaze III's; the first comes before its ReLU.
+    "densenet201": ("conv5_block32_0_bn", "conv5_block32_1_conv", "conv5_block31_2_conv"),
+    "small": ("conv3", "conv4"),
+}
 
 
 def build(name, size, weights="none"):
@@ -147,14 +153,42 @@ def build(name, size, weights="none"):
     `weights`: `imagenet` (Keras downloads them), `hed` (vgg16 only), a path to a no-top .h5 of
     keras.applications, or `none` (a fresh, seeded start). UsageError says what does not fit.
     """
+    image = _picture(size)
+    encoder = keras.Model(image, ENCODERS[name](image), name="encoder")
+    _start(encoder, name, weights)
+    return encoder
+
+
+def taps(name, size, weights="none"):
+    """The encoder `name` up to its TAPS, frozen: (B, H, W, 3) -> (B, h, w, C), concatenated.
+
+    vgg16 (C = 1792) and small (128) work at a stride of 8. densenet201 (2048) is the plain network
+    at a stride of 32, rounded down at each of its last pools as the published one does. Sizes,
+    weights and errors are those of `build`.
+    """
+    image = _picture(size)
+    if name == "densenet201":
+        source = keras.applications.DenseNet201(
+            include_top=False, weights=None, input_tensor=torch(image)
+        )
+    else:
+        source = keras.Model(image, ENCODERS[name](image))
+    features = [source.get_layer(tap).output for tap in TAPS[name]]
+    encoder = keras.Model(image, layers.Concatenate(name="taps")(features), name="encoder")
+    _start(encoder, name, weights)
+    encoder.trainable = False
+    return encoder
+
+
+def _picture(size):
     if any(side % STRIDE for side in size):
         raise UsageError(f"size {size[0]}x{size[1]}: both sides must be divisible by {STRIDE}")
-    table = None if weights == "none" else _read_weights(name, weights)
-    image = keras.Input((*size, 3), name="image", dtype="float32")
-    encoder = keras.Model(image, ENCODERS[name](image), name="encoder")
-    if table is not None:
-        _set_weights(encoder, table, weights)
-    return encoder
+    return keras.Input((*size, 3), name="image", dtype="float32")
+
+
+def _start(encoder, name, weights):
+    if weights != "none":
+        _set_weights(encoder, _read_weights(name, weights), weights)
 
 
 def _read_weights(name, weights):

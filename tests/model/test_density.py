@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import ndimage
 
+from model import density
 from model.density import OUTSIDE, log_density
 
 
@@ -50,3 +52,23 @@ def test_precision(given, kept):
 def test_nothing_valid_is_still_finite():
     found = log_density(np.ones((1, 2, 2, 1), "float32"), np.zeros((1, 2, 2, 1), "float32"))
     np.testing.assert_array_equal(found, np.float32(OUTSIDE))
+
+
+@pytest.mark.parametrize("sigma", [0.4, 2.0, 6.7])
+def test_blur_is_a_truncated_gaussian_with_replicated_edges(sigma):
+    maps = np.random.default_rng(0).normal(size=(2, 3, 9, 12))
+    found = density.blur(maps, ops.convert_to_tensor([1.0, sigma], "float64"), reach=24)
+    radius = int(np.ceil(3 * sigma))
+    wanted = [ndimage.gaussian_filter(x, sigma, radius=radius, mode="nearest") for x in maps[1]]
+    np.testing.assert_allclose(found[1], wanted, atol=1e-12)
+
+
+def test_mixture_is_the_mean_of_densities_over_pixels():
+    """Two places of 3 and 1 pixels: a head of (1/6, 1/2) a pixel and one of (1/4, 1/4)."""
+    logits = np.log([[1.0, 3.0], [5.0, 5.0]]).reshape(2, 1, 1, 2)
+    found = density.mixture(logits, np.array([3.0, 1.0]).reshape(1, 1, 2))
+    np.testing.assert_allclose(np.exp(found), [[[5 / 24, 3 / 8]]], rtol=1e-12)
+
+
+def test_mixture_is_finite_where_nothing_is_valid():
+    assert np.isfinite(density.mixture(np.zeros((2, 1, 3, 3)), np.zeros((1, 3, 3)))).all()
