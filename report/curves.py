@@ -34,8 +34,10 @@ def save_curve(history_csv: str | os.PathLike, path_png: str | os.PathLike) -> N
     for axes, name in zip([loss_axes, *small], ["loss", *metrics], strict=True):
         _draw(axes, columns, name, best)
     loss_axes.set_title(Path(history_csv).stem, loc="left", fontsize=11, color="#222222")
-    if best is not None:
-        loss_axes.legend(frameon=False, fontsize=9, loc="upper right")
+    if best is not None:  # beside the title, where no line can run through it
+        loss_axes.legend(
+            frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 0.99)
+        )
     with replacing(path_png) as part:
         figure.savefig(part, format="png", dpi=150)
 
@@ -103,7 +105,11 @@ def _draw(axes: Axes, columns: dict[str, list[float]], name: str, best: int | No
             label=f"best epoch ({epochs[best]:g})",
             zorder=0,
         )
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    if epochs[0] == epochs[-1]:  # room for fractions of an epoch, which the locator would take
+        axes.set_xticks(epochs[:1])
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if name == "loss":
         axes.set_ylabel("loss")
     else:

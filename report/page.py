@@ -1,97 +1,65 @@
-"""The page and the table of a test: per-picture metrics and pictures, from numbers and paths."""
+"""The page of a test: means, distributions, calibration and pictures, from numbers and paths."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from report.figures import calibration_plot, histogram
 from report.pictures import replacing
+from report.statistics import SCALES, UNKNOWN, Row, calibration
+from report.table import BASELINES, explained_text
 
-
-@dataclass(frozen=True)
-class Scale:
-    """What a metric's numbers mean: shown name, unit, better = 1 (higher), -1 (lower) or 0."""
-
-    label: str
-    unit: str
-    better: int
-
-
-SCALES = {
-    "ll": Scale("LL", "bits per fixation over a uniform density", 1),
-    "ig": Scale("IG", "bits per fixation over the centre bias", 1),
-    "nll": Scale("NLL", "bits per fixation, negative log-likelihood", -1),
-    "auc": Scale("AUC", "probability, 0.5 is chance", 1),
-    "nss": Scale("NSS", "standard deviations above the map’s mean", 1),
-    "cc": Scale("CC", "correlation with the empirical density, −1 to 1", 1),
-    "sim": Scale("SIM", "mass shared with the empirical density, 0 to 1", 1),
-    "kld": Scale("KLD", "nats from the empirical density, 0 is perfect", -1),
-}
+EXTREMES = 10
 
 
 def write_page(
     path: str | os.PathLike,
     *,
     title: str,
-    corpus: str,
     model_line: str,
-    metrics: Mapping[str, float],
-    baseline: Mapping[str, float] | None,
-    rows: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Any],
+    rows: Sequence[Row],
     note: str,
+    curve: str | None = None,
 ) -> None:
     """Writes one HTML page that needs nothing but the pictures it points to.
 
-    `metrics` and `baseline` (the centre bias; None where there is none) map metric names to means
-    over images. Each row has "name", the paths "stimulus", "prediction" and "truth" (None
-    where there is no truth) relative to the page, "metrics" {name: value}, and may have
-    "fixations", their number (0 or None where it is not known). `note` is a sentence under the
-    table: protocol, resolution, blur. Metrics that SCALES lacks are shown by their name, without
-    unit. NaN is shown as a dash and sorted last. A link `page.html#sort=nss&first=worst` opens
-    the page sorted.
+    `found` is what `statistics.summarise` returns, with "protocol" and "corpus". Each row has
+    "name", the paths "stimulus", "prediction" and "truth" (None where there is no truth) relative
+    to the page, "metrics" {name: value}, and may have "fixations", their number (0 or None where it
+    is not known), "baselines" and "percentiles". `note` is a sentence under the table: resolution,
+    blur. `curve` is the path of the training's curve relative to the page. Metrics that SCALES
+    lacks are shown without unit. NaN is shown as a dash and sorted last. A link
+    `page.html#sort=NSS&first=worst` opens the page sorted.
     """
-    names = list(dict.fromkeys([*metrics, *(name for row in rows for name in row["metrics"])]))
+    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
     text = _template().render(
         title=title,
-        corpus=corpus,
         model_line=model_line,
+        found=found,
         note=note,
-        columns=[(name, SCALES.get(name.lower(), Scale(name, "", 0))) for name in names],
-        means=_means(metrics, baseline or {}),
-        has_baseline=bool(baseline),
+        curve=curve,
+        columns=[(name, SCALES.get(name, UNKNOWN)) for name in names],
+        baselines=_baselines(found),
+        explained=explained_text(found),
+        histograms=_histograms(found, rows, names),
+        extremes=_extremes(rows, names),
+        calibration=calibration(rows),
         rows=rows,
-        fixations=sum(row.get("fixations") or 0 for row in rows),
+        scales=SCALES,
+        unknown=UNKNOWN,
         has_truth=any(row["truth"] for row in rows),
     )
     with replacing(path) as part:
         # File names need not be valid Unicode; a page has to be.
         part.write_text(text, encoding="utf-8", errors="replace")
-
-
-def write_table(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes per-image metrics as CSV: `name`, then a column a metric; rows as in `write_page`.
-
-    Values are written in full (they read back as the same float); a metric that a row lacks is
-    an empty field, NaN is `nan`.
-    """
-    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    with (
-        replacing(path) as part,
-        part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["name", *names])
-        for row in rows:
-            values = (row["metrics"].get(name) for name in names)
-            writer.writerow([row["name"], *("" if v is None else float(v) for v in values)])
 
 
 def _template() -> Template:
@@ -102,27 +70,50 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(shown=_shown, link=_link, script_number=_script_number)
+    environment.filters.update(
+        shown=_shown, link=_link, script_number=_script_number, plot=calibration_plot
+    )
     return environment.get_template("page.html.jinja")
 
 
-def _means(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> list[dict[str, Any]]:
-    """One row of the table a metric, saying which of the two is better where that is known."""
-    means = []
-    for name, value in metrics.items():
-        scale = SCALES.get(name.lower(), Scale(name, "", 0))
-        other = baseline.get(name, math.nan)
-        lead = scale.better * (value - other)
-        means.append(
-            {
-                "scale": scale,
-                "model": value,
-                "baseline": other,
-                "ahead": lead > 0,
-                "behind": lead < 0,
-            }
-        )
-    return means
+def _baselines(found: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """The baselines' means over images by their shown names; known names first."""
+    given = found["baselines"]
+    order = [name for name in BASELINES if name in given] + [n for n in given if n not in BASELINES]
+    return {
+        BASELINES.get(name, name): given[name]["image"] for name in order if given[name]["image"]
+    }
+
+
+def _histograms(found, rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
+    """A histogram a metric over the pictures, where two pictures at least have it."""
+    centre = found["baselines"].get("centerbias", {"image": {}})["image"]
+    drawn = []
+    for name in names:
+        values = [row["metrics"].get(name, math.nan) for row in rows]
+        finite = sum(map(math.isfinite, values))
+        if finite < 2:
+            continue
+        mean, bias = found["image"].get(name, math.nan), centre.get(name, math.nan)
+        label = f"Histogram of {name} over {finite} pictures, mean {_shown(mean)}"
+        svg = histogram(values, {"bias": bias, "mean": mean}, label)
+        drawn.append({"name": name, "svg": svg, "mean": mean, "lost": len(values) - finite})
+    return drawn
+
+
+def _extremes(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any] | None:
+    """The best and the worst pictures by IG, or by the first metric that has a better direction."""
+    order = [n for n in ("IG", *names) if n in names and SCALES.get(n, UNKNOWN).better]
+    known = [
+        (value, index)
+        for index, row in enumerate(rows)
+        if order and not math.isnan(value := row["metrics"].get(order[0], math.nan))
+    ]
+    count = min(EXTREMES, len(known) // 2)
+    if not count:
+        return None
+    best = [i for _, i in sorted(known, key=lambda k: -k[0] * SCALES[order[0]].better)]
+    return {"by": order[0], "Best": best[:count], "Worst": best[: -count - 1 : -1]}
 
 
 def _shown(value: float | None) -> str:

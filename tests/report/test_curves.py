@@ -72,6 +72,14 @@ def test_one_epoch_or_none_known_is_drawn_without_mark(drawn, text):
     assert not any("best" in name for name in lines(panels[0]))
 
 
+@pytest.mark.parametrize(("epochs", "ticks"), [([1], [1]), ([7], [7]), ([1, 2], [1, 2])])
+def test_epochs_are_whole_numbers(drawn, epochs, ticks):
+    _, panels = drawn("epoch,loss,val_nss\n" + "".join(f"{e},0.5,{e / 4}\n" for e in epochs))
+    for panel in panels:
+        low, high = panel.get_xlim()
+        assert [tick for tick in panel.get_xticks() if low <= tick <= high] == ticks
+
+
 @pytest.mark.parametrize("text", ["", "epoch,loss\n", "step,loss\n1,2\n"])
 def test_a_history_without_epochs_is_an_error_that_names_it(drawn, text):
     with pytest.raises(ValueError, match=r"run\.csv.*epoch and loss"):

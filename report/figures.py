@@ -1,0 +1,125 @@
+"""Figures of the report page as SVG, coloured by the page's own style sheet; from numbers alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 240, 130, 6, 6, 8, 22
+SIDE = 300  # of the square calibration plot, its labels not counted
+BINS = 16
+
+
+def histogram(values: Sequence[float], marks: Mapping[str, float], label: str) -> Markup:
+    """How many pictures have which values, as bars, with a line at each mark.
+
+    `marks` maps a style class (`mean`, `bias`) to a value; `label` is what is read aloud. Values
+    and marks that are not finite are not drawn. Bins are 1, 2 or 5 times a power of ten wide.
+    """
+    known = np.array([value for value in values if math.isfinite(value)])
+    known = known if len(known) else np.zeros(0)
+    drawn = {name: value for name, value in marks.items() if math.isfinite(value)}
+    edges, counts = binned(known, drawn.values())
+    base, unit = HEIGHT - BOTTOM, (HEIGHT - TOP - BOTTOM) / max(1, counts.max(initial=0))
+
+    def x(value: float) -> float:
+        return LEFT + (value - edges[0]) / (edges[-1] - edges[0]) * (WIDTH - LEFT - RIGHT)
+
+    bars = [
+        f'<rect class="bar" x="{x(low) + 0.5:.1f}" y="{base - count * unit:.1f}" '
+        f'width="{x(high) - x(low) - 1:.1f}" height="{count * unit:.1f}">'
+        f"<title>{low:.4g} to {high:.4g}: {count} picture{'s' if count != 1 else ''}</title></rect>"
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        if count
+    ]
+    lines = [
+        f'<line class="{name}" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{TOP - 6}" y2="{base}"/>'
+        for name, value in drawn.items()
+    ]
+    numbers = [_number(x(tick), base + 14, tick, edges) for tick in ticks(edges[0], edges[-1], 5)]
+    axis = f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
+    return _svg(WIDTH, HEIGHT, label, [*bars, axis, *lines, *numbers])
+
+
+def _number(x: float, y: float, tick: float, edges: np.ndarray) -> str:
+    """A tick's number, moved inwards at the ends, where it would be cut off."""
+    near = (edges[-1] - edges[0]) / 25
+    anchor = "start" if tick - edges[0] < near else "end" if edges[-1] - tick < near else "middle"
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_short(tick)}</text>'
+
+
+def binned(values: np.ndarray, also: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (bins + 1,), round numbers, that hold all values and `also`; and counts of values."""
+    every = [*values.tolist(), *also] or [0.0]
+    low, high = min(every), max(every)
+    if high - low <= 1e-9 * max(1, abs(high)):  # all the same, but for round-off
+        low, high = low - 0.5, high + 0.5
+    step = nice((high - low) / BINS)
+    places = np.floor(np.array([low, high, *values]) / step + 1e-9).astype(int)  # despite round-off
+    first, last = places[:2]
+    counts = np.bincount(places[2:] - first, minlength=last - first + 1)
+    return np.arange(first, last + 2) * step, counts
+
+
+def nice(step: float) -> float:
+    """The smallest of 1, 2 or 5 times a power of ten that is at least `step`, to round-off."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(k * power for k in (1, 2, 5, 10) if k * power >= step * (1 - 1e-9))
+
+
+def ticks(low: float, high: float, count: int) -> list[float]:
+    """At most `count` + 1 round numbers from low to high."""
+    step = nice((high - low) / count)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}".replace("-", "−")
+
+
+def calibration_plot(found: Mapping[str, Any]) -> Markup:
+    """The share of fixations below each level of the density's own mass, against the diagonal.
+
+    `found` is what `statistics.calibration` returns; its interval is a band.
+    """
+    left, top = 54, 8
+    bottom = top + SIDE
+
+    def path(levels: Sequence[float], shares: Sequence[float]) -> str:
+        pairs = zip(levels, shares, strict=True)
+        return " ".join(f"{left + a * SIDE:.1f},{bottom - b * SIDE:.1f}" for a, b in pairs)
+
+    levels = found["levels"]
+    band = path([*levels, *levels[::-1]], [*found["low"], *found["high"][::-1]])
+    parts = [
+        f'<rect class="frame" x="{left}" y="{top}" width="{SIDE}" height="{SIDE}"/>',
+        f'<polygon class="band" points="{band}"/>',
+        f'<polyline class="diagonal" points="{path([0, 1], [0, 1])}"/>',
+        f'<polyline class="curve" points="{path(levels, found["share"])}"/>',
+    ]
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        x, y = left + tick * SIDE, bottom - tick * SIDE
+        parts.append(f'<text x="{x:.0f}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{tick:g}</text>')
+    middle = top + SIDE / 2
+    parts += [
+        f'<text x="{left + SIDE / 2}" y="{bottom + 34}" text-anchor="middle">'
+        "mass of the density on less dense pixels</text>",
+        f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">'
+        "share of fixations there or below</text>",
+    ]
+    label = f"Calibration: the largest gap to the diagonal is {found['gap']:+.3f}"
+    return _svg(left + SIDE + 12, bottom + 42, label, parts)
+
+
+def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> Markup:
+    """Parts, made of numbers and our own words alone, as a picture that is read as `label`."""
+    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
+        width, height, label
+    )
+    return head + Markup("".join(parts)) + Markup("</svg>")
