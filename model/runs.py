@@ -10,6 +10,7 @@ from pathlib import Path
 from config import UsageError
 
 WEIGHTS = ".weights.h5"  # the ending that Keras demands
+CENTRE_BIAS = ".centerbias.h5"
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,32 @@ class Run:
 
     @property
     def page(self) -> Path:
-        return self.results / "reports" / f"{self.name}.html"
+        return self._report(".html")
 
     @property
     def table(self) -> Path:
-        return self.page.with_suffix(".csv")
+        return self._report(".csv")
+
+    @property
+    def metrics(self) -> Path:
+        return self._report(".metrics.json")
+
+    @property
+    def centre_bias(self) -> Path:
+        """The centre bias that the best weights were trained with."""
+        return self.best.with_name(self.name + CENTRE_BIAS)
+
+    @property
+    def features(self) -> Path:
+        """Frozen encoders' features, which runs share."""
+        return self.results / "features"
+
+    def _report(self, ending: str) -> Path:
+        return self.results / "reports" / (self.name + ending)
+
+    def on(self, corpus: str) -> "Run":
+        """The files of its evaluation on another corpus than it was trained on."""
+        return Run(self.results, f"{self.name}_on_{corpus}")
 
     def epoch(self, number: int) -> Path:
         """The weights of an epoch that was asked for."""
@@ -64,6 +86,11 @@ class Run:
         """The pictures of a stimulus that the report's page shows."""
         endings = {"stimulus": "_stimulus.jpg", "prediction": "_overlay.jpg", "truth": "_truth.jpg"}
         return {key: self.picture(stimulus, ending) for key, ending in endings.items()}
+
+
+def run_name(base: str, folds: int = 0, fold: int = 0) -> str:
+    """The name of a run: of one fold of a cross-validation, that of all with the fold's number."""
+    return f"{base}_fold{fold}of{folds}" if folds else base
 
 
 def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
@@ -92,6 +119,24 @@ def read_about(run: Run) -> dict:
     if lacking:
         raise UsageError(f"{about_of(run.best)}: damaged, it has no {' and no '.join(lacking)}")
     return about
+
+
+def link(run: str, corpus: str | None = None, train: Mapping[str, str] | None = None) -> dict:
+    """A link of a chain: a run, its corpus' reference, and the digests of the pictures that it was
+    trained on by their names; None where these are not known."""
+    return {"run": run, "corpus": corpus, "train": None if train is None else dict(train)}
+
+
+def chain_of(about: Mapping, run: str) -> list[dict]:
+    """The chain that made weights, given what the JSON beside them says: a link for their run, and
+    for each that it was fine-tuned from in turn."""
+    if "chain" in about:
+        return about["chain"]
+    if "train" not in about:
+        return [link(run)]
+    # As the first version wrote it: names alone, and of an initial run only its name.
+    before = [link(about["initial"])] if about.get("initial") else []
+    return [link(run, about["corpus"], dict.fromkeys(about["train"], "")), *before]
 
 
 def about_of(weights: Path) -> Path:

@@ -15,13 +15,14 @@ def maps(*rows):
 
 
 def example(seed=0, shape=(3, 6, 8, 1)):
-    """A batch of float64: logits, truth, counts with repeats; every pixel valid."""
+    """A batch of float64: logits, truth, counts with repeats, of others too; every pixel valid."""
     random = np.random.default_rng(seed)
     truth = random.uniform(size=shape) ** 4
     valid = np.ones(shape)
     return {
         "density": truth / truth.sum((1, 2, 3), keepdims=True),
         "fixations": random.poisson(0.3, shape).astype("float64"),
+        "negatives": random.poisson(0.5, shape).astype("float64"),
         "valid": valid,
         "log_density": ops.convert_to_numpy(log_density(random.normal(size=shape), valid)),
         "baseline": ops.convert_to_numpy(log_density(random.normal(size=shape), valid)),
@@ -66,6 +67,29 @@ def test_nss_by_hand():
     """Densities .1 .2 .3 .4: mean .25, population deviation sqrt(.0125)."""
     found = losses.nss(maps([0, 0, 1, 2]), np.log(maps([0.1, 0.2, 0.3, 0.4])), maps([1, 1, 1, 1]))
     np.testing.assert_allclose(found, [(0.05 + 0.15 + 0.15) / 3 / np.sqrt(0.0125)])
+
+
+def test_entropy_by_hand():
+    """In bits: 1/2 and two quarters have 1.5, eight alike 3, one pixel none; nor has padding."""
+    predicted = maps([0.5, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0], [0.125] * 8, [1] + [0] * 7)
+    logs = np.where(predicted > 0, np.log(np.where(predicted > 0, predicted, 1)), OUTSIDE)
+    found = losses.entropy(logs, np.ones_like(logs))
+    np.testing.assert_allclose(found, [1.5, 3, 0], atol=1e-14)
+    half = losses.entropy(logs[:1], maps([1, 0, 1, 1, 1, 1, 1, 1]))
+    np.testing.assert_allclose(half, [1.0])
+
+
+@pytest.mark.parametrize(("weight", "spreads"), [(1.0, False), (-1.0, True)])
+def test_a_positive_weight_of_entropy_sharpens(weight, spreads):
+    import tensorflow as tf
+
+    valid = np.ones((1, 4, 4, 1), "f4")
+    logits = tf.Variable(np.random.default_rng(0).normal(size=valid.shape).astype("f4"))
+    before = float(losses.entropy(log_density(logits, valid), valid)[0])
+    with tf.GradientTape() as tape:
+        loss = weight * losses.entropy(log_density(logits, valid), valid)
+    logits.assign_sub(0.1 * tape.gradient(loss, logits))
+    assert (float(losses.entropy(log_density(logits, valid), valid)[0]) > before) == spreads
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

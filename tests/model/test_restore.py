@@ -1,30 +1,35 @@
 import json
+import logging
 import types
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from config import Config, UsageError
 from model import restore
-from model.runs import Run, chosen, read_about
-from model.trainer import Progress
+from model.optimizer import AveragingAdam, averaged, make
+from model.runs import Run, chain_of, chosen, link, read_about, run_name
+from model.trainer import Data, Progress, fit
+from model.weights import save_weights
 
 
-def tiny(units=3):
+def tiny(units=3, optimizer=None):
     inputs = keras.Input((4,), name="image")
     model = keras.Model({"image": inputs}, {"logits": keras.layers.Dense(units, name="d")(inputs)})
-    model.compile(optimizer=keras.optimizers.Adam(0.1))
+    model.compile(optimizer=optimizer or keras.optimizers.Adam(0.1))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
+NOWHERE = restore.Start("", {})
 CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
 
 
-def saved(run, **config):
+def saved(run, more=(), **config):
     about = {"corpus": "own", "config": {"encoder": "small", **config}, "size": [8, 8], "epoch": 1}
-    restore.save_weights(run.best, tiny(), about)
+    save_weights(run.best, tiny(), {**about, **dict(more)})
     return run
 
 
@@ -43,8 +48,7 @@ def test_the_order_of_candidates(tmp_path):
     assert start(run, corpus=corpus).path == Run(tmp_path, "msinet_first").best
     assert start(run, corpus=corpus).initial == "msinet_first"
     assert start(run, corpus=corpus, weights=file).path == file
-    shape = start(run, corpus=corpus, weights=file).shape
-    restore.save_state(run, tiny(), shape, Progress(epoch=3))
+    restore.save_state(run, tiny(), start(run, corpus=corpus, weights=file), Progress(epoch=3))
     found = start(run, corpus=corpus, weights=file)
     assert found.resume and found.path == run.latest / "000003"
     assert not start(run, corpus=corpus, weights=file, fresh=True).resume
@@ -70,7 +74,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
 def test_a_changed_configuration_names_what_differs(tmp_path):
     run = Run(tmp_path, "msinet_own")
     before = start(run, Config(encoder="small", seed=1, size=(64, 96)))
-    restore.save_state(run, tiny(), before.shape, Progress(epoch=1))
+    restore.save_state(run, tiny(), before, Progress(epoch=1))
     with pytest.raises(UsageError) as error:
         start(run, Config(encoder="small", seed=2, epochs=50))
     assert "seed 1 (now 2), size 64x96 (now None)" in str(error.value)
@@ -81,7 +85,7 @@ def test_a_state_brings_back_weights_optimizer_and_progress(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
     progress = Progress(epoch=2, best=0.25, history=[{"epoch": 1}, {"epoch": 2, "loss": 0.1}])
-    restore.save_state(run, model, {}, progress)
+    restore.save_state(run, model, NOWHERE, progress)
     again = tiny()
     found = restore.begin(restore.Start("", {}, run.latest / "000002", resume=True), again)
     assert found == progress
@@ -95,7 +99,7 @@ def test_weights_come_without_the_optimizers_state(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
     about = {"corpus": "own", "config": {}, "size": [8, 8], "epoch": 1}
-    restore.save_weights(run.best, model, about)
+    save_weights(run.best, model, about)
     again = tiny()
     restore.begin(restore.Start("", {}, run.best), again)
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
@@ -105,31 +109,24 @@ def test_weights_come_without_the_optimizers_state(tmp_path):
 
 def test_a_cut_while_saving_leaves_the_state_before(tmp_path, monkeypatch):
     run, model = Run(tmp_path, "r"), tiny()
-    restore.save_state(run, model, {}, Progress(epoch=1))
+    restore.save_state(run, model, NOWHERE, Progress(epoch=1))
 
     def cut(path, content):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(restore, "write_json", cut)
     with pytest.raises(KeyboardInterrupt):
-        restore.save_state(run, model, {}, Progress(epoch=2))
+        restore.save_state(run, model, NOWHERE, Progress(epoch=2))
     monkeypatch.undo()
     assert restore.newest(run) == run.latest / "000001"
-    restore.save_state(run, model, {}, Progress(epoch=2))
+    restore.save_state(run, model, NOWHERE, Progress(epoch=2))
     assert [p.name for p in run.latest.iterdir()] == ["000002"]
-
-
-def test_weights_of_another_model_are_one_line(tmp_path):
-    run = saved(Run(tmp_path, "r"))
-    with pytest.raises(UsageError, match="not the weights of") as error:
-        restore.load_weights(restore.bare(tiny(units=5)), run.best)
-    assert "\n" not in str(error.value)
 
 
 def test_keeper_writes_history_best_and_asked_epochs(tmp_path):
     run, rows = Run(tmp_path, "r"), []
     about = {"corpus": "own", "config": {}, "size": [8, 8]}
-    keeper = restore.Keeper(run, tiny(), {}, about, 2, lambda p, h: rows.append(len(h)))
+    keeper = restore.Keeper(run, tiny(), NOWHERE, about, 2, lambda p, h: rows.append(len(h)))
     keeper.keep(Progress(1, 0.5, [{"epoch": 1}]), improved=True)
     keeper.keep(Progress(2, 0.5, [{"epoch": 1}, {"epoch": 2}]), improved=False)
     assert rows == [1, 2]
@@ -163,6 +160,20 @@ def test_the_encoders_weights_are_left_out_where_others_follow(tmp_path):
     assert restore.Start("", {}, tmp_path).encoder_weights(Config(encoder_weights="hed")) == "none"
 
 
+def test_the_files_of_a_run(tmp_path):
+    run = Run(tmp_path, "deepgaze_own")
+    assert run.metrics == tmp_path / "reports/deepgaze_own.metrics.json"
+    assert run.page == tmp_path / "reports/deepgaze_own.html"
+    assert run.features == tmp_path / "features"
+    assert run.on("other").page == tmp_path / "reports/deepgaze_own_on_other.html"
+    assert run.centre_bias == tmp_path / "ckpts/best/deepgaze_own.centerbias.h5"
+    saved(run)
+    run.centre_bias.touch()
+    assert chosen(tmp_path, None)[0] == run
+    assert run_name("deepgaze_own", 10, 3) == "deepgaze_own_fold3of10"
+    assert run_name("deepgaze_own") == "deepgaze_own"
+
+
 @pytest.mark.parametrize("name", ["../x", ".", "a/b", "", ".hidden"])
 def test_a_run_may_not_leave_its_folders(tmp_path, name):
     with pytest.raises(UsageError, match="--name .* must be letters"):
@@ -174,17 +185,21 @@ def test_saving_deletes_states_alone(tmp_path):
     run.latest.mkdir(parents=True)
     (run.latest / "thesis.txt").touch()
     for epoch in (1, 2):
-        restore.save_state(run, tiny(), {}, Progress(epoch=epoch))
+        restore.save_state(run, tiny(), NOWHERE, Progress(epoch=epoch))
     assert sorted(p.name for p in run.latest.iterdir()) == ["000002", "thesis.txt"]
+
+
+def samples(*names, **digests):
+    return [types.SimpleNamespace(name=name, digest=digests.get(name, "")) for name in names]
 
 
 def test_a_run_does_not_go_on_with_other_pictures(tmp_path):
     run = Run(tmp_path, "r")
-    fresh = restore.on_pictures(start(run), run, ["a", "b"], ["c"])
-    restore.save_state(run, tiny(), fresh.shape, Progress(epoch=1))
-    assert restore.on_pictures(start(run), run, ["a", "b"], ["c"]).resume
+    fresh = restore.on_pictures(start(run), run, "own", samples("a", "b"), samples("c"))
+    restore.save_state(run, tiny(), fresh, Progress(epoch=1))
+    assert restore.on_pictures(start(run), run, "own", samples("a", "b"), samples("c")).resume
     with pytest.raises(UsageError, match=r"pictures 2\+1 of \w{8} \(now 1\+2 of \w{8}\)"):
-        restore.on_pictures(start(run), run, ["a"], ["b", "c"])
+        restore.on_pictures(start(run), run, "own", samples("a"), samples("b", "c"))
 
 
 def test_encoder_weights_that_are_not_there(tmp_path):
@@ -197,3 +212,193 @@ def test_a_damaged_json_beside_weights(tmp_path):
     (tmp_path / "ckpts/best/r.json").write_text("{}")
     with pytest.raises(UsageError, match="damaged, it has no corpus"):
         read_about(run)
+
+
+def chained(name, corpus="own", initial=None, **train):
+    """What the JSON of a run says that was trained on these pictures."""
+    before = chain_of(initial, "") if initial else []
+    return {"chain": [link(name, corpus, train), *before]}
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        ({}, "--model msinet, this run has deepgaze"),  # as its first version wrote it
+        ({"model": "deepgaze", "encoder": "vgg16"}, "--encoder vgg16, this run has small"),
+        ({"model": "deepgaze", "mixture": 10}, "--mixture 10, this run has 1"),
+        ({"model": "deepgaze", "scanpath": True}, "with --scanpath, this run is not"),
+    ],
+)
+def test_weights_of_another_model_are_refused(tmp_path, config, wanted):
+    run = saved(Run(tmp_path, "before"), **config)
+    settings = Config(model="deepgaze", encoder="small", initial="before")
+    with pytest.raises(UsageError, match=f"^before was trained {'with ' * ('has' in wanted)}.*"):
+        start(Run(tmp_path, "x"), settings)
+    with pytest.raises(UsageError, match=wanted) as error:
+        start(Run(tmp_path, "x"), Config(model="deepgaze", encoder="small"), weights=run.best)
+    assert "\n" not in str(error.value)
+
+
+def test_an_initial_corpus_means_the_same_model(tmp_path):
+    corpus = types.SimpleNamespace(name="own", reference="own", initial="first")
+    settings = Config(model="deepgaze", encoder="small", scanpath=True)
+    saved(Run(tmp_path, "msinet_first"))
+    with pytest.raises(UsageError, match="none of deepgaze; first run .* -d first -m deepgaze,"):
+        start(Run(tmp_path, "deepgaze_own"), settings, corpus)
+    first = saved(Run(tmp_path, "deepgaze_first"), model="deepgaze")
+    assert start(Run(tmp_path, "deepgaze_own"), settings, corpus).path == first.best
+
+
+def test_published_weights_are_of_deepgaze(tmp_path):
+    file = tmp_path / "deepgaze3.pth"
+    file.touch()
+    run = Run(tmp_path, "r")
+    with pytest.raises(UsageError, match="are of deepgaze, this run is msinet"):
+        start(run, weights=file)
+    found = start(run, Config(model="deepgaze", encoder="densenet201"), weights=file)
+    assert found.encoder_weights(Config(encoder="densenet201")) == "none"
+    own = Config(model="deepgaze", encoder="densenet201", encoder_weights="imagenet")
+    assert start(run, own, weights=file).encoder_weights(own) == "imagenet"
+
+
+def test_the_chain_goes_along_with_weights_and_states(tmp_path):
+    """From a first run over a second, cut and resumed, to a third that starts from its file."""
+    first, second, third = (Run(tmp_path, name) for name in ("msinet_a", "b", "c"))
+    begun = restore.on_pictures(start(first), first, "A", samples("1", **{"1": "f1"}), [])
+    about = {"corpus": "A", "config": {"encoder": "small"}, "size": [8, 8]}
+    keep(first, begun, about)
+    settings = Config(encoder="small", initial="a")
+    begun = restore.on_pictures(start(second, settings), second, "B", samples("2"), samples("3"))
+    keep(second, begun, {**about, "corpus": "B"}, improved=False)
+    first.best.unlink()
+    resumed = start(second, settings)
+    assert resumed.resume and resumed.initial == "msinet_a"
+    resumed = restore.on_pictures(resumed, second, "B", samples("2"), samples("3"))
+    keep(second, resumed, {**about, "corpus": "B"})
+    wanted = [link("b", "B", {"2": ""}), link("msinet_a", "A", {"1": "f1"})]
+    assert read_about(second)["chain"] == wanted
+    assert read_about(second)["initial"] == "msinet_a"
+    assert list(start(third, weights=second.best).chain) == wanted
+
+
+def keep(run, begun, about, improved=True):
+    epoch = int(restore.newest(run).name) + 1 if restore.newest(run) else 1
+    keeper = restore.Keeper(run, tiny(), begun, about, 0, lambda *_: None)
+    keeper.keep(Progress(epoch, 0.5, [{"epoch": epoch}]), improved)
+
+
+def test_what_an_initial_run_was_trained_on_does_not_validate(tmp_path):
+    saved(Run(tmp_path, "msinet_a"), chained("msinet_a", **{"1": "", "2": ""}))
+    run = Run(tmp_path, "r")
+    begun = start(run, Config(encoder="small", initial="a"))
+    restore.on_pictures(begun, run, "own", samples("1", "2"), samples("3"))
+    with pytest.raises(UsageError, match="^r cannot be validated: msinet_a was trained on 1 of"):
+        restore.on_pictures(begun, run, "own", samples("1"), samples("2", "3"))
+
+
+def test_pictures_that_were_seen_are_refused():
+    first = chained("first", "A", **{"1": "f1", "2": ""})
+    about = chained("second", "B", initial=first, **{"3": "f3"})
+    fine = [("A", samples("3", "4")), ("B", samples("1", "2", "4")), ("C", samples("1", "2", "3"))]
+    for corpus, tested in fine:
+        restore.refuse_seen(about, corpus, tested, "second cannot be tested")
+    with pytest.raises(UsageError) as error:
+        restore.refuse_seen(about, "A", samples("4", "2", "1"), "second cannot be tested")
+    text = "second cannot be tested: first was trained on 2 of the 3 pictures, first '2'; "
+    assert str(error.value).startswith(text) and "\n" not in str(error.value)
+    with pytest.raises(UsageError, match="second was trained on 1 of the 1 pictures, first '3'"):
+        restore.refuse_seen(about, "B", samples("3"), "")
+
+
+def test_a_copied_picture_is_known_by_its_content():
+    about = chained("r", "A", **{"1": "f1", "2": ""})
+    with pytest.raises(UsageError, match="r was trained on 1 of the 2 pictures, first 'copy'"):
+        restore.refuse_seen(about, "B", samples("x", "copy", copy="f1"), "")
+
+
+def test_unknown_pictures_are_warned_of(tmp_path, caplog):
+    """What has no JSON, or one without names, and what an old JSON does not say of its initial."""
+    file = tmp_path / "foreign.weights.h5"
+    file.touch()
+    begun = start(Run(tmp_path, "r"), weights=file)
+    restore.refuse_seen({"chain": begun.chain}, "own", samples("1", "2"), "")
+    assert f"which pictures {file} was trained on is not known" in caplog.text
+    caplog.clear()
+    old = {"corpus": "own", "train": ["1"], "initial": "msinet_older"}
+    with caplog.at_level(logging.WARNING):
+        restore.refuse_seen(old, "own", samples("2"), "")
+    assert len(caplog.records) == 1 and "which pictures msinet_older was" in caplog.text
+    with pytest.raises(UsageError, match="trained on 1 of the 2"):
+        restore.refuse_seen(old, "own", samples("2", "1"), "")
+    caplog.clear()
+    restore.refuse_seen({**old, "initial": None}, "own", samples("2"), "")
+    assert not caplog.records
+
+
+def test_a_baseline_says_what_it_was_fitted_on(tmp_path):
+    run = Run(tmp_path, "centerbias_own")
+    about = {"corpus": "own", "config": {}, "size": [8, 8], "epoch": 0}
+    restore.describe(run, about, samples("1", **{"1": "f1"}))
+    assert read_about(run)["chain"] == [link("centerbias_own", "own", {"1": "f1"})]
+
+
+def test_best_weights_are_averaged_and_the_state_is_as_it_trains(tmp_path):
+    run, model = Run(tmp_path, "r"), tiny(optimizer=AveragingAdam(0.9, learning_rate=0.1))
+    for _ in range(3):
+        model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
+    trained = model.get_weights()
+    with averaged(model):
+        average = model.get_weights()
+    restore.Keeper(run, model, NOWHERE, {}, 1, lambda *_: None).keep(
+        Progress(1, 0.5, [{"epoch": 1}]), improved=True
+    )
+    for path, wanted in ((run.best, average), (run.epoch(1), average)):
+        again = tiny()
+        restore.begin(restore.Start("", {}, path), again)
+        np.testing.assert_array_equal(again.get_weights()[0], wanted[0])
+    again = tiny(optimizer=AveragingAdam(0.9, learning_rate=0.1))
+    restore.begin(restore.Start("", {}, run.latest / "000001", resume=True), again)
+    np.testing.assert_array_equal(again.get_weights()[0], trained[0])
+    with averaged(again):
+        np.testing.assert_array_equal(again.get_weights()[0], average[0])
+    assert np.abs(average[0] - trained[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("course", ["cosine", "multistep"])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, course):
+    """Bit for bit: weights, averages, moments, history; with warm-up, clipping and an average."""
+    settings = Config(
+        schedule=course, milestones=(2,) if course == "multistep" else (), warmup=0.5,
+        clip=0.5, average=0.9, learning_rate=0.05, epochs=4,
+    )  # fmt: skip
+    whole = ran(tmp_path, "whole", settings, [4])
+    parts = ran(tmp_path, "parts", settings, [1, 3, 4])
+    assert whole[1] == parts[1] and len(whole[1]) == 4
+    for a, b in zip(whole[0], parts[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def ran(folder, name, settings, ends):
+    """A run in so many parts, each from the files of the one before: its state and history."""
+    random = np.random.default_rng(0)
+    batch = {
+        "image": np.float32(random.normal(size=(4, 4, 4, 1))),
+        "valid": np.ones((4, 4, 4, 1), "f4"),
+        "fixations": np.float32(random.poisson(0.3, (4, 4, 4, 1))),
+        "weight": np.ones(4, "f4"),
+        "id": np.arange(4),
+    }
+    dataset = tf.data.Dataset.from_tensor_slices(batch).batch(2)
+    data = Data(lambda epoch: dataset, lambda: dataset, 2, "abcd")
+    run = Run(folder, name)
+    for end in ends:
+        keras.utils.set_random_seed(1)
+        image = keras.Input((4, 4, 1), name="image")
+        logits = keras.layers.Conv2D(1, 3, padding="same", name="logits")(image)
+        model = keras.Model({"image": image}, {"logits": logits})
+        model.compile(optimizer=make(settings, data.steps))
+        begun = start(run, settings)
+        progress = restore.begin(begun, model)
+        keeper = restore.Keeper(run, model, begun, {}, 0, lambda *_: None)
+        fit(model, data, {"nll": 1.0}, [], end, progress, keeper.keep)
+    return [v.numpy() for v in [*model.weights, *model.optimizer.variables]], progress.history
