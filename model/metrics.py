@@ -1,20 +1,19 @@
 """Metrics by the Tuebingen protocol, and the losses that are metrics too: one definition of each.
 
-As for losses: one number per sample, (B,), parameters named after what they need.
+As for losses: one number per sample, (B,), parameters named after what they need. Measures are in
+model.measures; `score` takes the same ones once for all metrics of a picture.
 """
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from absl import logging
-from keras import ops
 
 from config import UsageError, near, weights
-from model.losses import LOSSES, per_fixation
-
-_MAP = (1, 2, 3)
+from model import measures, mit
+from model.losses import LOSSES
 
 
 def auc(fixations, log_density, valid):
@@ -23,39 +22,43 @@ def auc(fixations, log_density, valid):
     Ties count half, repeated fixations count repeatedly (pysaliency's uniform AUC). Exact, by
     ranks; .5 without fixations.
     """
-    values, fixations, inside = (
-        ops.reshape(x, (ops.shape(x)[0], -1)) for x in (log_density, fixations, valid)
-    )
-    count = ops.sum(ops.cast(ops.greater(inside, 0), "int32"), axis=1)
-    # Log-densities are 0 at most, so padding sorts behind every valid pixel and ranks nothing.
-    values = ops.where(ops.greater(inside, 0), values, 1)
-    order = ops.argsort(values, axis=1)
-    fixations = ops.cast(ops.take_along_axis(fixations, order, axis=1), values.dtype)
-    first, after = _runs(ops.take_along_axis(values, order, axis=1))
-    below = ops.cast(first + after, values.dtype) / 2
-    share = below / ops.cast(ops.maximum(count, 1), values.dtype)[:, None]
-    total = ops.sum(fixations, axis=1)
-    area = ops.sum(fixations * share, axis=1) / ops.maximum(total, 1)
-    return ops.where(ops.greater(total, 0), area, 0.5)
+    return measures.each(lambda *maps: _areas(*maps)[0], log_density, fixations, valid)
 
 
-def _runs(ordered):
-    """For every element of sorted rows (B, N): where its run of equals begins, and the next one."""
-    size = ops.shape(ordered)[1]
-    new = ops.concatenate(
-        [ops.ones_like(ordered[:, :1], dtype="bool"), ordered[:, 1:] != ordered[:, :-1]], axis=1
-    )
-    run = ops.cumsum(ops.cast(new, "int32"), axis=1) - 1
-    begins = ops.sort(ops.where(new, ops.arange(size, dtype="int32")[None], size), axis=1)
-    begins = ops.concatenate([begins, ops.full_like(begins[:, :1], size)], axis=1)
-    return ops.take_along_axis(begins, run, axis=1), ops.take_along_axis(begins, run + 1, axis=1)
+def auc_judd(fixations, log_density, valid):
+    """Area under the ROC curve of Judd et al. (ICCV 2009), 0..1; .5 without fixations.
+
+    Negatives are the valid pixels without a fixation, thresholds the fixated values alone; no
+    jitter, so the result is exact and a constant map gets .5.
+    """
+    return measures.each(lambda *maps: _areas(*maps)[1], log_density, fixations, valid)
+
+
+def _areas(values, fixations, valid):
+    """(AUC, AUC_Judd) of flat maps."""
+    ordered = measures.space(values).sort(measures.taken(values, valid))
+    return measures.areas(*measures.fixated(values, fixations), ordered)
+
+
+def sauc(fixations, log_density, negatives):
+    """Shuffled AUC, 0..1: negatives are other pictures' fixations; .5 without either.
+
+    negatives: (B, H, W, 1) counts of them, scaled to this picture's size, repeats kept. Tatler,
+    Baddeley, Gilchrist, Vision Research 45, 2005; of all other pictures, as pysaliency has it.
+    """
+    return measures.each(_area_among, log_density, fixations, negatives)
+
+
+def _area_among(values, fixations, negatives):
+    others = (measures.taken(x, negatives) for x in (values, negatives))
+    return measures.area_among(*measures.fixated(values, fixations), *others)
 
 
 def ll(fixations, log_density, valid):
     """Log-likelihood against the uniform density, bits per fixation; 0 without fixations."""
-    valid = ops.cast(valid, log_density.dtype)
-    pixels = ops.sum(valid, axis=_MAP, keepdims=True)
-    return per_fixation(fixations, log_density + ops.log(pixels)) / math.log(2)
+    xp = measures.space(log_density)
+    pixels = xp.sum(measures.as_type(valid, log_density), axis=measures.MAP, keepdims=True)
+    return bits(fixations, log_density + xp.log(pixels))
 
 
 def ig(fixations, log_density, baseline):
@@ -63,13 +66,43 @@ def ig(fixations, log_density, baseline):
 
     Kuemmerer, Wallis, Bethge, PNAS 112, 2015; the baseline is the centre bias as a rule.
     """
-    baseline = ops.cast(baseline, log_density.dtype)
-    return per_fixation(fixations, log_density - baseline) / math.log(2)
+    baseline = measures.as_type(baseline, log_density)
+    return bits(fixations, log_density - baseline)
 
 
+def bits(fixations, gains):
+    """Mean over fixations of what is in nats; 0 without fixations."""
+    return measures.per_fixation(fixations, gains) / math.log(2)
+
+
+EPSILON = 1e-20  # that pysaliency adds to saliency maps for KLDiv
+STRIP = 1 << 15
 DEFAULT = ("kld", "cc", "sim", "nss")
-FINAL = ("ig", "auc", "nss", "cc", "sim", "kld")
-METRICS = LOSSES | {function.__name__: function for function in (auc, ll, ig)}
+METRICS = LOSSES | {function.__name__: function for function in (ll, ig, auc, auc_judd, sauc)}
+# What the final test gives, in this order, under the names that the field writes.
+LABELS = {
+    "ll": "LL",
+    "ig": "IG",
+    "auc": "AUC",
+    "auc_judd": "AUC_Judd",
+    "sauc": "sAUC",
+    "nss": "NSS",
+    "cc": "CC",
+    "sim": "SIM",
+    "kld": "KLDiv",
+}
+# Protocol -> what it gives and the name in tables; values of two protocols are not comparable. AUC,
+# NSS and CC of "mit" are Tuebingen's: Matlab's differ by jitter and by counting repeats once.
+PROTOCOLS = {
+    "tuebingen": LABELS,
+    "mit": {
+        **{name: LABELS[name] for name in ("auc_judd", "nss", "cc")},
+        "sauc_mit": "sAUC_MIT",
+        "sim_mit": "SIM_MIT",
+        "kld_mit": "KLDiv_MIT",
+        "ig_mit": "InfoGain_MIT",
+    },
+}
 
 
 def needs(function):
@@ -94,7 +127,8 @@ def listed(asked: str | None) -> list[str]:
 
 def check_names(loss: str, asked: str | None) -> None:
     """Raises UsageError where a loss or a metric of a training run has no such name."""
-    training = [name for name in METRICS if "baseline" not in needs(METRICS[name])]
+    final = {"baseline", "negatives"}  # which only the final test has
+    training = [name for name in METRICS if not final & {*needs(METRICS[name])}]
     for flag, names, known in (
         ("loss", weights(loss), LOSSES),
         ("metrics", listed(asked), training),
@@ -125,18 +159,111 @@ def choose(loss: str, asked: str | None, known: Sequence[str]) -> list[str]:
     return possible
 
 
-def score(log_density, known: Mapping, baseline) -> dict[str, float]:
-    """All metrics that the truth allows, of one log-density (height, width), in its precision.
+def as_log_density(saliency: np.ndarray) -> np.ndarray:
+    """A saliency map (height, width) as a log-density in nats, float64, as pysaliency does.
+
+    Shifted up if it is negative anywhere, and divided by its sum; -inf where it is 0. A constant
+    map is the uniform density.
+    """
+    saliency = np.asarray(saliency, np.float64)
+    with np.errstate(divide="ignore"):
+        return np.log(_Predicted(saliency.ravel(), np.asarray).density(saliency))
+
+
+class _Predicted:
+    """Values of pixels (N,), and the density that `raw` of them is, or is made, in float64."""
+
+    def __init__(self, values: np.ndarray, raw: Callable):
+        self.values, self.raw = values, raw
+        self.shift = 0 if raw is np.exp else max(-values.min(), 0.0)
+        self.total = sum((raw(part) + self.shift).sum() for part in strips(values))
+        if self.total == 0:  # of zeros the uniform density is made
+            self.shift, self.total = self.shift + 1, len(values)
+
+    def density(self, values: np.ndarray) -> np.ndarray:
+        return (self.raw(values) + self.shift) / self.total
+
+
+def score(
+    log_density, known: Mapping, baseline, saliency=None, protocol: str = "tuebingen"
+) -> dict[str, float]:
+    """All metrics of a protocol that the truth allows, of one picture, in float64.
 
     Args:
-        known: `density` and maybe `fixations`, each (height, width).
+        log_density: (height, width), nats; -inf is allowed, and honest in LL and IG.
+        known: `density`, `fixations`, `negatives` or some of them, each (height, width), as the
+            metrics have them.
         baseline: the log-density (height, width) over which information is gained.
+        saliency: the map (height, width) that was predicted, where it was no density: all but LL
+            and IG are taken of it as pysaliency does. AUC knows its order alone; else it counts as
+            a density.
     """
-    values = {**known, "log_density": log_density, "baseline": baseline}
-    values["valid"] = np.ones_like(log_density)
-    batch = {name: ops.convert_to_tensor(value[None, ..., None]) for name, value in values.items()}
-    return {
-        name: float(METRICS[name](**{key: batch[key] for key in needs(METRICS[name])})[0])
-        for name in FINAL
-        if {*needs(METRICS[name])} <= {*batch}
+    flat = {"log_density": log_density, "baseline": baseline, **known}
+    flat = {name: np.ravel(np.asarray(x, np.float64)) for name, x in flat.items()}
+    if saliency is None:
+        predicted = _Predicted(flat["log_density"], np.exp)
+    else:
+        predicted = _Predicted(np.ravel(np.asarray(saliency, np.float64)), np.asarray)
+    sums = _sums(predicted, flat.get("density"))
+    mine, found = measures.standard(*sums[:2], len(predicted.values)), {}
+    if "fixations" in known:
+        found |= _at_fixations(predicted, mine, **flat)
+    if "density" in known:
+        theirs = measures.standard(*sums[2:4], len(predicted.values))
+        found["cc"] = measures.correlation(sums[4], mine, theirs, len(predicted.values))
+        # EPSILON is in the sum by which a map is divided, too.
+        scale = math.log1p(EPSILON / predicted.total * len(predicted.values))
+        found["sim"], found["kld"] = sums[5], sums[6] + scale
+    if protocol == "mit":
+        found |= mit.score(predicted.raw(predicted.values), flat)
+    names = PROTOCOLS[protocol]
+    return {name: float(np.squeeze(found[name])) for name in names if name in found}
+
+
+def strips(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Pixels (N,) in parts that stay in a processor's cache from one operation to the next."""
+    return (values[start : start + STRIP] for start in range(0, len(values), STRIP))
+
+
+def _map(values: np.ndarray) -> np.ndarray:
+    return values[None, :, None, None]
+
+
+def _sums(predicted: _Predicted, density) -> np.ndarray:
+    """Sums over all pixels: of the prediction's deviations and their squares; where there is a
+    density, of its own and theirs, of the products, the overlap, and the divergence."""
+    sums, count = 0, len(predicted.values)
+    # pysaliency adds this to every map before it divides it by its sum.
+    epsilon = EPSILON / predicted.total
+    for index, part in enumerate(strips(predicted.values)):
+        own = _map(predicted.density(part))
+        mine = measures.deviations(own, count)
+        found = [measures.total(mine), measures.inner(mine, mine)]
+        if density is not None:
+            truth = _map(density[index * STRIP :][:STRIP])
+            theirs = measures.deviations(truth, count)
+            found += [measures.total(theirs), measures.inner(theirs, theirs)]
+            found += [measures.inner(mine, theirs), measures.overlap(truth, own)]
+            found.append(measures.divergence(truth, np.log(own + epsilon)))
+        sums = sums + np.array(found)
+    return sums
+
+
+def _at_fixations(predicted: _Predicted, own, fixations, log_density, baseline, **others) -> dict:
+    """What looks at the fixated pixels, as a picture of those alone; own: `standard`."""
+    values, at = predicted.values, np.flatnonzero(fixations > 0)
+    weights, here, centre = (_map(x[at]) for x in (fixations, log_density, baseline))
+    above = measures.deviations(predicted.density(_map(values[at])), len(values))
+    reached = measures.fixated(values[at], fixations[at])
+    auc, auc_judd = measures.areas(*reached, np.sort(values))
+    found = {
+        "ll": bits(weights, here + math.log(len(values))),
+        "ig": bits(weights, here - centre),
+        "nss": measures.per_fixation(weights, (above - own[0]) * own[1]),
+        "auc": auc,
+        "auc_judd": auc_judd,
     }
+    if "negatives" in others:
+        other = np.flatnonzero(others["negatives"] > 0)
+        found["sauc"] = measures.area_among(*reached, values[other], others["negatives"][other])
+    return found

@@ -19,10 +19,18 @@ def column(values):
     return np.float64(values).reshape(1, 1, -1, 1)
 
 
-def auc(fixations, values, valid=None):
+def both(*maps):
+    """Maps as NumPy's arrays and as tensors: the two ways that every metric is computed."""
+    yield maps
+    yield tuple(map(ops.convert_to_tensor, maps))
+
+
+def auc(fixations, values, valid=None, metric=metrics.auc):
     valid = np.ones(len(values)) if valid is None else valid
-    found = metrics.auc(column(fixations), column(values), column(valid))
-    return float(found[0])
+    maps = both(column(fixations), column(values), column(valid))
+    first, second = (float(metric(*arrays)[0]) for arrays in maps)
+    assert first == second
+    return first
 
 
 @pytest.mark.parametrize(
@@ -40,42 +48,115 @@ def test_auc_by_hand(fixations, values, wanted):
     np.testing.assert_allclose(auc(fixations, values), wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("fixations", "values", "wanted"),
+    [
+        ([0, 0, 0, 1], [-4, -3, -2, -1], 1),  # no pixel without a fixation is as high
+        ([1, 0, 0, 0], [-4, -3, -2, -1], 0.5),  # the diagonal from (0, 0) by (1, 1)
+        ([0, 0, 1, 0], [-4, -3, -2, -1], (1 + 2 / 3) / 2),
+        # 3, 3, 5, 9 among 1, 3, 3, 4, 5, 7: corners (0, 1/4), (2/6, 2/4), (5/6, 1).
+        ([2, 1, 1, 0, 0, 0, 0, 0, 0], [3, 5, 9, 1, 3, 3, 4, 5, 7], 2 / 3),
+        ([1, 0, 2, 0], [-1, -1, -1, -1], 0.5),
+        ([0, 0, 0, 0], [-4, -3, -2, -1], 0.5),
+        ([1, 1, 2, 1], [-4, -3, -2, -1], 0.5),  # nothing is left to be a negative
+    ],
+)
+def test_auc_judd_by_hand(fixations, values, wanted):
+    found = auc(fixations, values, metric=metrics.auc_judd)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("negatives", "wanted"),
+    [
+        ([0, 0, 1, 0], 1),
+        ([0, 0, 0, 3], 0.5),
+        ([4, 1, 0, 1], (4 + 1 + 0.5) / 6),
+        ([0, 0, 0, 0], 0.5),
+    ],
+)
+def test_sauc_by_hand(negatives, wanted):
+    """Three fixations on a pixel of -2; the others' values are -3, -3, -4, -2."""
+    for arrays in both(column([0, 0, 0, 3]), column([-3, -3, -4, -2]), column(negatives)):
+        np.testing.assert_allclose(metrics.sauc(*arrays), [wanted], rtol=1e-12)
+
+
 def test_auc_without_the_padding():
     found = auc([0, 0, 1, 0], [-3, -2, -1, OUTSIDE], [1, 1, 1, 0])
     np.testing.assert_allclose(found, 2.5 / 3, rtol=1e-12)
 
 
-def test_auc_is_what_counting_pairs_gives():
-    random = np.random.default_rng(0)
-    values = random.integers(-6, 0, (4, 9, 11, 1)).astype("float64")  # many ties
-    fixations = random.poisson(0.4, values.shape).astype("float64")
-    valid = (random.uniform(size=values.shape) < 0.8).astype("float64")
-    fixations *= valid
-    wanted = []
-    for v, f, inside in zip(values, fixations, valid, strict=True):
-        negatives, positives = v[inside > 0], np.repeat(v.ravel(), f.ravel().astype(int))
-        less = (negatives[None] < positives[:, None]).mean()
-        wanted.append(less + (negatives[None] == positives[:, None]).mean() / 2)
-    np.testing.assert_allclose(metrics.auc(fixations, values, valid), wanted, rtol=1e-12)
+def crowd(seed=0, shape=(4, 9, 11, 1)):
+    """A batch with many ties, repeats and padding, of float64."""
+    random = np.random.default_rng(seed)
+    valid = np.float64(random.uniform(size=shape) < 0.8)
+    density = valid * random.uniform(0.1, 1, shape)
+    values = np.where(valid > 0, np.float64(random.integers(-6, 0, shape)), OUTSIDE)
+    return {
+        "log_density": values - np.log(np.exp(values).sum((1, 2, 3), keepdims=True)),
+        "baseline": np.where(valid > 0, -np.log(valid.sum((1, 2, 3), keepdims=True)), OUTSIDE),
+        "fixations": valid * random.poisson(0.4, shape),
+        "negatives": valid * random.poisson(0.3, shape),
+        "density": density / density.sum((1, 2, 3), keepdims=True),
+        "valid": valid,
+    }
 
 
-def test_auc_is_unchanged_by_monotone_maps():
-    random = np.random.default_rng(0)
-    values = -random.uniform(0.1, 5, (2, 9, 11, 1))
-    fixations = random.poisson(0.4, values.shape).astype("float64")
-    valid = np.ones_like(values)
-    wanted = metrics.auc(fixations, values, valid)
-    np.testing.assert_array_equal(metrics.auc(fixations, -(values**2), valid), wanted)
-    np.testing.assert_array_equal(metrics.auc(fixations, 3 * values - 1, valid), wanted)
+def pairs(positives, negatives):
+    """The share of pairs in which the positive is higher, ties counting half."""
+    more, ties = positives[:, None] > negatives, positives[:, None] == negatives
+    return more.mean() + ties.mean() / 2
 
 
-def test_auc_inside_a_graph_of_unknown_size():
+def repeated(values, counts):
+    return np.repeat(values.ravel(), counts.ravel().astype(int))
+
+
+def test_areas_are_what_counting_pairs_gives():
+    batch = crowd()
+    rows = [dict(zip(batch, maps, strict=True)) for maps in zip(*batch.values(), strict=True)]
+    positives = [repeated(row["log_density"], row["fixations"]) for row in rows]
+    pixels = [row["log_density"][row["valid"] > 0] for row in rows]
+    others = [repeated(row["log_density"], row["negatives"]) for row in rows]
+    for name, negatives in (("auc", pixels), ("sauc", others)):
+        wanted = [pairs(p, n) for p, n in zip(positives, negatives, strict=True)]
+        found = metrics.call(metrics.METRICS[name], batch)
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_auc_judd_is_the_area_below_the_drawn_curve():
+    batch = crowd()
+    for index in range(4):
+        values, seen, valid = (batch[k][index] for k in ("log_density", "fixations", "valid"))
+        positives, free = repeated(values, seen), values[(valid > 0) & (seen == 0)]
+        corners = np.unique(positives)[::-1]
+        hits = [0, *((positives >= corner).mean() for corner in corners), 1]
+        alarms = [0, *((free >= corner).mean() for corner in corners), 1]
+        arrays = (batch[k] for k in ("fixations", "log_density", "valid"))
+        found = metrics.auc_judd(*arrays)[index]
+        np.testing.assert_allclose(found, np.trapezoid(hits, alarms), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["auc", "auc_judd", "sauc"])
+def test_areas_are_unchanged_by_monotone_maps(name):
+    batch = crowd()
+    wanted = metrics.call(metrics.METRICS[name], batch)
+    inside = batch["valid"] > 0
+    for change in (lambda x: -(x**2), lambda x: 3 * x - 1, np.exp):
+        batch["log_density"] = np.where(inside, change(batch["log_density"]), OUTSIDE)
+        np.testing.assert_array_equal(metrics.call(metrics.METRICS[name], batch), wanted)
+
+
+@pytest.mark.parametrize("name", list(metrics.METRICS))
+def test_a_graph_of_unknown_size_gives_what_numpy_gives(name):
     import tensorflow as tf
 
-    spec = [tf.TensorSpec((None, None, None, 1), "float64")] * 3
-    graph = tf.function(metrics.auc, input_signature=spec)
-    found = graph(column([0, 0, 0, 1]), column([-4, -3, -2, -1]), column([1, 1, 1, 1]))
-    np.testing.assert_allclose(found, [3.5 / 4])
+    batch, function = crowd(), metrics.METRICS[name]
+    wanted = metrics.call(function, batch)
+    spec = [tf.TensorSpec((None, None, None, 1), "float64")] * len(metrics.needs(function))
+    graph = tf.function(function, input_signature=spec)
+    found = graph(*(batch[key] for key in metrics.needs(function)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 def test_ll_and_ig_by_hand():
@@ -84,6 +165,14 @@ def test_ll_and_ig_by_hand():
     np.testing.assert_allclose(metrics.ll(fixations, predicted, column([1] * 4)), [0.5])
     np.testing.assert_allclose(metrics.ig(fixations, predicted, baseline), [0.5])
     np.testing.assert_allclose(metrics.ig(fixations, baseline, predicted), [-0.5])
+
+
+def test_a_density_of_zero_where_nobody_looked_counts_nowhere():
+    predicted, uniform = column([0, -np.inf, 0, -1]) - 2, column([1, 1, 1, 1])
+    for arrays in both(column([1, 0, 3, 0]), predicted, uniform):
+        np.testing.assert_allclose(metrics.ll(*arrays), [2 - 2 / np.log(2)])
+    for arrays in both(column([1, 1, 3, 0]), predicted, uniform):
+        np.testing.assert_array_equal(metrics.ll(*arrays), [-np.inf])
 
 
 def test_names_do_the_wiring():
@@ -101,24 +190,45 @@ def reference():
     return np.load(REFERENCE / "osie10.npz"), json.loads((REFERENCE / "osie10.json").read_text())
 
 
-def empirical(arrays, index, sigma=6):
-    """Counts, and their blur, of one of the ten pictures: (1, H, W, 1)."""
-    from scipy.ndimage import gaussian_filter
-
-    mine = arrays["fix_n"] == index
+def seen(arrays, mine):
+    """Counts of some of the fixations on the ten pictures, (H, W)."""
     counts = np.zeros((150, 200))
     np.add.at(counts, (arrays["fix_y"][mine].astype(int), arrays["fix_x"][mine].astype(int)), 1)
-    blurred = gaussian_filter(counts, sigma, mode="reflect", truncate=4)
-    return counts[None, ..., None], (blurred / blurred.sum())[None, ..., None]
+    return counts
 
 
-def prediction(arrays, model, name):
-    """The stored log-density, or that of the stored saliency map: shifted up if negative."""
+def normalised(values):
+    values = values.astype("float64")
+    return values - np.log(np.exp(values).sum())
+
+
+def judged(arrays, model, index, name):
+    """Our values for a stored prediction, a log-density or a saliency map."""
+    from scipy.ndimage import gaussian_filter
+
+    counts = seen(arrays, arrays["fix_n"] == index)
+    blurred = gaussian_filter(counts, 6, mode="reflect", truncate=4)
+    negatives = seen(arrays, arrays["fix_n"] != index)
+    known = {"density": blurred / blurred.sum(), "fixations": counts, "negatives": negatives}
+    baseline = normalised(arrays["centerbias__logdensity"])
     key = next(k for k in arrays if k.startswith(model) and k.split("__")[2:] in ([], [name]))
-    values = arrays[key].astype("float64")
-    if "logdensity" not in key:
-        values = np.log(values - min(values.min(), 0) + 1e-300)
-    return log_density(values[None, ..., None], np.ones((1, *values.shape, 1)))
+    if "logdensity" in key:
+        return metrics.score(normalised(arrays[key]), known, baseline)
+    saliency = arrays[key].astype("float64")
+    return metrics.score(metrics.as_log_density(saliency), known, baseline, saliency)
+
+
+THEIRS = {
+    "ll": "LL_bits_vs_uniform",
+    "ig": "IG_bits_vs_centerbias",
+    "auc": "AUC_uniform",
+    "auc_judd": "AUC_Judd_nojitter",
+    "sauc": "sAUC_shuffled",
+    "nss": "NSS",
+    "cc": "CC_gt6",
+    "sim": "SIM_gt6",
+    "kld": "KLDiv_gt6_min1e-20",
+}
 
 
 @pytest.mark.corpus
@@ -128,22 +238,158 @@ def prediction(arrays, model, name):
 )
 def test_agrees_with_pysaliency(reference, model, index):
     arrays, stored = reference
-    name, wanted = Path(stored["names"][index]).stem, stored["models"][model]
-    counts, truth = empirical(arrays, index)
-    values = {
-        "fixations": counts,
-        "density": truth,
-        "valid": np.ones_like(counts),
-        "log_density": prediction(arrays, model, name),
-        "baseline": prediction(arrays, "centerbias", name),
-    }
-    keys = {"auc": "AUC_uniform", "cc": "CC_gt6", "sim": "SIM_gt6", "kld": "KLDiv_gt6_min1e-20"}
-    keys |= {"nss": "NSS", "ll": "LL_bits_vs_uniform", "ig": "IG_bits_vs_centerbias"}
-    for ours, theirs in keys.items():
+    found = judged(arrays, model, index, Path(stored["names"][index]).stem)
+    assert list(found) == list(metrics.LABELS)
+    for ours, theirs in THEIRS.items():
         # pysaliency's NSS of a constant map is round-off (here -1); ours is 0.
         flat = model == "uniform" and ours == "nss"
-        found = float(metrics.call(metrics.METRICS[ours], values)[0])
-        assert found == pytest.approx(0 if flat else wanted[theirs][index], abs=1e-9), ours
+        wanted = 0 if flat else stored["models"][model][theirs][index]
+        assert found[ours] == pytest.approx(wanted, abs=1e-9), ours
+
+
+EDGES = {
+    "arange": np.arange(12.0).reshape(3, 4),
+    "constant": np.full((3, 4), 0.7),
+    "onehot12": np.eye(12)[6].reshape(3, 4),
+    "onehot00": np.eye(12)[0].reshape(3, 4),
+    "negative": np.arange(12.0).reshape(3, 4) - 20,
+    "zeros": np.zeros((3, 4)),
+}
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("truth", [name for name in EDGES if name != "zeros"])
+@pytest.mark.parametrize("name", [name for name in EDGES if name != "onehot00"])
+def test_agrees_with_pysaliency_on_edge_cases(reference, name, truth):
+    stored, saliency = reference[1]["edge_cases"], EDGES[name]
+    known = {"density": np.exp(metrics.as_log_density(EDGES[truth]))}
+    found = metrics.score(metrics.as_log_density(saliency), known, saliency, saliency)
+    for ours, theirs in (("cc", "CC"), ("sim", "SIM"), ("kld", "KL_default")):
+        wanted = stored[f"{theirs}({name},{truth})"]
+        # pysaliency's CC with a constant truth is not a number; ours is 0.
+        wanted = 0 if wanted == "NaN" else wanted
+        assert found[ours] == pytest.approx(wanted, abs=1e-9), ours
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", ["arange", "constant", "negative", "onehot12", "zeros"])
+def test_agrees_with_pysaliency_on_nss_of_edge_cases(reference, name):
+    fixations, saliency = np.zeros((3, 4)), EDGES[name]
+    fixations[[1, 2], [2, 3]] = 1
+    known = {"fixations": fixations}
+    found = metrics.score(metrics.as_log_density(saliency), known, saliency, saliency)
+    wanted = np.mean(reference[1]["edge_cases"][f"NSS({name}; xs=[2,3],ys=[1,2])"])
+    assert found["nss"] == pytest.approx(wanted, abs=1e-9)
+
+
+def picture(seed=0, shape=(13, 17)):
+    """A log-density, what is known of a picture, and a baseline, (H, W) each."""
+    random = np.random.default_rng(seed)
+    density = random.uniform(size=shape) ** 4
+    known = {
+        "density": density / density.sum(),
+        "fixations": random.poisson(0.2, shape).astype("float64"),
+        "negatives": random.poisson(0.7, shape).astype("float64"),
+    }
+    log_density, baseline = (normalised(random.normal(size=shape)) for _ in range(2))
+    return log_density, known, baseline
+
+
+@pytest.mark.parametrize("strip", [1, 50, 1 << 15])
+def test_score_is_the_metrics_of_training(monkeypatch, strip):
+    """All at once and in strips, as one by one: and each in float64."""
+    monkeypatch.setattr(metrics, "STRIP", strip)
+    log_density, known, baseline = picture()
+    values = {"log_density": log_density, "baseline": baseline, **known}
+    values["valid"] = np.ones_like(log_density)
+    batch = {name: ops.convert_to_tensor(x[None, ..., None]) for name, x in values.items()}
+    found = metrics.score(np.float64(log_density), known, baseline)
+    assert list(found) == list(metrics.LABELS)
+    for name, value in found.items():
+        wanted = float(metrics.call(metrics.METRICS[name], batch)[0])
+        assert value == pytest.approx(wanted, rel=1e-12), name
+
+
+def test_score_gives_what_the_truth_allows():
+    log_density, known, baseline = picture()
+    found = metrics.score(log_density, {"density": known["density"]}, baseline)
+    assert list(found) == ["cc", "sim", "kld"]
+    found = metrics.score(log_density, {"fixations": known["fixations"]}, baseline)
+    assert list(found) == ["ll", "ig", "auc", "auc_judd", "nss"]
+
+
+def test_score_without_fixations():
+    log_density, known, baseline = picture()
+    known["fixations"] *= 0
+    found = metrics.score(log_density, known, baseline)
+    assert [found[name] for name in ("ll", "ig", "nss")] == [0, 0, 0]
+    assert [found[name] for name in ("auc", "auc_judd", "sauc")] == [0.5, 0.5, 0.5]
+
+
+def test_score_is_unchanged_by_flips_and_by_looking_twice():
+    log_density, known, baseline = picture()
+    wanted = metrics.score(log_density, known, baseline)
+    for axis in (0, 1):
+        maps = {name: np.flip(x, axis) for name, x in known.items()}
+        found = metrics.score(np.flip(log_density, axis), maps, np.flip(baseline, axis))
+        assert found == pytest.approx(wanted, rel=1e-12)
+    twice = {**known, "fixations": 2 * known["fixations"], "negatives": 3 * known["negatives"]}
+    assert metrics.score(log_density, twice, baseline) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_score_of_a_saliency_map_that_is_the_density():
+    log_density, known, baseline = picture()
+    wanted = metrics.score(log_density, known, baseline)
+    found = metrics.score(log_density, known, baseline, np.exp(log_density))
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_affine_and_monotone_saliency_maps():
+    log_density, known, baseline = picture()
+    saliency = np.random.default_rng(1).normal(size=log_density.shape)
+    wanted = metrics.score(log_density, known, baseline, saliency)
+    affine = metrics.score(log_density, known, baseline, 7 * saliency + 300)
+    monotone = metrics.score(log_density, known, baseline, np.exp(3 * saliency))
+    areas = {"auc", "auc_judd", "sauc"}
+    for name in areas | {"nss", "cc"}:
+        assert affine[name] == pytest.approx(wanted[name], rel=1e-10)
+    for name in areas:
+        assert monotone[name] == wanted[name]
+    assert monotone["nss"] != pytest.approx(wanted["nss"], rel=1e-3)
+
+
+def test_a_saliency_map_becomes_a_density():
+    found = metrics.as_log_density(np.array([[-1, 0], [2, -1]]))
+    np.testing.assert_array_equal(np.isneginf(found), [[True, False], [False, True]])
+    np.testing.assert_allclose(np.exp(found), [[0, 1 / 4], [3 / 4, 0]])
+    for constant in (0, 3, -2):
+        np.testing.assert_allclose(metrics.as_log_density(np.full((2, 3), constant)), -np.log(6))
+
+
+def test_a_density_of_zero_is_told_only_where_someone_looked():
+    """The second of four pixels has no probability; the truth is uniform."""
+    log_density = metrics.as_log_density(np.array([[1.0, 0, 2, 1]]))
+    known = {"density": np.full((1, 4), 0.25), "fixations": np.array([[1.0, 0, 1, 0]])}
+    found = metrics.score(log_density, known, np.full((1, 4), np.log(0.25)))
+    assert found["ll"] == pytest.approx((0 + 1) / 2)
+    # 1e-20 stands for 0 in KLDiv alone.
+    logs = [np.log(0.25 / q) for q in (0.25, 1e-20, 0.5, 0.25)]
+    assert found["kld"] == pytest.approx(np.mean(logs))
+    known["fixations"][0, 1] = 1
+    found = metrics.score(log_density, known, np.full((1, 4), np.log(0.25)))
+    assert found["ll"] == found["ig"] == -np.inf
+    assert all(np.isfinite(found[name]) for name in found if name not in ("ll", "ig"))
+
+
+def test_names_of_protocols():
+    assert metrics.PROTOCOLS["tuebingen"] == metrics.LABELS
+    assert len({*metrics.PROTOCOLS["mit"].values()}) == len(metrics.PROTOCOLS["mit"])
+    log_density, known, baseline = picture()
+    found = metrics.score(log_density, known, baseline, protocol="mit")
+    assert list(found) == list(metrics.PROTOCOLS["mit"])
+    plain = metrics.score(log_density, known, baseline)
+    assert {found["cc"], found["nss"]} == {plain["cc"], plain["nss"]}
+    assert found["sim_mit"] != plain["sim"]
 
 
 def test_float64_is_kept():
