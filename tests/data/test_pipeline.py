@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from config import UsageError
+from data.fixations import table
 from data.images import fitted, margins
-from data.pipeline import batches, keys, plan, relative_points, truth
+from data.pipeline import batches, keys, plan, relative_points, shuffled, truth
 from data.samples import Sample
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +30,8 @@ def sample(folder: Path, shape: tuple[int, int], points=None, seed: int = 0, **k
     """A picture of noise, with points as ((x, y), ...)."""
     name = f"{len(list(folder.iterdir()))}.png"
     path = picture(folder / name, noise(*shape, seed))
-    points = None if points is None else np.float64(points).reshape(-1, 2)
-    return Sample(name, path, shape, points, sigma=2.0, **known)
+    rows = None if points is None else table(*np.float64(points).reshape(-1, 2).T, 0)
+    return Sample(name, path, shape, rows, sigma=2.0, **known)
 
 
 def mapped(folder: Path, shape: tuple[int, int], levels) -> Sample:
@@ -175,7 +177,7 @@ def test_a_bright_pixel_and_its_fixation_move_together(tmp_path, shape, x, y, mi
     levels[int(y), int(x)] = 255
     path = picture(tmp_path / "a.png", levels)
     points = np.array([[x, y]])
-    known = Sample("a.png", path, shape, points, sigma=1.5)
+    known = Sample("a.png", path, shape, table(*points.T, 0), sigma=1.5)
     found = one([known], 1, **mirroring(1, 0, mirrored))
     height, width = fitted(shape, SIZE)
     top, left = margins((height, width), SIZE)
@@ -274,9 +276,82 @@ def test_a_turned_picture_is_fitted_as_it_is_seen(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     path = picture(tmp_path / "a.jpg", np.zeros((64, 48, 3)), exif=exif)
-    found = one([Sample("a.jpg", path, (48, 64), np.array([[60.0, 10.0]]), sigma=1.0)], 1)
+    found = one([Sample("a.jpg", path, (48, 64), table([60.0], [10.0], 0), sigma=1.0)], 1)
     assert found["valid"].all()
     assert np.argwhere(found["fixations"][0, ..., 0]).tolist() == [[5, 30]]
+
+
+# weights, maps and features
+
+
+def test_each_picture_or_each_fixation_weighs_the_same(tmp_path):
+    samples = [sample(tmp_path, (24, 32), [(1, 1)] * count) for count in (3, 1, 2)]
+
+    def found(key: str, weigh: str) -> list:
+        dataset = batches(samples, SIZE, 2, seed=2, weigh=weigh)
+        return np.concatenate([batch[key] for batch in dataset.as_numpy_iterator()]).tolist()
+
+    assert found("id", "images") == found("id", "fixations") == [2, 0, 1, 2]
+    assert found("weight", "images") == [1, 1, 1, 0]
+    assert found("weight", "fixations") == [2, 3, 1, 0]
+
+
+def test_maps_cannot_be_weighed_by_fixations(tmp_path):
+    samples = [sample(tmp_path, (9, 9), [(1, 1)]), mapped(tmp_path, (9, 9), np.eye(9))]
+    with pytest.raises(UsageError, match="^--weigh fixations: 1 stimuli have no fixations, only"):
+        batches(samples, SIZE, 1, weigh="fixations")
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_map_is_made_at_the_fitted_shape_and_mirrored_with_the_picture(tmp_path, mirrored):
+    known = sample(tmp_path, (40, 30))
+    asked = []
+
+    def ramp(height, width):
+        asked.append((height, width))
+        return np.arange(1.0, height * width + 1).reshape(height, width)
+
+    found = one([known], 1, maps={"prior": ramp}, **mirroring(1, 0, mirrored))
+    expected = np.zeros((24, 32))  # (40, 30) -> (24, 18), 7 pixels on either side
+    expected[:, 7:25] = ramp(24, 18)[:, ::-1] if mirrored else ramp(24, 18)
+    np.testing.assert_array_equal(found["prior"][0, ..., 0], expected)
+    assert found["prior"].dtype == np.float32 and set(asked) == {(24, 18)}
+
+
+def test_a_map_is_made_once_for_a_shape(tmp_path):
+    asked = []
+    samples = [sample(tmp_path, shape) for shape in [(24, 32)] * 4 + [(24, 16)] * 4]
+    dataset = batches(
+        samples, SIZE, 1, maps={"a": lambda *shape: asked.append(shape) or np.ones(shape)}
+    )
+    assert [b["a"].sum() for b in dataset.as_numpy_iterator()] == [768] * 4 + [384] * 4
+    assert set(asked) == {(24, 32), (24, 16)} and len(asked) < 8
+
+
+def test_features_stand_in_for_the_picture_that_is_not_read(tmp_path):
+    samples = [sample(tmp_path, (48, 64), [(4, 6)], seed=seed) for seed in range(3)]
+    plain = one(samples, 2)
+    for known in samples:
+        known.stimulus.unlink()
+
+    def features(known):
+        return np.full((3, 4, 5), int(known.name[0]), np.float16)
+
+    batch = one(samples, 2, features=features)
+    assert set(batch) == {*plain, "features"} - {"image"}
+    assert batch["features"].dtype == np.float32 and batch["features"].shape == (2, 3, 4, 5)
+    assert batch["features"][:, 0, 0, 0].tolist() == [0, 1]
+    for key in set(plain) - {"image"}:
+        np.testing.assert_array_equal(batch[key], plain[key])
+    spec = batches(samples, SIZE, 2, features=features).element_spec["features"]
+    assert spec.shape == (2, 3, 4, 5)
+
+
+def test_features_cannot_be_mirrored(tmp_path):
+    with pytest.raises(UsageError, match="cannot be mirrored; train with --no-flip"):
+        batches(
+            [sample(tmp_path, (9, 9))], SIZE, 1, flip=True, features=lambda _: np.ones((1, 1, 1))
+        )
 
 
 # order
@@ -303,6 +378,8 @@ import json, sys
 import numpy as np
 import tensorflow as tf
 from pathlib import Path
+from config import UsageError
+from data.fixations import table
 from data.pipeline import batches
 from data.samples import Sample
 
@@ -310,7 +387,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 files = sorted(Path(sys.argv[1]).glob("*.png"))
-points = [np.array([[index, 5.0]]) for index in range(5)]
+points = [table([index], [5.0], 0) for index in range(5)]
 samples = [Sample(f.name, f, (24, 32), p, sigma=2.0) for f, p in zip(files, points)]
 seen = {}
 for size in (4, 3):
@@ -377,6 +454,53 @@ def test_truth_of_a_smaller_map_is_at_the_size_of_the_stimulus(tmp_path):
     assert found.shape == (60, 80) and found.min() >= 0
     assert found.sum() == pytest.approx(1, abs=1e-12)
     assert np.argwhere(found == found.max()).mean(0) == pytest.approx([24.5, 54.5], abs=0.5)
+
+
+# negatives
+
+
+def test_negatives_are_the_fixations_on_the_others_scaled(tmp_path):
+    samples = [
+        sample(tmp_path, (10, 20), [(0, 0), (19.9, 9.9)]),
+        sample(tmp_path, (20, 20), [(4.5, 19), (4.5, 19), (1, 1)]),
+        sample(tmp_path, (10, 20), [(7.3, 2.1)]),
+    ]
+    negatives = shuffled(samples)
+    first = np.zeros((10, 20))  # of the second, rows halved, repeats kept; and of the third
+    first[9, 4], first[0, 1], first[2, 7] = 2, 1, 1
+    second = np.zeros((20, 20))  # of the first and the third, rows doubled
+    second[0, 0] = second[19, 19] = second[4, 7] = 1
+    for known, expected in zip(samples, (first, second), strict=False):
+        found = negatives(known)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, expected)
+        found += 1  # is one's own
+    np.testing.assert_array_equal(negatives(samples[0]), first)
+    stranger = sample(tmp_path, (10, 20), [(7.3, 2.1)])
+    assert negatives(stranger).sum() == 6 and negatives(stranger)[2, 7] == 1
+
+
+def test_negatives_as_pysaliency_finds_them(tmp_path):
+    """Each of the others' fixations by itself: x times the ratio of the widths, cut off."""
+    random = np.random.default_rng(3)
+    shapes = [(37, 91), (60, 41), (37, 91), (19, 23)]
+    samples = [sample(tmp_path, s, random.uniform(0, s[::-1], (50, 2))) for s in shapes]
+    negatives = shuffled(samples)
+    for index, (height, width) in enumerate(shapes):
+        expected = np.zeros((height, width))
+        for other in range(4):
+            for x, y in samples[other].points if other != index else []:
+                ratio = width / shapes[other][1], height / shapes[other][0]
+                expected[int(y * ratio[1]), int(x * ratio[0])] += 1
+        np.testing.assert_array_equal(negatives(samples[index]), expected)
+
+
+def test_a_coordinate_that_rounds_up_to_the_edge_stays_inside(tmp_path):
+    last = np.nextafter(3.0, 0)
+    assert last * (17 / 3) == 17
+    samples = [sample(tmp_path, (3, 3), [(last, last)]), sample(tmp_path, (17, 17), [(0, 0)])]
+    found = shuffled(samples)(samples[1])
+    assert found[16, 16] == found.sum() == 1
 
 
 def test_relative_points_by_hand(tmp_path):
