@@ -7,10 +7,14 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from config import UsageError, near
+from data.decode import Picture
+from data.hdf5 import Stored
 from data.layout import PICTURES, TOPS, TRUTHS, below, canonical_files, listing, suffixes
 from data.splits import Ratio, Split
+from data.stimuli import read_stimuli
 
 MODULES = Path(__file__).parent
+LIST = "stimuli.hdf5"
 
 
 class Assumed(float):
@@ -70,13 +74,27 @@ class Corpus:
         self.reference = reference or self.name
         self.files, self.stimuli = self.contents(folder)
         if not self.stimuli:
-            raise UsageError(f"{folder}: no pictures in stimuli/, found {listing(folder)}")
+            missing = [name for name, _ in self.listed(self.files)]
+            first = f", where '{LIST}' has '{missing[0]}'" if missing else ""
+            raise UsageError(f"{folder}: no pictures in stimuli/{first}, found {listing(folder)}")
 
     @classmethod
-    def contents(cls, folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-        """Canonical path -> file of all that is in a folder, and of its stimuli alone."""
+    def contents(cls, folder: Path) -> tuple[dict[str, Path], dict[str, Picture]]:
+        """Canonical path -> file of all that is in a folder, and where each of its stimuli is.
+
+        Pictures in memory, that is in stimuli.hdf5, are then all of the stimuli.
+        """
         files = canonical_files(folder, cls.take(), cls.skip)
-        return files, below(files, "stimuli", pictures=True)
+        there = {name: source for name, source in cls.listed(files) if source}
+        if not any(isinstance(source, Stored) for source in there.values()):
+            there = below(files, "stimuli", pictures=True) | there
+        return files, dict(sorted(there.items()))
+
+    @classmethod
+    def listed(cls, files: Mapping[str, Path]) -> list[tuple[str, Picture | None]]:
+        """The stimuli that a stimuli.hdf5 lists, in its order, and where they are, if anywhere."""
+        here = below(files, "stimuli", pictures=True)
+        return read_stimuli(files[LIST], here) if LIST in files else []
 
     @classmethod
     def take(cls) -> dict[str, str]:
@@ -115,7 +133,7 @@ class OwnFolder(Corpus, register=False):
 
     def __init__(self, folder: Path, reference: str | None = None):
         self.name = folder.resolve().name.lower()
-        if not any(path.name.lower() == "stimuli" for path in folder.iterdir()):
+        if not any(path.name.lower() in ("stimuli", LIST) for path in folder.iterdir()):
             raise UsageError(f"{folder}: no folder stimuli/ in it, found {listing(folder)}")
         super().__init__(folder, reference or str(folder.resolve()))
 

@@ -1,4 +1,4 @@
-"""Picture files -> the RGB that a person sees; maps -> grey levels. Pillow, for every format.
+"""Pictures -> the RGB that a person sees; maps -> grey levels. Pillow, for every format of files.
 
 One decoder for training, validation and test: TensorFlow's reads no PPM, ignores the EXIF
 orientation and cuts 16 bits to 8, and two decoders would give two pictures of one file.
@@ -14,6 +14,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from config import UsageError
+from data.hdf5 import Stored
+
+Picture = Path | Stored
 
 # Known by their content, whatever their name says. Others Pillow would take to other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF")
@@ -27,7 +30,7 @@ Image.MAX_IMAGE_PIXELS = 2**27  # Pillow refuses twice as many: web pages are ta
 warnings.filterwarnings("ignore", module="PIL")
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Picture) -> np.ndarray:
     """uint8 (height, width, 3) RGB: upright by EXIF, transparency on white, first frame.
 
     Raises:
@@ -39,7 +42,7 @@ def decode(path: Path) -> np.ndarray:
         return np.asarray(opaque(picture, "white").convert("RGB"))
 
 
-def decode_map(path: Path) -> np.ndarray:
+def decode_map(path: Picture) -> np.ndarray:
     """float32 (height, width) >= 0: the grey levels of a fixation or saliency map.
 
     Levels of 16 and 32 bits stay what they are. Where a map is transparent it shows nothing: 0.
@@ -53,12 +56,14 @@ def decode_map(path: Path) -> np.ndarray:
         return np.float32(opaque(picture, "black").convert("L"))
 
 
-def shape(path: Path) -> tuple[int, int]:
+def shape(path: Picture) -> tuple[int, int]:
     """Height and width of the picture that `decode` gives, from the file's header alone.
 
     Raises:
         UsageError: the file is no picture.
     """
+    if isinstance(path, Stored):
+        return path.shape
     with opened(path) as picture:
         # Pillow gives a TIFF's size as it is seen, any other's as it is stored.
         turned = picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) >= 5
@@ -66,8 +71,11 @@ def shape(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def upright(path: Path) -> Iterator[Image.Image]:
+def upright(path: Picture) -> Iterator[Image.Image]:
     """The whole first frame, turned as its EXIF orientation says."""
+    if isinstance(path, Stored):
+        yield Image.fromarray(path.pixels())
+        return
     with opened(path) as picture:
         picture.load()
         yield ImageOps.exif_transpose(picture)

@@ -10,8 +10,8 @@ from absl import logging
 from config import UsageError
 from data import integrity
 from data.corpus import Corpus
-from data.fixations import write_hdf5
 from data.layout import TRUTHS, below, canonical_files
+from data.pysaliency import write_hdf5
 from download import DownloadError
 from download.fetch import check_md5, fetch, md5_of
 from download.unpack import unpack

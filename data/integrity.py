@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,22 +12,25 @@ from absl import logging
 from tqdm import tqdm
 
 from config import UsageError
-from data.decode import decode, decode_map
+from data.decode import Picture, decode, decode_map
+from data.hdf5 import Stored
 
 
 class Seen(NamedTuple):
-    """A picture's height and width as a person sees it, and whether all of it is black."""
+    """A picture's height and width as a person sees it, whether all of it is black, and the digest
+    of its file."""
 
     height: int
     width: int
     black: bool
+    digest: str
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.height, self.width
 
 
-def check(pictures: Iterable[Path], memory: Path) -> dict[Path, Seen]:
+def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
     """What each picture is like, all of them decoded whole.
 
     `memory` is a JSON file that remembers results by a picture's size and time, so that only
@@ -53,26 +57,34 @@ def check(pictures: Iterable[Path], memory: Path) -> dict[Path, Seen]:
     return {path: Seen(*known[str(path)][1:]) for path in pictures}
 
 
-def measured(pictures: list[Path]) -> list[Seen | str]:
+def measured(pictures: list[Picture]) -> list[Seen | str]:
     """What each picture is like, or why it cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(measure, pictures)
         return list(tqdm(results, total=len(pictures), disable=None, leave=False))
 
 
-def measure(path: Path) -> Seen | str:
+def measure(path: Picture) -> Seen | str:
     """What a picture, decoded whole, is like, or why it cannot be read."""
     try:
         picture = decode(path)
         # A faint map of 16 bits is black to the eye alone.
-        return Seen(*picture.shape[:2], not picture.any() and not decode_map(path).any())
+        black = not picture.any() and not decode_map(path).any()
+        return Seen(*picture.shape[:2], black, digest(path))
     except UsageError as error:
         return str(error).removeprefix(f"{path}: ")
 
 
-def mark(path: Path) -> str:
-    """What tells that a file is the one that was seen before."""
-    stat = path.stat()
+def digest(picture: Picture) -> str:
+    """16 hex digits that tell a picture's content from any other's."""
+    if isinstance(picture, Stored):
+        return picture.digest
+    return blake2b(picture.read_bytes(), digest_size=8).hexdigest()
+
+
+def mark(picture: Picture) -> str:
+    """What tells that a picture's file is the one that was seen before."""
+    stat = (picture.file if isinstance(picture, Stored) else picture).stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 

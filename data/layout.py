@@ -9,6 +9,7 @@ from config import UsageError
 from download.unpack import place
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff"}
+STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
 TRUTHS = ("fixations.hdf5", "fixations.csv", "fixations/", "saliency/")
 
@@ -51,6 +52,12 @@ def canonical(member: str, take: Mapping[str, str]) -> str | None:
     if own and (taken is None or not taken.startswith(top.lower() + "/")):
         return f"{top.lower()}/{rest}"
     return taken
+
+
+def below_stimuli(name: str) -> str:
+    """The part below stimuli/ of a path of any machine; all of it where it has no such folder."""
+    # pysaliency itself calls the folder Stimuli in some corpora.
+    return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
 
 
 def suffixes(take: Mapping[str, str]) -> list[str]:

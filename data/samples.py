@@ -1,6 +1,6 @@
 """A corpus' stimuli paired with their truth and split: what the pipelines are made of."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,31 +10,40 @@ from absl import logging
 from config import UsageError
 from data import authors, integrity
 from data.corpus import Assumed, Corpus
-from data.fixations import Fixations, read_hdf5
+from data.decode import Picture
+from data.fixations import Fixations
 from data.layout import PICTURES, below, listing, walk
+from data.pysaliency import read_hdf5, renumbered
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
     """A stimulus and what is known of where people looked at it.
 
-    name: its path below stimuli/; points: (M, 2) float64, x and y in its pixels, or None where
-    the corpus has no fixations; density_map: the picture of its blurred map where that is the
-    truth; sigma: of the blur where the density is made of the points; truth: .npy of its true
-    density where that is known (synthetic corpora).
+    name: its path below stimuli/; stimulus: what `decode` takes; table: the fixations inside it,
+    those of a scanpath in order (`n` means nothing here), or None where the corpus has none;
+    density_map: the picture of its blurred map where that is the truth; sigma: of the blur where
+    the density is made of the fixations; truth: .npy of its true density where that is known
+    (synthetic corpora); digest: of the stimulus' content, in hex.
     """
 
     name: str
-    stimulus: Path
+    stimulus: Picture
     shape: tuple[int, int] | None = None
-    points: np.ndarray | None = None
+    table: Fixations | None = None
     density_map: Path | None = None
     sigma: float = 0.0
     truth: Path | None = None
+    digest: str = ""
+
+    @property
+    def points(self) -> np.ndarray | None:
+        """(M, 2) float64, x and y of the fixations in the stimulus' pixels, or None."""
+        return None if self.table is None else np.stack([self.table.x, self.table.y], 1)
 
     def bare(self) -> "Sample":
         """The stimulus alone, as for one whose truth is not known."""
-        return Sample(self.name, self.stimulus, self.shape)
+        return Sample(self.name, self.stimulus, self.shape, digest=self.digest)
 
 
 def pictures(path: Path, memory: Path) -> list[Sample]:
@@ -52,11 +61,19 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(Corpus.key, files, path)
     seen = integrity.check(files.values(), memory)
-    return [Sample(name, file, seen[file].shape) for name, file in files.items()]
+    return [
+        Sample(name, file, seen[file].shape, digest=seen[file].digest)
+        for name, file in files.items()
+    ]
 
 
 def load(
-    corpus: Corpus, memory: Path, partial: bool = False, sigma: float | None = None
+    corpus: Corpus,
+    memory: Path,
+    partial: bool = False,
+    sigma: float | None = None,
+    fold: tuple[int, int] | None = None,
+    subset: Path | None = None,
 ) -> tuple[list[Sample], list[Sample]]:
     """Training and validation samples of a corpus, every picture of them checked.
 
@@ -64,24 +81,27 @@ def load(
         memory: a JSON file that remembers which pictures were checked.
         partial: take what is there, at the split's ratio, instead of demanding all.
         sigma: of the blur, instead of the corpus' own.
+        fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
+        subset: a file of names, one a line; what else is on the training side is left out.
 
     Raises:
         UsageError: pictures without truth, truth without picture, damaged or missing pictures,
-            maps of another shape than their stimulus.
+            maps of another shape than their stimulus, a fold or a subset that does not exist.
     """
-    table = points_of(corpus, partial)
-    maps = maps_of(corpus, table, sigma, partial)
-    names = paired(corpus, table, maps, partial)
+    records = records_of(corpus, partial)
+    maps = maps_of(corpus, records, sigma, partial)
+    names = paired(corpus, records, maps, partial)
     try:
-        parts = corpus.split(names, partial)
+        train, valid = corpus.split(names, partial, fold)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
+    train = train if subset is None else chosen(subset, train, corpus.stimuli)
     seen = integrity.check(
         [corpus.stimuli[n] for n in names] + [maps[n] for n in names if n in maps], memory
     )
     shapes = {path: found.shape for path, found in seen.items()}
     check_ratios(corpus, names, maps, shapes)
-    kept = inside(corpus, names, table, shapes)
+    kept = inside(corpus, names, records, shapes)
     truths = below(corpus.files, "truth")
 
     def sample(name: str) -> Sample:
@@ -89,62 +109,95 @@ def load(
             name=name,
             stimulus=corpus.stimuli[name],
             shape=shapes[corpus.stimuli[name]],
-            points=kept.get(name),
+            table=kept.get(name),
             density_map=maps.get(name),
             sigma=sigma or corpus.sigma,
             truth=truths.get(str(Path(name).with_suffix(".npy"))),
+            digest=seen[corpus.stimuli[name]].digest,
         )
 
-    empty = {name for name, points in kept.items() if not len(points)}
+    empty = {name for name, rows in kept.items() if not len(rows)}
     empty |= {name for name in names if name in maps and seen[maps[name]].black}
     if empty:
         said = f"{corpus.folder}: {len(empty)} stimuli have no fixation inside, or a black map"
         logging.warning("%s, first '%s'; left out", said, min(empty))
-    return tuple([sample(name) for name in part if name not in empty] for part in parts)
+    return tuple([sample(name) for name in part if name not in empty] for part in (train, valid))
 
 
-def points_of(corpus: Corpus, partial: bool) -> dict[str, np.ndarray] | None:
+def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
+    """Those of the training names that a file lists, one a line, with or without their ending.
+
+    Names of the validation side are left out, so that one file serves every fold.
+
+    Raises:
+        UsageError: no such file, a name that the corpus has not, or none on the training side.
+    """
+    try:
+        lines = subset.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--subset {subset}: not a readable list of names ({error})") from None
+    stems = {str(Path(name).with_suffix("")): name for name in names}
+    wanted = [line.strip() for line in lines if line.strip()]
+    unknown = [name for name in wanted if name not in names and name not in stems]
+    if unknown:
+        raise UsageError(
+            f"--subset {subset}: {len(unknown)} of its names are of no stimulus, first "
+            f"'{unknown[0]}'; allowed are such as '{min(names)}'"
+        )
+    listed = {name if name in names else stems[name] for name in wanted}
+    kept = [name for name in train if name in listed]
+    if not kept:
+        raise UsageError(
+            f"--subset {subset}: none of the {len(train)} stimuli to train on is in it"
+        )
+    if len(kept) < len(listed):
+        said = "--subset %s: %d of its names are not on the training side"
+        logging.info(said, subset, len(listed) - len(kept))
+    return kept
+
+
+def records_of(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
     """Each stimulus' fixations from the richest record that is there, or None without any."""
-    table = table_of(corpus)
-    if table is None:
-        return points_from_pictures(corpus, partial)
-    rows = table.by_stimulus(len(corpus.stimuli))
-    return {name: np.stack([r.x, r.y], 1) for name, r in zip(corpus.stimuli, rows, strict=True)}
+    found = table_of(corpus, partial)
+    if found is None:
+        return records_from_pictures(corpus, partial)
+    return dict(zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True))
 
 
-def table_of(corpus: Corpus) -> Fixations | None:
+def table_of(corpus: Corpus, partial: bool) -> Fixations | None:
     """The fixations that have coordinates, `n` indexing corpus.stimuli, or None."""
-    names = list(corpus.stimuli)
     if "fixations.hdf5" in corpus.files:
-        return read_hdf5(corpus.files["fixations.hdf5"], names)
+        path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
+        order = [name for name, _ in corpus.listed(corpus.files)] or names
+        return renumbered(read_hdf5(path), order, names, path, partial)
     if "fixations.csv" in corpus.files:
         return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli)
     return corpus.read(corpus.files, corpus.stimuli)
 
 
-def points_from_pictures(corpus: Corpus, partial: bool) -> dict[str, np.ndarray] | None:
-    """The points of pictures of points, or None where there are none."""
+def records_from_pictures(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
+    """The fixations of pictures of points, or None where there are none."""
     drawn = below(corpus.files, "fixations", pictures=True)
     if not drawn or not authors.looks_like_points(drawn.values()):
         return None
     logging.info("%s: fixations from pictures of points, whose repeats are lost", corpus.name)
     matched = match(corpus, drawn, partial)
     stimuli = {name: corpus.stimuli[name] for name in sorted(matched)}
-    rows = authors.read_points(matched, stimuli).by_stimulus(len(stimuli))
-    return {name: np.stack([r.x, r.y], 1) for name, r in zip(stimuli, rows, strict=True)}
+    found = authors.read_points(matched, stimuli)
+    return dict(zip(stimuli, found.by_stimulus(len(stimuli)), strict=True))
 
 
-def maps_of(corpus: Corpus, table, sigma: float | None, partial: bool) -> dict[str, Path]:
+def maps_of(corpus: Corpus, records, sigma: float | None, partial: bool) -> dict[str, Path]:
     """The shipped maps where they are the better truth, by their stimulus' name.
 
     Coordinates blurred by a known sigma are better than a map in 8 bits; a map is better than a
     blur by an assumed sigma.
     """
     shipped = below(corpus.files, "saliency", pictures=True)
-    if not shipped and table is None:
+    if not shipped and records is None:
         shipped = below(corpus.files, "fixations", pictures=True)
     assumed = isinstance(corpus.sigma, Assumed) and not sigma
-    if shipped and (table is None or assumed):
+    if shipped and (records is None or assumed):
         return match(corpus, shipped, partial)
     if assumed:
         said = "%s: sigma of the blur assumed, %g pixels; --pixels-per-degree gives another"
@@ -180,21 +233,21 @@ def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
     return keyed
 
 
-def paired(corpus: Corpus, table, maps: Mapping[str, Path], partial: bool) -> list[str]:
+def paired(corpus: Corpus, records, maps: Mapping[str, Path], partial: bool) -> list[str]:
     """The names of all stimuli that have their truth.
 
     Raises:
         UsageError: some stimuli have none (with `partial` they are left out and counted).
     """
     unique(corpus.key, corpus.stimuli, corpus.folder)
-    if table is None and not maps:
+    if records is None and not maps:
         raise UsageError(
             f"{corpus.folder}: no truth, found {listing(corpus.folder)}; needs fixations.hdf5, "
             "fixations.csv, fixations/ or saliency/ beside stimuli/"
         )
     truths = {"map": maps} if maps else {}
-    if table is not None:
-        truths["fixations"] = {name for name in table if len(table[name])}
+    if records is not None:
+        truths["fixations"] = {name for name, rows in records.items() if len(rows)}
     names = list(corpus.stimuli)
     for kind, having in truths.items():
         lacking = [name for name in names if name not in having]
@@ -228,22 +281,19 @@ def skewed(stimulus: tuple[int, int], drawn: tuple[int, int]) -> bool:
     return abs(mw * h - mh * w) > max(h, w, mh, mw)
 
 
-def inside(corpus: Corpus, names, table, shapes) -> dict[str, np.ndarray]:
+def inside(corpus: Corpus, names, records, shapes) -> dict[str, Fixations]:
     """The fixations that are inside their picture; the others are counted and said."""
-    if table is None:
+    if records is None:
         return {}
     kept = {}
     for name in names:
         height, width = shapes[corpus.stimuli[name]]
-        x, y = table[name].T
-        kept[name] = table[name][(x >= 0) & (x < width) & (y >= 0) & (y < height)]
-    before = sum(len(table[name]) for name in names)
+        rows = records[name]
+        within = (rows.x >= 0) & (rows.x < width) & (rows.y >= 0) & (rows.y < height)
+        kept[name] = rows.select(within)
+    before = sum(len(records[name]) for name in names)
     dropped = before - sum(map(len, kept.values()))
     if dropped:
-        logging.warning(
-            "%s: %d of %d fixations lie outside their picture, dropped",
-            corpus.name,
-            dropped,
-            before,
-        )
+        said = "%s: %d of %d fixations lie outside their picture, dropped"
+        logging.warning(said, corpus.name, dropped, before)
     return kept

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from data.corpus import Corpus
-from data.fixations import Fixations, concatenate, table, write_hdf5
+from data.fixations import Fixations, concatenate, table
+from data.pysaliency import write_hdf5
 from data.splits import Shuffled
 
 SHAPE = (120, 160)

@@ -15,18 +15,23 @@ class Split:
     train: int
     valid: int
 
-    def __call__(self, names: Sequence[str], partial: bool) -> tuple[list[str], list[str]]:
+    def __call__(
+        self, names: Sequence[str], partial: bool, fold: tuple[int, int] | None = None
+    ) -> tuple[list[str], list[str]]:
         """Training and validation names; with `partial` at the split's ratio, of what is there.
 
+        Args:
+            fold: (i, k) to validate on the i-th of k folds over all names instead.
+
         Raises:
-            UsageError: not as many names as the corpus has.
+            UsageError: not as many names as the corpus has, or no such fold of them.
         """
         if not partial and self.count not in (len(names), None):
             raise UsageError(
                 f"{len(names)} stimuli with truth, {self.count} expected ({self.train} train, "
                 f"{self.valid} valid); --partial trains on what is there, keeping the ratio"
             )
-        parts = self.divide(sorted(names))
+        parts = folded(sorted(names), *fold) if fold else self.divide(sorted(names))
         if not all(parts):
             raise UsageError(
                 f"{len(parts[0])} stimuli to train and {len(parts[1])} to validate; each needs one"
@@ -41,6 +46,25 @@ class Split:
     def share(self, count: int) -> int:
         """How many of `count` names train, at least one being left for each side."""
         return min(max(round(count * self.train / (self.train + self.valid)), 1), count - 1)
+
+
+def folded(names: list[str], fold: int, folds: int) -> tuple[list[str], list[str]]:
+    """All folds but one, and that one, of k-fold cross-validation.
+
+    Args:
+        names: sorted; they are shuffled by seed 42, and every k-th is in the same fold.
+        fold: which validates, 1..folds.
+
+    Raises:
+        UsageError: there is no such fold.
+    """
+    if not 2 <= folds <= len(names):
+        raise UsageError(f"{folds} folds of {len(names)} stimuli; allowed are 2..{len(names)}")
+    if not 1 <= fold <= folds:
+        raise UsageError(f"fold {fold} of {folds}; allowed are 1..{folds}")
+    order = np.random.RandomState(42).permutation(len(names))
+    apart = np.arange(len(names)) % folds == fold - 1
+    return [names[i] for i in order[~apart]], [names[i] for i in order[apart]]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from PIL import Image
 from config import UsageError
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import Corpus, Source, find, open_corpus
-from data.fixations import read_hdf5, table
+from data.fixations import table
 from data.install import install
 from data.pipeline import truth
+from data.pysaliency import read_hdf5
 from data.samples import load
 from data.splits import Ratio, Shuffled
 from download import DownloadError

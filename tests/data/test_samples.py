@@ -1,6 +1,8 @@
 import logging
 import shutil
+from hashlib import blake2b
 
+import h5py
 import numpy as np
 import pytest
 from authors_files import points_picture
@@ -10,8 +12,10 @@ from PIL import Image
 from config import UsageError
 from data import corpora, integrity  # noqa: F401  corpora's classes register themselves
 from data.corpus import open_corpus
-from data.fixations import blur, counts, table, write_hdf5
+from data.decode import decode
+from data.fixations import blur, counts, table
 from data.pipeline import truth
+from data.pysaliency import write_hdf5
 from data.samples import load, pictures
 
 WIDTH, HEIGHT = SIZE
@@ -331,3 +335,169 @@ def test_pictures_that_cannot_be_drawn(tmp_path):
     (tmp_path / "album" / "a.png").write_bytes(b"")
     with pytest.raises(UsageError, match="1 pictures cannot be read, first .*a.png': "):
         pictures(tmp_path / "album" / "a.png", tmp_path / "memory.json")
+
+
+def test_the_rows_of_a_sample_know_observer_order_and_time(own):
+    text = "image,subject,x,y,t,duration"
+    rows = [f"{name}.jpg,{s},{k},{t},{t},0.5" for name in NAMES for s in (1, 2) for k, t in RISING]
+    (own / "fixations.csv").write_text("\n".join([text, *rows]) + "\n")
+    for sample in load_all(own):
+        rows = sample.table
+        assert rows.subject.tolist() == [1] * 3 + [2] * 3
+        assert rows.t.tolist() == [0, 1, 2] * 2 and rows.x.tolist() == [4, 9, 2] * 2
+        assert rows.duration.tolist() == [0.5] * 6 and rows.ordered
+        assert len(set(rows.scanpath[:3])) == len(set(rows.scanpath[3:])) == 1
+        np.testing.assert_array_equal(sample.points, np.stack([rows.x, rows.y], 1))
+
+
+RISING = ((2, 2), (4, 0), (9, 1))  # out of the order of t
+
+
+def test_points_of_pictures_know_neither_observer_nor_order(own):
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", [(0, 0), (7, 9)], SIZE)
+    for sample in load_all(own):
+        assert sample.table.subject.tolist() == sample.table.scanpath.tolist() == [-1, -1]
+
+
+def test_what_is_dropped_leaves_the_rows_of_the_others(own):
+    give_csv(own, rows=("1,3,4", "1,-1,4", "1,5,6"))
+    for sample in load_all(own):
+        assert sample.table.x.tolist() == [3, 5] and sample.table.t.tolist() == [0, 2]
+
+
+def test_a_sample_knows_its_pictures_digest(own):
+    give_csv(own)
+    for sample in load_all(own) + load_all(own):  # found, then remembered
+        expected = blake2b(sample.stimulus.read_bytes(), digest_size=8).hexdigest()
+        assert sample.digest == sample.bare().digest == expected
+    assert sample.bare().table is sample.bare().points is None
+    (alone,) = pictures(own / "stimuli" / "e.jpg", own.parent / "memory.json")
+    assert alone.digest == sample.digest
+
+
+# folds and subsets
+
+
+def sides(folder, **options):
+    corpus = open_corpus(str(folder), folder.parent)
+    parts = load(corpus, folder.parent / "memory.json", **options)
+    return [[sample.name for sample in part] for part in parts]
+
+
+def test_folds_share_no_picture(own):
+    give_csv(own)
+    parts = [sides(own, fold=(fold, 5)) for fold in range(1, 6)]
+    assert sorted(name for _, (name,) in parts) == [f"{name}.jpg" for name in NAMES]
+    assert all(len(train) == 4 and valid[0] not in train for train, valid in parts)
+    assert refusal(own, fold=(6, 5)) == f"{own}: fold 6 of 5; allowed are 1..5"
+
+
+def test_a_subset_is_of_the_training_side_alone(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    give_csv(own)
+    train, valid = sides(own)
+    names = own.parent / "names.txt"
+    names.write_text(f"\ufeff{train[2]}\n\n  {train[0][:-4]} \n{valid[0]}\n", encoding="utf-8")
+    assert sides(own, subset=names) == [[train[0], train[2]], valid]
+    assert "1 of its names are not on the training side" in caplog.text
+
+
+def test_a_subset_that_is_none(own):
+    give_csv(own)
+    names = own.parent / "names.txt"
+    assert f"--subset {names}: not a readable list of names (" in refusal(own, subset=names)
+    names.write_text("a.jpg\nq.jpg\nz\n")
+    said = f"--subset {names}: 2 of its names are of no stimulus, first 'q.jpg'; allowed are such"
+    assert refusal(own, subset=names).startswith(said)
+    names.write_text(sides(own)[1][0])
+    assert refusal(own, subset=names).endswith("none of the 4 stimuli to train on is in it")
+    names.write_bytes(b"\xff\xfe\n")
+    assert "not a readable list" in refusal(own, subset=names)
+
+
+# pysaliency's files as they lie on disks
+
+
+def lab_stimuli(folder, names, version="2.1"):
+    with h5py.File(folder / "stimuli.hdf5", "w") as file:
+        file.attrs["type"], file.attrs["version"] = np.bytes_("FileStimuli"), np.bytes_(version)
+        file["filenames"] = names
+
+
+def lab_fixations(folder, x):
+    """A scanpath of two fixations on each stimulus; the first of them is at x."""
+    write_hdf5(folder, [str(n) for n in range(len(x))], [(HEIGHT, WIDTH)] * len(x), table(
+        [v for first in x for v in (first, 7.5)], 1.25, [n for n in range(len(x)) for _ in "ab"],
+        3, [0, 1] * len(x), 0.2, [n for n in range(len(x)) for _ in "ab"],
+    ))  # fmt: skip
+    (folder / "stimuli.hdf5").unlink()
+
+
+@pytest.mark.parametrize("name", ["mit1003", "osie", "cat2000", "own"])
+@pytest.mark.parametrize("kind", ["memory", "named", "files", "elsewhere", "old"])
+def test_a_labs_files_train_without_conversion(tmp_path, name, kind):
+    folder = tmp_path / name
+    folder.mkdir()
+    names = ["c.jpeg", "a.jpeg", "b.jpeg", "e.jpeg", "d.jpeg"]  # in no order
+    lab_fixations(folder, range(5))
+    where = {"files": "Stimuli/", "elsewhere": "images/", "old": "images/"}.get(kind)
+    if where:
+        for level, file in enumerate(names):
+            picture(folder / where / file, level=100 + level)
+        prefix = "/home/you/MIT/" if kind == "old" else ""
+        lab_stimuli(folder, [prefix + where + n for n in names], "1.0" if prefix else "2.1")
+    else:
+        with h5py.File(folder / "stimuli.hdf5", "w") as file:
+            file.attrs["type"], file.attrs["version"] = np.bytes_("Stimuli"), np.bytes_("1.1")
+            for index in range(5):
+                pixels = np.full((HEIGHT, WIDTH, 3), 100 + index, np.uint8)
+                file.create_dataset(str(index), data=pixels, compression="gzip")
+            if kind == "named":
+                file["name"] = names
+    before = sorted(folder.rglob("*"))
+    samples = load_all(folder, partial=name != "own")
+    assert sorted(folder.rglob("*")) == before
+    expected = sorted(names) if kind != "memory" else [str(n) for n in range(5)]
+    assert [sample.name for sample in samples] == expected
+    for sample in samples:
+        index = expected.index(sample.name) if kind == "memory" else names.index(sample.name)
+        assert sample.points.tolist() == [[index, 1.25], [7.5, 1.25]] and sample.table.ordered
+        assert abs(int(decode(sample.stimulus)[0, 0, 0]) - 100 - index) <= (3 if where else 0)
+        assert sample.shape == (HEIGHT, WIDTH) and len(sample.digest) == 16
+
+
+def test_pictures_in_memory_are_all_of_the_stimuli(own):
+    lab_fixations(own, range(2))
+    with h5py.File(own / "stimuli.hdf5", "w") as file:
+        file.attrs["type"], file.attrs["version"] = np.bytes_("Stimuli"), np.bytes_("1.0")
+        file["0"], file["1"] = (np.full((HEIGHT, WIDTH), level, np.uint8) for level in (7, 9))
+    assert [decode(s.stimulus)[0, 0, 0] for s in load_all(own)] == [7, 9]  # and not a.jpg ...
+
+
+def test_a_stimulus_that_is_not_there_is_named(own, caplog):
+    lab_fixations(own, range(5))
+    lab_stimuli(own, [f"stimuli/{name}.jpg" for name in (*NAMES[:4], "gone")])
+    (own / "stimuli" / "e.jpg").unlink()
+    path = own / "fixations.hdf5"
+    said = f"{path}: 1 of its stimuli are not here, first 'gone.jpg'; --partial leaves them out"
+    assert refusal(own) == said
+    assert len(load_all(own, partial=True)) == 4
+    assert "their 2 fixations are left out" in caplog.text
+
+
+def test_stimuli_of_which_none_is_there_are_named(tmp_path):
+    (tmp_path / "own").mkdir()
+    lab_fixations(tmp_path / "own", range(2))
+    lab_stimuli(tmp_path / "own", ["images/a.jpg", "images/b.jpg"])
+    assert "no pictures in stimuli/, where 'stimuli.hdf5' has 'images/a.jpg'" in refusal(
+        tmp_path / "own"
+    )
+
+
+def test_stimuli_and_fixations_that_do_not_belong_together(own):
+    lab_fixations(own, range(5))
+    lab_stimuli(own, [f"stimuli/{name}.jpg" for name in NAMES[:4]])
+    assert refusal(own) == f"{own}/fixations.hdf5: fixations on stimuli 0..4, allowed are 0..3"
+    (own / "stimuli.hdf5").write_bytes(b"")
+    assert refusal(own).startswith(f"{own}/stimuli.hdf5: not a whole HDF5 file (")

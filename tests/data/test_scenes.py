@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from data import scenes
-from data.fixations import read_hdf5
+from data.pysaliency import read_hdf5
 from data.scenes import SYNTHETIC, SYNTHETIC_SHIFTED
 
 

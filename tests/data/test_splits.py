@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from config import UsageError
-from data.splits import Folders, PerFolder, Ratio, Shuffled
+from data.splits import Folders, PerFolder, Ratio, Shuffled, folded
 
 
 def refusal(do, *args, **kwargs) -> str:
@@ -85,3 +85,46 @@ def test_fewer_or_more_pictures_than_the_split(count):
 @pytest.mark.parametrize("names", [[], ["train/a.jpg"]])
 def test_each_side_of_a_split_needs_one(split, names):
     assert "each needs one" in refusal(split, names, partial=True)
+
+
+def test_folds_by_known_indices():
+    # numpy.random.RandomState(42).shuffle(numpy.arange(10)) gives i b f a h c j e d g, as above;
+    # every third: i a j g, b h e, f c d
+    names = list("abcdefghij")
+    parts = [folded(names, fold, 3) for fold in (1, 2, 3)]
+    assert ["".join(valid) for _, valid in parts] == ["iajg", "bhe", "fcd"]
+    assert "".join(parts[1][0]) == "ifacjdg"
+
+
+@pytest.mark.parametrize("folds", [2, 7, 10, 23])
+def test_every_name_validates_in_one_fold_and_trains_in_the_others(folds):
+    names = [f"{n:02}" for n in range(23)]
+    parts = [folded(names, fold, folds) for fold in range(1, folds + 1)]
+    assert sorted(name for _, valid in parts for name in valid) == names
+    assert all(sorted(train + valid) == names for train, valid in parts)
+    assert len({len(valid) for _, valid in parts}) <= 2
+
+
+@pytest.mark.parametrize("split", [Shuffled(8, 2), Folders(8, 2), Ratio(4, 1)])
+def test_folds_take_the_place_of_any_split(split):
+    names = [f"train/{n}" for n in range(10)]
+    assert split(names[::-1], False, fold=(2, 5)) == folded(names, 2, 5)
+
+
+def test_folds_are_of_a_whole_corpus_unless_partial():
+    names = [str(n) for n in range(9)]
+    assert "9 stimuli with truth, 10 expected" in refusal(Shuffled(8, 2), names, False, (1, 3))
+    assert len(Shuffled(8, 2)(names, True, (1, 3))[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("fold", "said"),
+    [
+        ((0, 3), "fold 0 of 3; allowed are 1..3"),
+        ((4, 3), "fold 4 of 3; allowed are 1..3"),
+        ((1, 1), "1 folds of 5 stimuli; allowed are 2..5"),
+        ((1, 6), "6 folds of 5 stimuli; allowed are 2..5"),
+    ],
+)
+def test_folds_that_are_none(fold, said):
+    assert refusal(folded, list("abcde"), *fold) == said

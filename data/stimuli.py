@@ -1,0 +1,97 @@
+"""The stimuli that pysaliency's files list: pictures in memory, or files wherever they lie."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from config import UsageError
+from data.hdf5 import Stored, attribute, read_typed, texts
+from data.layout import below_stimuli
+
+LABELS = ("name", "names", "filename", "filenames")  # what labs call the names of Stimuli
+
+
+def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[tuple[str, Path | Stored | None]]:
+    """A file of stimuli: the name of each, in the file's order, and where it is (None: nowhere).
+
+    Stimuli in memory are called after an attribute of theirs, or by their index. Files are called
+    as in `here`, the pictures that lie in stimuli/; those elsewhere by their path below the
+    folder that they share.
+
+    Raises:
+        UsageError: a file that is damaged, of another type or version, or that takes two files
+            for one.
+    """
+
+    def listed(file):
+        names = [name.replace("\\", "/") for name in texts(file, "filenames")]
+        _check_size(file, len(names))
+        return _located(names, path.parent, here, attribute(file, "version") == "1.0")
+
+    def stored(file):
+        count = sum(key.isdecimal() for key in file)
+        _check_size(file, count)
+        return [(name, Stored(path, str(n))) for n, name in enumerate(_labels(file, count))]
+
+    readers = {
+        "FileStimuli": (listed, ("1.0", "2.0", "2.1")),
+        "Stimuli": (stored, ("1.0", "1.1")),
+    }
+    found, where = read_typed(path, readers), {}
+    for name, source in found:
+        if where.setdefault(name, source) != source:
+            raise UsageError(f"{path}: two of its stimuli are '{name}'")
+    return found
+
+
+def _check_size(file, count: int) -> None:
+    said = file.attrs.get("size", count)
+    if np.shape(said) or said != count:
+        raise UsageError(f"says that it has {said} stimuli, found {count}")
+
+
+def _located(names: list[str], folder: Path, here: Mapping[str, Path], old: bool) -> list[tuple]:
+    """(name, path) of each; `old` where the paths may be those of another machine."""
+    called = {os.path.abspath(file): name for name, file in here.items()}
+    found = [_find(name, folder, here, old or name.startswith("/")) for name in names]
+    outside = {os.path.dirname(file) for file in found if file and file not in called}
+    shared = os.path.commonpath(outside) if outside else ""
+
+    def named(name: str, file: str | None) -> tuple[str, Path | None]:
+        if file is None:
+            return below_stimuli(name), None
+        if file in called:
+            return called[file], here[called[file]]
+        return Path(file).relative_to(shared).as_posix(), Path(file)
+
+    return [named(name, file) for name, file in zip(names, found, strict=True)]
+
+
+def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> str | None:
+    """The file of a stored name: in stimuli/, or where it says, relative to the HDF5 file; of an
+    old path whatever part of its end leads to one."""
+    parts = PurePosixPath(name).parts
+    ends = ["/".join(parts[k:]) for k in range(1, len(parts))] if old else []
+    tries = [here.get(below_stimuli(name)), folder / name]
+    tries += [file for end in ends for file in (here.get(end), folder / end)]
+    return next((os.path.abspath(file) for file in tries if file and file.is_file()), None)
+
+
+def _labels(file, count: int) -> list[str]:
+    """The names that an attribute gives to stimuli in memory where each is a path of its own,
+    else their indices."""
+    for label in LABELS:
+        if label in file and getattr(file[label], "dtype", np.dtype(int)).kind in "OS":
+            names = [below_stimuli(name) for name in texts(file, label)]
+            stems = {PurePosixPath(name).with_suffix("") for name in names if _is_path(name)}
+            if len(stems) == len(names) == count:
+                return names
+    return [str(index) for index in range(count)]
+
+
+def _is_path(name: str) -> bool:
+    """Whether it is a relative path that leads nowhere else, for results are called after it."""
+    path = PurePosixPath(name)
+    return bool(path.name) and name.isprintable() and path.root == "" and ".." not in path.parts

@@ -1,0 +1,199 @@
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from config import UsageError
+from data.hdf5 import Stored
+from data.stimuli import read_stimuli
+
+OSIE = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency"
+real = pytest.mark.skipif(not OSIE.is_dir(), reason="the real corpora are not beside the checkout")
+
+
+def listing(path: Path, names, version="2.1", **attributes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.attrs["type"], file.attrs["version"] = np.bytes_("FileStimuli"), np.bytes_(version)
+        file.attrs.update(attributes)
+        file["filenames"] = [str(name) for name in names]
+    return path
+
+
+def in_memory(path: Path, pictures, version="1.1", size=True, **labels) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.attrs["type"], file.attrs["version"] = np.bytes_("Stimuli"), np.bytes_(version)
+        if size:
+            file.attrs["size"] = len(pictures)
+        for index, picture in enumerate(pictures):
+            file.create_dataset(str(index), data=picture, compression="gzip")
+        for label, values in labels.items():
+            file[label] = values
+    return path
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def refusal(path: Path, here=()) -> str:
+    with pytest.raises(UsageError) as error:
+        read_stimuli(path, dict(here))
+    assert "\n" not in str(error.value) and str(error.value).startswith(f"{path}: ")
+    return str(error.value).removeprefix(f"{path}: ")
+
+
+PICTURES = [np.zeros((4, 6), np.uint8), np.full((5, 3, 3), 7, np.uint8)]
+
+
+# files
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0", "2.1"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("stimuli/Art/1.jpg", "Art/1.jpg"),
+        ("Stimuli/Art/1.jpg", "Art/1.jpg"),
+        ("Stimuli\\Art\\1.jpg", "Art/1.jpg"),
+        ("/home/me/stimuli/mit/Stimuli/2.jpg", "2.jpg"),
+        ("/elsewhere/MIT/ALLSTIMULI/Art/1.jpg", "Art/1.jpg"),
+        ("Art/1.jpg", "Art/1.jpg"),
+    ],
+)
+def test_names_are_those_of_the_pictures_in_stimuli(tmp_path, version, name, expected):
+    here = {name: tmp_path / "Stimuli" / name for name in ("Art/1.jpg", "2.jpg")}
+    touch(*here.values())
+    path = listing(tmp_path / "stimuli.hdf5", [name], version)
+    assert read_stimuli(path, here) == [(expected, here[expected])]
+
+
+def test_files_elsewhere_are_called_by_their_path_below_what_they_share(tmp_path):
+    touch(tmp_path / "pictures" / "x" / "1.jpg", tmp_path / "pictures" / "y" / "1.jpg")
+    names = ["../pictures/y/1.jpg", "../pictures/x/1.jpg"]
+    found = read_stimuli(listing(tmp_path / "mine" / "stimuli.hdf5", names), {})
+    assert found == [(f"{k}/1.jpg", tmp_path / "pictures" / k / "1.jpg") for k in "yx"]
+
+
+def test_a_name_is_relative_to_the_file_and_not_to_where_one_is(tmp_path, monkeypatch):
+    touch(tmp_path / "a.jpg", tmp_path / "mine" / "b.jpg")
+    monkeypatch.chdir(tmp_path)
+    found = read_stimuli(listing(Path("mine/stimuli.hdf5"), ["a.jpg", "b.jpg"]), {})
+    assert found == [("a.jpg", None), ("b.jpg", tmp_path / "mine" / "b.jpg")]
+
+
+@pytest.mark.parametrize("absolute", ["/home/me/MIT/images/1.jpg", "/x/1.jpg", "/images/1.jpg"])
+def test_an_old_path_of_another_machine_is_found_by_its_end(tmp_path, absolute):
+    touch(tmp_path / "images" / "1.jpg", tmp_path / "1.jpg")
+    found = read_stimuli(listing(tmp_path / "stimuli.hdf5", [absolute], "1.0"), {})
+    folder = tmp_path / "images" if "images" in absolute else tmp_path
+    assert found == [("1.jpg", folder / "1.jpg")]
+
+
+def test_an_old_path_that_is_there_is_taken(tmp_path):
+    touch(tmp_path / "far" / "1.jpg")
+    path = listing(tmp_path / "mine" / "stimuli.hdf5", [tmp_path / "far" / "1.jpg"], "1.0")
+    assert read_stimuli(path, {}) == [("1.jpg", tmp_path / "far" / "1.jpg")]
+
+
+def test_a_new_relative_name_is_not_guessed_by_its_end(tmp_path):
+    touch(tmp_path / "stimuli" / "1.jpg")
+    path = listing(tmp_path / "stimuli.hdf5", ["stimuli/Art/1.jpg"])
+    assert read_stimuli(path, {"1.jpg": tmp_path / "stimuli" / "1.jpg"}) == [("Art/1.jpg", None)]
+
+
+def test_two_files_under_one_name_are_refused_and_one_file_twice_is_not(tmp_path):
+    touch(tmp_path / "1.jpg", tmp_path / "b" / "1.jpg")
+    here = {"1.jpg": tmp_path / "1.jpg"}
+    path = listing(tmp_path / "stimuli.hdf5", ["1.jpg", "b/1.jpg"])
+    assert refusal(path, here) == "two of its stimuli are '1.jpg'"
+    path = listing(tmp_path / "stimuli.hdf5", ["1.jpg", "1.jpg"])
+    assert read_stimuli(path, here) == [("1.jpg", tmp_path / "1.jpg")] * 2
+
+
+# in memory
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("size", [True, False])
+def test_pictures_in_memory(tmp_path, version, size):
+    path = in_memory(tmp_path / "stimuli.hdf5", PICTURES, version, size)
+    assert read_stimuli(path, {}) == [("0", Stored(path, "0")), ("1", Stored(path, "1"))]
+
+
+def test_more_than_ten_stay_in_their_order(tmp_path):
+    path = in_memory(tmp_path / "stimuli.hdf5", PICTURES * 6)
+    assert [name for name, _ in read_stimuli(path, {})] == [str(n) for n in range(12)]
+
+
+@pytest.mark.parametrize("label", ["name", "filename", "filenames"])
+def test_a_name_in_the_file_is_taken(tmp_path, label):
+    path = in_memory(tmp_path / "s.hdf5", PICTURES, **{label: ["stimuli/b.jpg", "x/a.jpg"]})
+    assert [name for name, _ in read_stimuli(path, {})] == ["b.jpg", "x/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.jpg", "a.jpg"],
+        ["a.jpg", "a.png"],
+        ["a.jpg", ""],
+        ["a.jpg", "../a.png"],
+        ["/etc/a", "/etc/b"],
+        ["a", "b\nc"],
+        ["a"],
+        [1, 2],
+    ],
+)
+def test_names_that_are_no_use_give_way_to_the_index(tmp_path, names):
+    path = in_memory(tmp_path / "stimuli.hdf5", PICTURES, name=names)
+    assert [name for name, _ in read_stimuli(path, {})] == ["0", "1"]
+
+
+# damage
+
+
+def test_counts_that_disagree(tmp_path):
+    path = listing(tmp_path / "stimuli.hdf5", ["a.jpg"], size=2)
+    assert refusal(path) == "says that it has 2 stimuli, found 1"
+    path = in_memory(tmp_path / "m.hdf5", PICTURES)
+    with h5py.File(path, "a") as file:
+        file.attrs["size"] = 10**12
+    assert refusal(path) == "says that it has 1000000000000 stimuli, found 2"
+
+
+@pytest.mark.parametrize("version", ["0.9", "3.0"])
+def test_an_unknown_version(tmp_path, version):
+    said = f"found type FileStimuli, version {version}; readable are FileStimuli 1.0, 2.0, 2.1; "
+    path = listing(tmp_path / "stimuli.hdf5", ["a.jpg"], version)
+    assert refusal(path) == f"{said}Stimuli 1.0, 1.1"
+
+
+def test_filenames_that_are_none(tmp_path):
+    path = listing(tmp_path / "stimuli.hdf5", ["a.jpg"])
+    for wrong, said in (([1, 2], "texts"), ([["a"]], "texts"), ([b"\xff"], "not a whole")):
+        with h5py.File(path, "a") as file:
+            del file["filenames"]
+            file["filenames"] = np.array(wrong, h5py.string_dtype()) if said[0] == "n" else wrong
+        assert said in refusal(path)
+    with h5py.File(path, "a") as file:
+        del file["filenames"]
+    assert refusal(path) == "needs the dataset filenames, found none"
+
+
+@real
+@pytest.mark.corpus
+def test_real_variants():
+    names = [f"{n}.jpg" for n in range(1001, 1013)]
+    for version in ("0.2.22", "0.3dev"):
+        found = read_stimuli(OSIE / "variants" / version / "stimuli.hdf5", {})
+        assert found == [(name, None) for name in names]
+    path = OSIE / "variants" / "0.2.22" / "stimuli_inmemory_first2.hdf5"
+    found = read_stimuli(path, {})
+    assert [name for name, _ in found] == names[:2]
+    assert [picture.shape for _, picture in found] == [(600, 800)] * 2
+    assert found[0][1].pixels()[0, 0, 0] == 154  # as LAYOUT.txt prints it
