@@ -10,7 +10,8 @@ from absl import flags
 from absl.flags import argparse_flags
 
 import config
-from config import UsageError, near
+from config import MODELS, UsageError, near
+from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"
 
@@ -75,17 +76,54 @@ def for_train(parser: Parser) -> None:
     written(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
     parser.add_argument("--fresh", action="store_true", help="do not resume; start anew")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights to start from")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE",
+        help="weights to start from; .pth: the published ones of DeepGaze III",
+    )  # fmt: skip
+    parser.add_argument(
+        "--preset", metavar="|".join(PRESETS), help="a training that has a name, stage by stage"
+    )
     config.add_flags(parser.add_argument_group("configuration"))
 
 
 def for_test(parser: Parser) -> None:
     where(parser, root=None)
     written(parser)
+    add = parser.add_argument
+    add("-m", "--model", choices=MODELS, default="msinet", help="trained or baseline [msinet]")
+    add("--on", metavar="CORPUS", help="another corpus than it was trained on")
+    add("--folds", type=whole, default=0, metavar="N", help="all folds of a cross-validation")
+    add("--fold", type=whole, default=0, metavar="I", help="one of them")
+    add("--predictions", type=Path, metavar="FOLDER",
+        help="what another program predicted: a .npy or picture a stimulus")  # fmt: skip
+    add("--kind", choices=("density", "saliency"), help="of --predictions: log-densities or maps")
+    add("--pixels-per-degree", type=float, metavar="FLOAT",
+        help="sigma of the blur; default: the run's, or the corpus'")  # fmt: skip
+    add("--protocol", choices=("tuebingen", "mit"), default="tuebingen",
+        help="mit: the older Matlab code's variants, not comparable [tuebingen]")  # fmt: skip
+    add("--maps", choices=("tuebingen",), help="score each metric on the map made for it")
+    add("--compare", nargs=2, metavar="RUN", help="the difference of two tested runs")
+    add("--format", choices=("png", "npy"), default="png",
+        help="of saliency maps: 8-bit pictures, or float log-densities [png]")  # fmt: skip
+
+
+def for_scanpaths(parser: Parser) -> None:
+    parser.add_argument("-d", "--data", metavar="CORPUS", help=CORPUS + ", for its run")
     parser.add_argument(
-        "--format", choices=("png", "npy"), default="png",
-        help="of saliency maps: 8-bit pictures, or float log-densities [png]",
-    )  # fmt: skip
+        "-p", "--path", type=Path, required=True, metavar="PICTURE", help="the picture to look at"
+    )
+    parser.add_argument("--count", type=whole, default=10, help="of scanpaths [10]")
+    parser.add_argument("--length", type=whole, default=8, help="of each, in fixations [8]")
+    parser.add_argument("--seed", type=whole, default=1, help="of the draws [1]")
+    parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
+    written(parser)
+
+
+def whole(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
+    return int(text)
 
 
 def for_download(parser: Parser) -> None:
@@ -124,7 +162,7 @@ def where(parser: Parser, *, data: bool | None = False, root: Path | None = Path
 def written(parser: Parser) -> None:
     """--results and --name."""
     results(parser)
-    parser.add_argument("--name", help="the run's name [msinet_CORPUS]")
+    parser.add_argument("--name", help="the run's name [MODEL_CORPUS]")
 
 
 def results(parser: Parser) -> None:
@@ -138,6 +176,7 @@ def results(parser: Parser) -> None:
 ADD = {
     "train": for_train,
     "test": for_test,
+    "scanpaths": for_scanpaths,
     "download": for_download,
     "info": for_info,
     "demo": for_demo,

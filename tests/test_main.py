@@ -50,7 +50,8 @@ def test_training_writes_best_latest_history_curve_and_log(trained):
     assert list((results / "logs/msinet_own").rglob("events.out.tfevents.*"))
     about = json.loads((results / "ckpts/best/msinet_own.json").read_text())
     assert about["config"]["encoder"] == "small"
-    assert len(about["train"]) == 10  # 13 pictures, 80 to 20
+    (own,) = about["chain"]
+    assert len(own["train"]) == 10 and all(own["train"].values())  # 13 pictures, 80 to 20
     assert str(about["epoch"]) == min(history(results), key=lambda r: float(r["val_loss"]))["epoch"]
     assert {"git", "keras", "tensorflow"} <= set(about["versions"])
 
@@ -159,13 +160,14 @@ def test_test_writes_maps_overlays_table_and_page(cli, trained):
     with (results / "reports" / "msinet_own.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3
-    assert {"name", "ig", "auc", "nss", "cc", "sim", "kld"} == set(rows[0])
+    metrics = {"LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"}
+    assert {"name", "fixations", *metrics} == {key for key in rows[0] if "." not in key}
     for row in rows:
         with Image.open(results / "images/msinet_own" / row["name"]) as drawn:
             assert drawn.size == (64, 48) and drawn.mode == "L"
     page = (results / "reports" / "msinet_own.html").read_text()
     assert all(row["name"] in page for row in rows)
-    mean = np.mean([float(row["cc"]) for row in rows])
+    mean = np.mean([float(row["CC"]) for row in rows])
     assert f"{mean:.3f}" in out
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"main", "flags", "config", "data", "download", "model", "report"}
+ROOMS = {"main", "flags", "config", "presets", "commands", "data", "download", "model", "report"}
 ALLOWED = {
     "main": ROOMS - {"main"},
-    "flags": {"config"},
+    "commands": ROOMS - {"main", "flags", "presets"},
+    "flags": {"config", "presets"},
+    "presets": {"config"},
     "config": set(),
     "data": {"data", "download", "config"},
     "download": {"download"},
@@ -39,8 +41,12 @@ def test_imports_go_one_way(room):
     assert {(name, other) for name, other in found if other not in ALLOWED[room]} == set()
 
 
-def test_nobody_but_main_joins_data_and_models():
-    assert {"data", "model"} <= set(imported(ROOT / "main.py"))
+def test_commands_join_data_and_models():
+    joined = [path.stem for path in (ROOT / "commands").glob("*.py")]
+    joined = [
+        name for name in joined if {"data", "model"} <= {*imported(ROOT / f"commands/{name}.py")}
+    ]
+    assert {"training", "testing"} <= {*joined}
 
 
 @pytest.mark.parametrize("module", ["main", "config", "flags", "data.install", "data.scenes"])

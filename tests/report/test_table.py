@@ -206,7 +206,7 @@ def test_runs_are_listed_from_the_json_beside_their_weights(tmp_path):
     (best / "s.json").write_text("{}")
     (best / "t.json").write_text("{")
     assert runs(tmp_path) == [
-        "r: osie, vgg16, epoch 3, kld 0.500",
+        "r: osie, msinet on vgg16, epoch 3, kld 0.500",
         "s: its JSON is damaged",
         "t: its JSON is damaged",
     ]

@@ -1,0 +1,1 @@
+"""The room where data and models meet: what the commands that need both do."""

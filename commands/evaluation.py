@@ -1,0 +1,217 @@
+"""What `test` does: wires what is tested, a corpus, the metrics and the report together."""
+
+import collections
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from config import UsageError
+from data.decode import decode
+from data.fixations import counts
+from data.images import resize
+from data.pipeline import relative_points, shuffled, truth
+from data.samples import Sample
+from model.baselines import centre_bias, uniform
+from model.density import OUTSIDE
+from model.gold import GoldStandard, gold_standard, known_observers
+from model.maps import tuebingen
+from model.metrics import PROTOCOLS, score
+from model.mit import others
+from model.runs import Run
+from report.pictures import save_map, save_overlay, save_stimulus
+from report.statistics import percentiles
+
+
+class Part(NamedTuple):
+    """A log-density (height, width) in nats, and the fixations (n, 2) that it answers for: None for
+    all of the picture's. `saliency` is the map that it was made of, where it was made of one."""
+
+    log_density: np.ndarray
+    points: np.ndarray | None = None
+    saliency: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tested. `files` are those of its pictures and report; `line` says to a person what it
+    is; `answers` yields, for each of some samples in order, the parts of its answer."""
+
+    files: Run
+    line: str
+    answers: Callable[[list[Sample]], Iterator[Iterable[Part]]]
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What a corpus' answers are measured by: the centre bias of its training side at a shape, the
+    fixations on the other pictures, the gold standard where observers are known, and the protocol.
+    `others` gives the logarithm of the mean density that is answered for the other pictures, where
+    each metric is to be scored on the map that was made for it."""
+
+    centre: Callable[[int, int], np.ndarray]
+    negatives: Callable[[Sample], np.ndarray] | None
+    gold: GoldStandard | None
+    protocol: str
+    others: Callable[[Sample], np.ndarray] | None = None
+
+    def scores(self, sample: Sample, part: Part, known: Mapping) -> dict[str, float]:
+        """A part's metrics by the names that the field writes."""
+        names, centre = PROTOCOLS[self.protocol], self.centre(*sample.shape)
+        found = score(part.log_density, known, centre, part.saliency, self.protocol)
+        if self.others:
+            maps = tuebingen(part.log_density, self.others(sample), sample.sigma)
+            for name in found:
+                on = maps.get(name.removesuffix("_judd"))
+                if on is not None and name != "ig":
+                    found[name] = score(part.log_density, known, centre, on)[name]
+        return {names[name]: value for name, value in found.items()}
+
+
+def yardstick(
+    training: list[Sample], tested: list[Sample], subject: Subject, protocol: str, maps: bool
+) -> Yardstick:
+    """What the tested side of a corpus is measured by."""
+    bias = centre_bias(relative_points(training))
+    pointed = all(sample.points is not None for sample in tested)
+    taken = shuffled if protocol == "tuebingen" else ten_others
+    return Yardstick(
+        bias.log_density,
+        taken(tested) if pointed else None,
+        gold_of(training, tested) if pointed and protocol == "tuebingen" else None,
+        protocol,
+        mean_of_others(subject, tested) if maps else None,
+    )
+
+
+def ten_others(samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
+    """The old MIT protocol's negatives: fixations on ten of the other pictures."""
+    places = {sample.name: index for index, sample in enumerate(samples)}
+
+    def negatives(sample: Sample) -> np.ndarray:
+        chosen = others(len(samples), places[sample.name])
+        return shuffled([sample, *(samples[index] for index in chosen)])(sample)
+
+    return negatives
+
+
+def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
+    """The logarithm of the mean density answered for the other pictures, at a sample's shape."""
+    shape = samples[0].shape
+
+    def density(parts: Iterable[Part]) -> np.ndarray:
+        part, *more = parts
+        if more:
+            raise UsageError(f"--maps: {subject.files.name} answers with more than one density")
+        found = np.float64(resize(np.exp(part.log_density)[..., None], shape)[..., 0])
+        return found / found.sum()
+
+    own = {s.name: density(p) for s, p in zip(samples, subject.answers(samples), strict=True)}
+    total = sum(own.values())
+
+    def of(sample: Sample) -> np.ndarray:
+        mean = np.maximum(total - own[sample.name], 0) / max(len(samples) - 1, 1)
+        found = np.float64(resize(mean[..., None], sample.shape)[..., 0])
+        return np.log(np.maximum(found / found.sum(), np.finfo(np.float64).tiny))
+
+    return of
+
+
+def gold_of(training: list[Sample], tested: list[Sample]) -> GoldStandard | None:
+    """The gold standard of a corpus, fitted on its training side; None where observers are not
+    known of all."""
+    if not all(known_observers(sample.table.subject) for sample in [*training, *tested]):
+        return None
+    bias = centre_bias(relative_points(training))
+    return gold_standard([people(sample) for sample in training], bias)
+
+
+def people(sample: Sample):
+    """Points, observers and shape, as the gold standard takes them."""
+    return sample.points, sample.table.subject, sample.shape
+
+
+def ceiling(gold: GoldStandard, sample: Sample, centre: np.ndarray) -> dict[str, float]:
+    """What the gold standard knows of a picture's fixations, in bits per fixation."""
+    points, observers, shape = people(sample)
+    found = gold.log_likelihood(points, observers, *shape)
+    column, row = np.int64(points).T
+    gain = found - centre[row, column]
+    return {
+        "LL": float(found.mean() + np.log(np.prod(shape))) / np.log(2),
+        "IG": float(gain.mean()) / np.log(2),
+    }
+
+
+def in_threads(function, items, ahead: int = 8) -> list:
+    """What the function makes of each tuple, in order; items are drawn only as they are needed."""
+    results, waiting = [], collections.deque()
+    with ThreadPoolExecutor() as pool:
+        for item in items:
+            waiting.append(pool.submit(function, *item))
+            if len(waiting) > ahead:
+                results.append(waiting.popleft().result())
+        return results + [work.result() for work in waiting]
+
+
+def rows(subject: Subject, samples: list[Sample], measure: Yardstick, args) -> list[dict]:
+    """The report's rows of samples; draws their pictures."""
+    pairs = zip(samples, subject.answers(samples), strict=True)
+    return in_threads(functools.partial(judge, subject.files, measure, args.format), pairs)
+
+
+def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterable[Part]) -> dict:
+    """A row of the report: metrics of the answer and of the baselines, and links to pictures."""
+    known, links, image = truth(sample), run.links(sample.name), decode(sample.stimulus)
+    save_stimulus(links["stimulus"], image, sample.points)
+    save_overlay(links["truth"], image, known.pop("log_density"), max_side=400)
+    best, centre = known.pop("true_log_density", None), measure.centre(*sample.shape)
+    if measure.negatives:
+        known["negatives"] = measure.negatives(sample)
+    found, answer, levels = measured(measure, sample, parts, known)
+    draw(run, fmt, sample, image, answer)
+    plain = replace(measure, others=None)
+    return {
+        "name": sample.name,
+        "fixations": 0 if sample.points is None else len(sample.points),
+        **{key: os.path.relpath(path, run.page.parent) for key, path in links.items()},
+        "metrics": found,
+        "baselines": {
+            "uniform": plain.scores(sample, Part(uniform(*sample.shape)), known),
+            "centerbias": plain.scores(sample, Part(centre), known),
+            **({"goldstandard": ceiling(measure.gold, sample, centre)} if measure.gold else {}),
+            **({} if best is None else {"truth": plain.scores(sample, Part(best), known)}),
+        },
+        "percentiles": levels,
+    }
+
+
+def measured(measure: Yardstick, sample: Sample, parts: Iterable[Part], known: Mapping):
+    """Metrics by their public names, the answer's mean density as log-density, and each fixation's
+    level in its density. What answers in parts is averaged over their fixations, and has no map to
+    compare with the empirical density."""
+    total, levels, density, count = collections.Counter(), [], 0.0, 0
+    for part in parts:
+        here = dict(known)
+        if part.points is not None:
+            here["fixations"] = counts(*part.points.T, sample.shape)
+            del here["density"]
+        number = here["fixations"].sum() if "fixations" in here else 1
+        for name, value in measure.scores(sample, part, here).items():
+            total[name] += number * value
+        if "fixations" in here:
+            levels.append(percentiles(part.log_density, here["fixations"]))
+        density, count = density + number * np.exp(part.log_density), count + number
+    answer = np.maximum(np.log(np.maximum(density / count, 1e-300)), OUTSIDE)
+    levels = np.concatenate(levels) if levels else np.empty(0)
+    return {name: value / count for name, value in total.items()}, answer, levels
+
+
+def draw(run: Run, fmt: str, sample: Sample, image: np.ndarray, answer: np.ndarray) -> None:
+    """Writes a sample's saliency map and overlay."""
+    save_map(run.picture(sample.name, f".{fmt}"), answer, fmt)
+    save_overlay(run.picture(sample.name, "_overlay.jpg"), image, answer)

@@ -1,0 +1,69 @@
+"""What `scanpaths` does: a trained model looks at a picture, fixation by fixation."""
+
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+from absl import logging
+from keras import ops
+
+from commands import subjects
+from config import Config, UsageError
+from data.corpus import corpus_name
+from data.decode import decode
+from data.images import fitted, margins
+from data.pipeline import batches
+from data.samples import Sample, pictures
+from model import restore
+from model.build import build
+from model.density import log_density
+from model.runs import Run, chosen
+from model.scanpaths import sample
+from report.scanpaths import save_scanpaths, write_csv
+
+
+def scanpaths(args) -> None:
+    """Samples scanpaths over a picture; writes them as CSV and drawn on it."""
+    run, about = chosen(
+        args.results, args.name or (args.data and f"deepgaze_{corpus_name(args.data)}")
+    )
+    settings = subjects.settings_of(run, about)
+    if not settings.scanpath:
+        raise UsageError(
+            f"{run.name} knows no scanpaths; train one: python main.py train -d "
+            f"{about['corpus']} -m deepgaze --scanpath, or choose one with --name"
+        )
+    found = pictures(args.path, args.results / "checked.json")
+    if len(found) > 1:
+        raise UsageError(f"-p {args.path}: {len(found)} pictures; one is looked at")
+    looked, size = found[0], tuple(about["size"])
+    after = viewer(run, settings, size, looked)
+    paths = sample(after, looked.shape, args.count, args.length, args.seed)
+    drawn = run.picture(looked.name, "_scanpaths.png")
+    write_csv(drawn.with_suffix(".csv"), paths)
+    save_scanpaths(drawn, decode(looked.stimulus), paths)
+    logging.info("scanpaths: %s and .csv", drawn)
+
+
+def viewer(
+    run: Run, settings: Config, size: tuple[int, int], looked: Sample
+) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
+    """A function of histories (count, 4, 2), in pixels of the picture, that gives the log-density
+    of the next fixation for each; the picture is encoded once."""
+    keras.config.set_dtype_policy(settings.precision)
+    model = build(settings, size)
+    restore.load_weights(model, run.best)
+    (batch,) = batches([looked], size, 1, maps=subjects.prior(settings, run))
+    seen = {"features": model.get_layer("encoder")(batch["image"])}
+    seen["centre_bias"] = batch["centre_bias"]
+    target = fitted(looked.shape, size)
+    scale, corner = np.divide(target, looked.shape)[::-1], margins(target, size)[::-1]
+
+    def after(histories: np.ndarray) -> Iterator[np.ndarray]:
+        told = ops.convert_to_tensor(np.float32(histories * scale + corner))
+        valid = ops.repeat(batch["valid"], len(histories), axis=0)
+        logits = model.get_layer("readout")({**seen, "history": told, "valid": valid})["logits"]
+        for frame in log_density(logits, valid).numpy():
+            yield subjects.at_shape(frame, looked.shape)
+
+    return after

@@ -1,0 +1,117 @@
+"""What can be tested: networks, baselines, and what other programs predicted.
+
+Each is a function of samples that yields, for each of them in order, the parts of its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+import config
+from commands.evaluation import Part, Subject
+from commands.training import kept
+from config import Config
+from data.images import unfit
+from data.pipeline import batches
+from data.predictions import Predictions
+from data.samples import Sample
+from model import restore, trainer
+from model.baselines import CentreBias
+from model.build import TITLES, build, title
+from model.gold import GoldStandard
+from model.metrics import as_log_density
+from model.runs import Run
+from model.strategy import mirrored
+
+
+def settings_of(run: Run, about: dict) -> Config:
+    """The configuration that a run was trained with, as the JSON beside its weights has it."""
+    return Config.make(config.from_json(about["config"], str(run.best)))
+
+
+def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files: Run) -> Subject:
+    """A trained model, whose answers are at the input size of the corpus that it is tested on."""
+    if settings.model == "centerbias":
+        bias = CentreBias.load(run.best)
+        return Subject(files, TITLES["centerbias"], everywhere(bias.log_density))
+
+    def answers(samples: list[Sample]) -> Iterator[Iterator[Part]]:
+        keras.config.set_dtype_policy(settings.precision)
+        with mirrored(settings.batch_size).scope():
+            model = build(settings, size)
+            restore.load_weights(model, run.best)
+            yield from answered(run, settings, model, size, samples)
+
+    return Subject(files, f"{title(settings)}, epoch {about['epoch']}", answers)
+
+
+def answered(run: Run, settings: Config, model, size, samples) -> Iterator[Iterator[Part]]:
+    """Each sample's parts by a network: one, or of a model of scanpaths one a fixation."""
+    fill = kept(settings, run, model, size)
+    dataset = batches(
+        samples if settings.scanpath else [sample.bare() for sample in samples],
+        size,
+        settings.batch_size,
+        maps=prior(settings, run),
+        features=fill(samples) if fill else None,
+        group=settings.fixations_per_picture if settings.scanpath else 0,
+    )
+    frames = trainer.predict(model.get_layer("readout") if fill else model, dataset)
+    for sample in tqdm(samples, disable=None):
+        points = sample.points if settings.scanpath else [None]
+        yield parts(sample, [(next(frames)[1], point) for point in points])
+
+
+def prior(settings: Config, run: Run) -> dict[str, Callable]:
+    """The maps that a network takes beside the picture: the centre bias of its training."""
+    takes = settings.model == "deepgaze"
+    return {"centre_bias": CentreBias.load(run.centre_bias).log_density} if takes else {}
+
+
+def parts(sample: Sample, frames) -> Iterator[Part]:
+    """Each log-density in a network's frame at the picture's own shape, when it is asked for."""
+    for frame, point in frames:
+        answer = at_shape(frame, sample.shape)
+        yield Part(answer, None if point is None else point[None])
+
+
+def at_shape(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A log-density (H, W, 1) in a network's frame as one of `shape`, float64."""
+    logits = np.float64(unfit(frame, shape)[..., 0])
+    logits -= logits.max()
+    return logits - np.log(np.exp(logits).sum())
+
+
+def everywhere(function: Callable[[int, int], np.ndarray]) -> Callable:
+    """What answers with a log-density that depends on a picture's shape alone."""
+    return lambda samples: ([Part(function(*sample.shape))] for sample in samples)
+
+
+def observers(gold: GoldStandard) -> Callable:
+    """What the gold standard answers: a part an observer, as the others predict them."""
+
+    def of(sample: Sample) -> Iterator[Part]:
+        found = gold.log_densities(sample.points, sample.table.subject, *sample.shape)
+        return (Part(answer, sample.points[mine]) for mine, answer in found)
+
+    return lambda samples: (of(sample) for sample in tqdm(samples, disable=None))
+
+
+def foreign(folder: Path, kind: str) -> Callable:
+    """What another program predicted: log-densities or saliency maps."""
+
+    def answers(samples: list[Sample]) -> Iterator[list[Part]]:
+        predictions = Predictions(folder, kind, samples)
+        for sample in tqdm(samples, disable=None):
+            values = predictions(sample)
+            if kind == "density":
+                yield [Part(values)]
+            else:
+                yield [Part(as_log_density(values), saliency=values)]
+
+    return answers

@@ -1,0 +1,173 @@
+"""What `test` does, case by case: a run, a baseline, another program's predictions, folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from absl import logging
+
+from commands import subjects
+from commands.evaluation import Subject, draw, gold_of, in_threads, rows, yardstick
+from commands.reporting import difference, report
+from commands.training import fit_centre_bias, load_sides
+from config import Config, UsageError
+from data.corpus import Corpus, corpus_name, listed, open_corpus
+from data.decode import decode
+from data.samples import Sample, pictures
+from model import restore
+from model.baselines import uniform
+from model.build import TITLES
+from model.gold import check_observers
+from model.runs import Run, chosen, run_name
+
+UNTRAINED = ("uniform", "goldstandard")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to test, on the validation side of a corpus."""
+
+    subject: Subject
+    corpus: Corpus
+    training: list[Sample]
+    tested: list[Sample]
+
+
+def test(args) -> dict[str, float]:
+    """Tests what the arguments say; returns the means, nothing where there is no truth.
+
+    Raises:
+        UsageError: what is asked for is not there, or was trained on what it is to be tested on.
+    """
+    if (args.kind is None) != (args.predictions is None):
+        raise UsageError("--predictions FOLDER and --kind density or saliency belong together")
+    if args.compare:
+        return difference(args.results, *args.compare) or {}
+    if args.path and not is_root(args):
+        return draw_pictures(args)
+    found = []
+    for case in all_cases(args):
+        subject, sides = case.subject, (case.training, case.tested)
+        measure = yardstick(*sides, subject, args.protocol, bool(args.maps))
+        found += rows(subject, case.tested, measure, args)
+    files = subject.files
+    if args.folds and not args.fold:
+        files = Run(args.results, f"{named(args)}_{args.folds}folds")
+    return report(files, subject.line, case.corpus, case.tested[0], found, args)
+
+
+def is_root(args) -> bool:
+    """Whether -p is where corpora lie, not pictures."""
+    asked = args.on or args.data or chosen(args.results, args.name)[1]["corpus"]
+    if not args.path.exists():
+        raise UsageError(f"-p {args.path}: no such file or folder")
+    return listed(asked, args.path)
+
+
+def draw_pictures(args) -> dict:
+    """Draws where people will look in pictures without truth."""
+    run, about = chosen(args.results, named(args))
+    settings = subjects.settings_of(run, about)
+    if settings.scanpath:
+        raise UsageError(
+            f"{run.name} looks fixation by fixation: python main.py scanpaths -p {args.path} "
+            f"--name {run.name}"
+        )
+    samples = pictures(args.path, args.results / "checked.json")
+    subject = subjects.of_run(run, about, settings, tuple(about["size"]), run)
+
+    def show(sample: Sample, parts) -> None:
+        (part,) = parts
+        draw(run, args.format, sample, decode(sample.stimulus), part.log_density)
+
+    in_threads(show, zip(samples, subject.answers(samples), strict=True))
+    logging.info("pictures: %s", run.images)
+    return {}
+
+
+def all_cases(args) -> Iterator[Case]:
+    """What is to be tested: one case, or one a fold."""
+    if args.predictions:
+        yield foreign(args)
+    elif args.model in UNTRAINED:
+        yield untrained(args)
+    elif args.folds and not args.fold:
+        for fold in range(1, args.folds + 1):
+            yield trained(args, fold)
+    else:
+        yield trained(args, args.fold)
+
+
+def named(args, folds: int = 0, fold: int = 0) -> str | None:
+    """The name of the run that is asked for; None for the newest."""
+    if args.name is None and args.data is None:
+        return None
+    return run_name(args.name or f"{args.model}_{corpus_name(args.data)}", folds, fold)
+
+
+def trained(args, fold: int) -> Case:
+    """A run, on its own corpus or another one: there at that corpus' geometry."""
+    name = named(args, args.folds, fold)
+    if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
+        fit(args, Run(args.results, name), fold)
+    run, about = chosen(args.results, name)
+    settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
+    size, files = tuple(about["size"]), run
+    if corpus.reference != about["corpus"]:
+        alike = {"pixels_per_degree": None, "folds": 0, "fold": 0, "subset": None}
+        sides = replace(settings, **alike)
+        size, files = corpus.size, run.on(corpus.name)
+    else:
+        sides = settings
+    training, tested = load_sides(corpus, args.results, blurred(sides, args))
+    restore.refuse_seen(about, corpus.reference, tested, f"{run.name} cannot be tested")
+    subject = subjects.of_run(run, about, settings, size, files)
+    return Case(subject, corpus, training, tested)
+
+
+def fit(args, run: Run, fold: int) -> None:
+    """Fits the centre bias that is asked for: a matter of seconds."""
+    corpus = open_corpus(args.data, args.path or Path("data"))
+    fields = {"model": args.model, "folds": args.folds, "fold": fold}
+    settings = blurred(Config.make(fields), args)
+    fit_centre_bias(settings, corpus, run, load_sides(corpus, args.results, settings)[0])
+
+
+def untrained(args) -> Case:
+    """A baseline that nothing is trained for."""
+    corpus = corpus_of(args)
+    training, tested = load_sides(corpus, args.results, blurred(Config(), args))
+    files = Run(args.results, args.name or f"{args.model}_{corpus.name}")
+    if args.model == "uniform":
+        answers = subjects.everywhere(uniform)
+    else:
+        check_observers({s.name: s.table.subject for s in [*training, *tested] if s.table})
+        answers = subjects.observers(gold_of(training, tested))
+    return Case(Subject(files, TITLES[args.model], answers), corpus, training, tested)
+
+
+def foreign(args) -> Case:
+    """What another program predicted."""
+    corpus = corpus_of(args)
+    training, tested = load_sides(corpus, args.results, blurred(Config(), args))
+    name = args.name or args.predictions.resolve().name
+    line = f"{args.kind} maps of {args.predictions}"
+    answers = subjects.foreign(args.predictions, args.kind)
+    return Case(Subject(Run(args.results, name), line, answers), corpus, training, tested)
+
+
+def blurred(settings: Config, args) -> Config:
+    """The settings with the sigma that was asked for."""
+    if args.pixels_per_degree is None:
+        return settings
+    return replace(settings, pixels_per_degree=args.pixels_per_degree)
+
+
+def corpus_of(args, about: dict | None = None) -> Corpus:
+    """The corpus that is tested on."""
+    asked = args.on or args.data or (about or {}).get("corpus")
+    if asked is None:
+        raise UsageError("-d CORPUS is needed: which corpus to test on")
+    return open_corpus(asked, args.path or Path("data"))

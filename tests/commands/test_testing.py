@@ -1,0 +1,152 @@
+"""Evaluations of every kind, run as a user runs them, with the small encoder on a small corpus."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import SMALL, make_own
+
+BLUR = ("--pixels-per-degree", "4")
+NAMES = ["LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A corpus, and results with a run of two epochs on it."""
+    import flags
+    import main
+
+    folder = tmp_path_factory.mktemp("tested")
+    own, results = make_own(folder / "own"), folder / "results"
+    argv = ["main.py", "train", "-d", own, "--results", results, *SMALL, "--epochs", "2"]
+    assert main.main(flags.parse(list(map(str, argv)), main.COMMANDS)) == 0
+    return own, results
+
+
+def evaluate(cli, trained, name, *more):
+    own, results = trained
+    code, out, err = cli("test", "-d", own, "--results", results, *more)
+    assert (code, err) == (0, "")
+    return json.loads((results / "reports" / f"{name}.metrics.json").read_text()), out
+
+
+def refused(cli, trained, *more):
+    code, _, err = cli("test", "-d", trained[0], "--results", trained[1], *more)
+    assert code == 2 and err.count("\n") == 1
+    return err
+
+
+def test_the_numbers_are_stored_with_protocol_counts_and_intervals(cli, trained):
+    found, out = evaluate(cli, trained, "msinet_own")
+    assert found["n_images"] == 3 and found["n_fixations"] == 36
+    assert "Tuebingen" in found["protocol"] and "4 px" in found["protocol"]
+    assert list(found["image"]) == NAMES and list(found["fixation"]) == NAMES[:6]
+    low, high = found["interval"]["IG"]
+    assert low <= found["image"]["IG"] <= high
+    assert set(found["baselines"]) == {"uniform", "centerbias", "goldstandard"}
+    gold = found["baselines"]["goldstandard"]["image"]["IG"]
+    assert found["explained"]["share"] == pytest.approx(found["image"]["IG"] / gold)
+    assert "of the explainable information" in out
+
+
+def test_uniform_knows_nothing(cli, trained):
+    found, _ = evaluate(cli, trained, "uniform_own", "-m", "uniform", *BLUR)
+    for name, value in {"LL": 0, "AUC": 0.5, "sAUC": 0.5, "NSS": 0, "CC": 0}.items():
+        assert found["image"][name] == pytest.approx(value, abs=1e-12)
+
+
+def test_the_centre_bias_gains_nothing_over_itself(cli, trained):
+    found, _ = evaluate(cli, trained, "centerbias_own", "-m", "centerbias", *BLUR)
+    assert found["image"]["IG"] == pytest.approx(0, abs=1e-12)
+    assert found["image"] == pytest.approx(found["baselines"]["centerbias"]["image"])
+    assert (trained[1] / "ckpts/best/centerbias_own.weights.h5").is_file()
+
+
+def test_the_gold_standard_is_all_that_is_explainable(cli, trained):
+    found, _ = evaluate(cli, trained, "goldstandard_own", "-m", "goldstandard", *BLUR)
+    assert found["explained"]["share"] == pytest.approx(1, abs=1e-9)
+    assert found["image"]["AUC"] > 0.9 and found["image"]["IG"] > 2
+    assert "CC" not in found["image"]
+
+
+def test_predictions_are_scored_as_the_model_that_made_them(cli, trained, tmp_path):
+    from model.baselines import CentreBias
+
+    own, results = trained
+    wanted, _ = evaluate(cli, trained, "centerbias_own", "-m", "centerbias", *BLUR)
+    bias = CentreBias.load(results / "ckpts/best/centerbias_own.weights.h5").log_density(48, 64)
+    for kind, values in (("density", bias), ("saliency", 7 * np.exp(bias))):
+        for path in (own / "stimuli").iterdir():
+            (tmp_path / kind).mkdir(exist_ok=True)
+            np.save(tmp_path / kind / f"{path.stem}.npy", values)
+        found, _ = evaluate(
+            cli, trained, kind, "--predictions", tmp_path / kind, "--kind", kind, *BLUR
+        )
+        assert list(found["image"]) == NAMES
+        for name in NAMES:
+            assert found["image"][name] == pytest.approx(wanted["image"][name], abs=1e-9), name
+
+
+def test_predictions_of_the_wrong_kind_are_refused(cli, trained, tmp_path):
+    for path in (trained[0] / "stimuli").iterdir():
+        np.save(tmp_path / f"{path.stem}.npy", np.ones((48, 64)))
+    err = refused(cli, trained, "--predictions", tmp_path, "--kind", "density")
+    assert "must be 1" in err
+    assert "--kind" in refused(cli, trained, "--predictions", tmp_path)
+    assert "no such folder" in refused(
+        cli, trained, "--predictions", tmp_path / "no", "--kind", "saliency"
+    )
+
+
+def test_pictures_of_the_training_are_refused_even_in_a_copied_folder(cli, trained, tmp_path):
+    own, results = trained
+    chain = json.loads((results / "ckpts/best/msinet_own.json").read_text())["chain"]
+    other = make_own(tmp_path / "other", count=5, seed=9)
+    for index, name in enumerate(chain[0]["train"]):
+        shutil.copy(own / "stimuli" / name, other / "stimuli" / f"{index % 5:02d}.png")
+    err = refused(cli, trained, "--on", other)
+    assert "msinet_own was trained on" in err and "cannot be tested" in err
+
+
+def test_another_corpus_is_tested_on_at_its_own_geometry(cli, trained, tmp_path):
+    other = make_own(tmp_path / "elsewhere", count=10, seed=5)
+    found, _ = evaluate(cli, trained, "msinet_own_on_elsewhere", "--on", other)
+    assert found["corpus"] == str(other) and "24 px" in found["protocol"]
+    assert found["n_images"] == 2
+    page = (trained[1] / "reports/msinet_own_on_elsewhere.html").read_text()
+    assert "elsewhere" in page
+
+
+def test_runs_are_compared_picture_by_picture(cli, trained):
+    a, _ = evaluate(cli, trained, "msinet_own")
+    b, _ = evaluate(cli, trained, "uniform_own", "-m", "uniform", *BLUR)
+    code, out, err = cli("test", "--results", trained[1], "--compare", "msinet_own", "uniform_own")
+    assert (code, err) == (0, "")
+    line = next(line for line in out.splitlines() if line.startswith("IG"))
+    wanted = b["image"]["IG"] - a["image"]["IG"]
+    assert float(line.split()[3]) == pytest.approx(wanted, abs=6e-4)
+    code, _, err = cli("test", "--results", trained[1], "--compare", "msinet_own", "nothing")
+    assert code == 2 and "nothing" in err and err.count("\n") == 1
+
+
+def test_other_protocols_have_reports_of_their_own(cli, trained):
+    usual, _ = evaluate(cli, trained, "msinet_own")
+    mit, _ = evaluate(cli, trained, "msinet_own_mit", "--protocol", "mit")
+    assert "MIT" in mit["protocol"] and "SIM_MIT" in mit["image"] and "SIM" not in mit["image"]
+    maps, _ = evaluate(cli, trained, "msinet_own_maps", "--maps", "tuebingen")
+    for name in ("LL", "IG", "AUC", "NSS"):  # of the density, and of what keeps its order
+        assert maps["image"][name] == pytest.approx(usual["image"][name], abs=1e-9)
+    assert maps["image"]["CC"] != usual["image"]["CC"]
+    code, _, err = cli("test", "--results", trained[1], "--compare", "msinet_own", "msinet_own_mit")
+    assert code == 2 and "not comparable" in err
+
+
+def test_a_scanpath_model_is_scored_fixation_by_fixation(cli, trained):
+    own, results = trained
+    more = ("-m", "deepgaze", "--scanpath", "--epochs", "1", *SMALL)
+    assert cli("train", "-d", own, "--results", results, *more)[0] == 0
+    found, _ = evaluate(cli, trained, "deepgaze_own", "-m", "deepgaze")
+    assert list(found["image"]) == NAMES[:6] and found["n_fixations"] == 36
+    err = refused(cli, trained, "-m", "deepgaze", "-p", own / "stimuli" / "00.png")
+    assert "main.py scanpaths" in err
