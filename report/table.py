@@ -213,5 +213,8 @@ def runs(results: Path) -> list[str]:
 def summary(about: Mapping) -> str:
     """What the JSON beside weights says, in a line."""
     found = {k[4:]: v for k, v in about["metrics"].items() if k.startswith("val_")}
-    numbers = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-    return f"{about['corpus']}, {about['config']['encoder']}, epoch {about['epoch']}, {numbers}"
+    numbers = [f"{name} {value:.3f}" for name, value in found.items()]
+    model = about["config"].get("model", "msinet")
+    if numbers:  # of a network, which has epochs and was validated
+        model += f" on {about['config']['encoder']}, epoch {about['epoch']}"
+    return ", ".join([about["corpus"], model, *numbers])
