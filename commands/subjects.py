@@ -15,7 +15,7 @@ from tqdm import tqdm
 import config
 from commands.evaluation import Part, Subject
 from commands.training import kept
-from config import Config
+from config import Config, UsageError
 from data.images import unfit
 from data.pipeline import batches
 from data.predictions import Predictions
@@ -45,13 +45,16 @@ def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files
         with mirrored(settings.batch_size).scope():
             model = build(settings, size)
             restore.load_weights(model, run.best)
-            yield from answered(run, settings, model, size, samples)
+            frames = predicted(run, settings, model, size, samples)
+        for sample in tqdm(samples, disable=None):
+            points = sample.points if settings.scanpath else [None]
+            yield parts(sample, [(next(frames)[1], point) for point in points])
 
     return Subject(files, f"{title(settings)}, epoch {about['epoch']}", answers)
 
 
-def answered(run: Run, settings: Config, model, size, samples) -> Iterator[Iterator[Part]]:
-    """Each sample's parts by a network: one, or of a model of scanpaths one a fixation."""
+def predicted(run: Run, settings: Config, model, size, samples) -> Iterator:
+    """A network's log-densities in its frame: one a sample, of scanpaths one a fixation."""
     fill = kept(settings, run, model, size)
     dataset = batches(
         samples if settings.scanpath else [sample.bare() for sample in samples],
@@ -61,10 +64,7 @@ def answered(run: Run, settings: Config, model, size, samples) -> Iterator[Itera
         features=fill(samples) if fill else None,
         group=settings.fixations_per_picture if settings.scanpath else 0,
     )
-    frames = trainer.predict(model.get_layer("readout") if fill else model, dataset)
-    for sample in tqdm(samples, disable=None):
-        points = sample.points if settings.scanpath else [None]
-        yield parts(sample, [(next(frames)[1], point) for point in points])
+    return trainer.predict(model.get_layer("readout") if fill else model, dataset)
 
 
 def prior(settings: Config, run: Run) -> dict[str, Callable]:
@@ -85,6 +85,21 @@ def at_shape(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     logits = np.float64(unfit(frame, shape)[..., 0])
     logits -= logits.max()
     return logits - np.log(np.exp(logits).sum())
+
+
+def mixture(files: Run, subjects: list[Subject]) -> Subject:
+    """The mean of what subjects answer, each with one density a picture."""
+
+    def answers(samples: list[Sample]) -> Iterator[list[Part]]:
+        for members in zip(*(each.answers(samples) for each in subjects), strict=True):
+            found = [[part.log_density for part in member] for member in members]
+            if any(len(densities) > 1 for densities in found):
+                raise UsageError(
+                    f"{files.name}: of scanpath models no mean is taken"
+                )
+            yield [Part(np.logaddexp.reduce(np.concatenate(found)) - np.log(len(found)))]
+
+    return Subject(files, "mean of " + "; ".join(each.line for each in subjects), answers)
 
 
 def everywhere(function: Callable[[int, int], np.ndarray]) -> Callable:

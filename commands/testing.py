@@ -108,19 +108,32 @@ def named(args, folds: int = 0, fold: int = 0) -> str | None:
 
 
 def trained(args, fold: int) -> Case:
-    """A run, on its own corpus or another one: there at that corpus' geometry."""
+    """A run, or the mean of those whose names `+` joins."""
     name = named(args, args.folds, fold)
     if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
         fit(args, Run(args.results, name), fold)
+    if name is None or Run(args.results, name).best.exists():
+        return one(args, name)
+    members = [one(args, each) for each in name.split("+")]
+    if len(members) == 1:
+        return members[0]
+    if any([s.name for s in m.tested] != [s.name for s in members[0].tested] for m in members):
+        raise UsageError(f"--name {name}: these runs are validated on other pictures each")
+    files = Run(args.results, "+".join(member.subject.files.name for member in members))
+    return replace(
+        members[0], subject=subjects.mixture(files, [member.subject for member in members])
+    )
+
+
+def one(args, name: str | None) -> Case:
+    """A run, on its own corpus or another one: there at that corpus' geometry."""
     run, about = chosen(args.results, name)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     size, files = tuple(about["size"]), run
+    sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
     if corpus.reference != about["corpus"]:
-        alike = {"pixels_per_degree": None, "folds": 0, "fold": 0, "subset": None}
-        sides = replace(settings, **alike)
+        sides = replace(sides, pixels_per_degree=None, folds=0, fold=0)
         size, files = corpus.size, run.on(corpus.name)
-    else:
-        sides = settings
     training, tested = load_sides(corpus, args.results, blurred(sides, args))
     restore.refuse_seen(about, corpus.reference, tested, f"{run.name} cannot be tested")
     subject = subjects.of_run(run, about, settings, size, files)

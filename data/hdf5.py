@@ -60,6 +60,16 @@ def attribute(node, name: str) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def group(parent, name: str):
+    """A group, or an empty dict where there is none; UsageError where it is something else."""
+    import h5py
+
+    node = parent.get(name, {})
+    if not isinstance(node, h5py.Group | dict):
+        raise UsageError(f"needs the group {name}, found a dataset")
+    return node
+
+
 def dataset(group, *names: str):
     """The first of the datasets that is there.
 

@@ -10,7 +10,7 @@ from absl import logging
 
 from config import UsageError
 from data.fixations import UNKNOWN, Fixations, table
-from data.hdf5 import integers, numbers, read_typed, texts
+from data.hdf5 import group, integers, numbers, read_typed, texts
 from data.layout import STIMULI
 
 
@@ -134,24 +134,23 @@ def renumbered(
 def _read_trains(file) -> tuple[Fixations, bool]:
     parts = [f"train_{part}" for part in ("xs", "ys", "ns", "lengths")]
     subject, t = _observers(file, "train_subjects"), numbers(file, "train_ts", axes=2)
-    return _unpadded(file, *parts, subject, t, file.get("scanpath_fixation_attributes")), True
+    each = group(file, "scanpath_fixation_attributes")
+    return _unpadded(file, *parts, subject, t, each), True
 
 
 def _read_scanpaths(file) -> tuple[Fixations, bool]:
-    group = file.get("scanpaths")
-    if not hasattr(group, "keys"):
-        raise UsageError("needs the group scanpaths")
-    own, each = group.get("scanpath_attributes") or {}, group.get("fixation_attributes") or {}
+    paths = group(file, "scanpaths")
+    own, each = group(paths, "scanpath_attributes"), group(paths, "fixation_attributes")
     known = any(name in own for name in ("subject", "subjects"))
     subject = _observers(own, "subject", "subjects") if known else None
     t = numbers(each, "ts", axes=2) if "ts" in each else None
-    return _unpadded(group, "xs", "ys", "n", "length", subject, t, each), True
+    return _unpadded(paths, "xs", "ys", "n", "length", subject, t, each), True
 
 
-def _unpadded(group, xs, ys, ns, length, subject, t, attributes) -> Fixations:
+def _unpadded(node, xs, ys, ns, length, subject, t, attributes) -> Fixations:
     """A table of matrices with a row for each scanpath."""
-    x, y, n = numbers(group, xs, axes=2), numbers(group, ys, axes=2), integers(group, ns)
-    lengths = integers(group, length) if length in group else None
+    x, y, n = numbers(node, xs, axes=2), numbers(node, ys, axes=2), integers(node, ns)
+    lengths = integers(node, length) if length in node else None
     duration = _durations(attributes, axes=2)
     columns = {ys: y, ns: n, "subject": subject, "ts": t, "durations": duration, length: lengths}
     _check_shapes(xs, x, columns)
@@ -192,17 +191,17 @@ def _indices(n: np.ndarray) -> np.ndarray:
     return n
 
 
-def _observers(group, *names: str) -> np.ndarray:
+def _observers(node, *names: str) -> np.ndarray:
     """Observers as integers: names are numbered in their order."""
-    values = next((group[name] for name in names if name in group), None)
+    values = next((node[name] for name in names if name in node), None)
     if getattr(values, "dtype", np.dtype(float)).kind in "iuf":
-        return integers(group, *names)
-    return np.unique(texts(group, *names), return_inverse=True)[1]
+        return integers(node, *names)
+    return np.unique(texts(node, *names), return_inverse=True)[1]
 
 
-def _durations(group, axes: int) -> np.ndarray | None:
-    names = [name for name in ("durations", "duration") if group and name in group]
-    return numbers(group, *names, axes=axes) if names else None
+def _durations(node, axes: int) -> np.ndarray | None:
+    names = [name for name in ("durations", "duration") if name in node]
+    return numbers(node, *names, axes=axes) if names else None
 
 
 def _read_flat(file) -> tuple[Fixations, bool]:

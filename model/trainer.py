@@ -254,7 +254,10 @@ def evaluate(valid_step, strategy, dataset: tf.data.Dataset) -> dict[str, float]
 
 
 def predict(model: keras.Model, dataset: tf.data.Dataset) -> Iterator[tuple[int, np.ndarray]]:
-    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the dataset's order."""
+    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the dataset's order.
+
+    The strategy is the one in whose scope this is called; what comes can be taken outside of it.
+    """
     strategy = tf.distribute.get_strategy()
 
     def replica(batch):
@@ -262,9 +265,15 @@ def predict(model: keras.Model, dataset: tf.data.Dataset) -> Iterator[tuple[int,
         return log_density(outputs["logits"], batch["valid"])
 
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
-    for batch in strategy.experimental_distribute_dataset(dataset):
-        answer, ids, weight = (
-            np.concatenate([part.numpy() for part in strategy.experimental_local_results(value)])
-            for value in (step(batch), batch["id"], batch["weight"])
-        )
-        yield from ((int(i), a) for i, a, w in zip(ids, answer, weight, strict=True) if w > 0)
+
+    def answers():
+        for batch in strategy.experimental_distribute_dataset(dataset):
+            answer, ids, weight = (
+                np.concatenate(
+                    [part.numpy() for part in strategy.experimental_local_results(value)]
+                )
+                for value in (step(batch), batch["id"], batch["weight"])
+            )
+            yield from ((int(i), a) for i, a, w in zip(ids, answer, weight, strict=True) if w > 0)
+
+    return answers()

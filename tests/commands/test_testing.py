@@ -150,3 +150,20 @@ def test_a_scanpath_model_is_scored_fixation_by_fixation(cli, trained):
     assert list(found["image"]) == NAMES[:6] and found["n_fixations"] == 36
     err = refused(cli, trained, "-m", "deepgaze", "-p", own / "stimuli" / "00.png")
     assert "main.py scanpaths" in err
+
+
+def test_a_mixture_answers_with_the_mean_density(cli, trained):
+    found, _ = evaluate(cli, trained, "msinet_own+msinet_own", "--name", "msinet_own+msinet_own")
+    alone, _ = evaluate(cli, trained, "msinet_own")
+    assert found["image"] == pytest.approx(alone["image"], abs=1e-9)
+    assert "no weights of nobody" in refused(cli, trained, "--name", "msinet_own+nobody")
+
+
+def test_the_mean_of_two_densities_is_that_of_their_pixels():
+    from commands.evaluation import Part, Subject
+    from commands.subjects import mixture
+
+    a, b = np.array([[0.5, 0.5]]), np.array([[0.1, 0.9]])
+    members = [Subject(None, "one", lambda _, d=d: iter([[Part(np.log(d))]])) for d in (a, b)]
+    ((part,),) = mixture(None, members).answers([None])
+    assert np.exp(part.log_density) == pytest.approx(np.array([[0.3, 0.7]]))

@@ -303,6 +303,13 @@ def test_what_cannot_be_is_said(tmp_path, kind, name, values, said):
     assert said in refusal(path)
 
 
+@pytest.mark.parametrize("name", ["scanpaths", "scanpaths/scanpath_attributes"])
+def test_a_dataset_where_a_group_is_needed(tmp_path, name):
+    content = {k: v for k, v in scanpath_fixations().items() if not k.startswith(name)}
+    path = stored(tmp_path / "f.hdf5", "ScanpathFixations", "1.0", content | {name: [1.0]})
+    assert refusal(path) == f"needs the group {name.rpartition('/')[2]}, found a dataset"
+
+
 def test_x_and_y_must_end_together_where_no_length_is_stored(tmp_path):
     content = trains("1.2")
     content["train_ys"][1, 1] = 3
