@@ -7,7 +7,7 @@ import numpy as np
 
 UNKNOWN = -1
 TRUNCATE = 4  # standard deviations of the empirical map's kernel
-TILE = 8, 160
+STRIP = 25  # lines that are blurred at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,37 +103,27 @@ def blur(counts: np.ndarray, sigma: float) -> np.ndarray:
     Returns:
         float64 (height, width) of the same sum: edges reflect.
     """
-    # Most pixels have no fixation: what has some is spread along its row, and the rows downwards,
-    # tile by tile of the picture, to which few rows contribute. Tiles are so small that BLAS takes
-    # no more cores than the caller's. This is several times faster than gaussian_filter and differs
-    # by round-off.
+    # Most pixels have no fixation: rows and columns with some are spread across and down, as two
+    # products of matrices, the second in strips of the picture, to which few rows contribute. It is
+    # several times faster than gaussian_filter and differs by round-off.
     counts = np.asarray(counts, np.float64)
     reach = int(TRUNCATE * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
-    rows = np.flatnonzero(counts.any(1))
-    lines, columns = np.nonzero(counts[rows])
-    values = counts[rows[lines], columns]
-    across = _spread(kernel, (len(rows), counts.shape[1]), lines, columns, values)
-    down = _spread(kernel, (len(rows), len(counts)), np.arange(len(rows)), rows, np.ones(len(rows)))
-    found = np.empty(counts.shape)
-    for top in range(0, counts.shape[0], TILE[0]):
-        near = slice(*np.searchsorted(rows, [top - reach, top + TILE[0] + reach]))
-        strip = slice(top, top + TILE[0])
-        for left in range(0, counts.shape[1], TILE[1]):
-            tile = slice(left, left + TILE[1])
-            np.matmul(down[near, strip].T, across[near, tile], out=found[strip, tile])
+    rows, columns = (np.flatnonzero(counts.any(axis)) for axis in (1, 0))
+    across = counts[np.ix_(rows, columns)] @ _spread(kernel, columns, counts.shape[1])
+    down, found = _spread(kernel, rows, len(counts)), np.empty(counts.shape)
+    for top in range(0, len(counts), STRIP):
+        near = slice(*np.searchsorted(rows, [top - reach, top + STRIP + reach]))
+        strip = slice(top, top + STRIP)
+        np.matmul(down[near, strip].T, across[near], out=found[strip])
     return found
 
 
-def _spread(kernel, shape: tuple[int, int], lines, places, values) -> np.ndarray:
-    """Lines with the kernel times a value at each place, and what leaves them reflected back."""
-    count, size = shape
+def _spread(kernel: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
+    """Lines (K, size), each with the kernel around a place, and what leaves it reflected back."""
+    # Reflected at both ends, a line is a ring of twice its length, run through there and back.
     reach = len(kernel) // 2
-    turns = -(-reach // size)  # how often the kernel may be folded at either end
-    padded = np.zeros((count, (2 * turns + 1) * size))
-    for line, place, value in zip(lines.tolist(), places.tolist(), values.tolist(), strict=True):
-        start = turns * size - reach + place
-        padded[line, start : start + len(kernel)] += value * kernel
-    parts = padded.reshape(count, 2 * turns + 1, size)
-    return parts[:, turns % 2 :: 2].sum(1) + parts[:, 1 - turns % 2 :: 2, ::-1].sum(1)
+    ring = np.bincount(np.arange(-reach, reach + 1) % (2 * size), kernel, 2 * size)
+    windows = np.lib.stride_tricks.sliding_window_view(np.tile(ring, 2), size)
+    return windows[2 * size - places] + windows[places + 1]
