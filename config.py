@@ -18,6 +18,7 @@ MISSING = ("none", "centre")
 WEIGH = ("images", "fixations")
 SCHEDULES = ("constant", "multistep", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
+FOREIGN = {"msinet": ("missing", "mixture"), "deepgaze": ("head",)}  # fields of other models
 # Where a model's usual settings are not the fields' own defaults.
 USUAL = {
     "deepgaze": {
@@ -132,12 +133,19 @@ class Config:
             raise UsageError(f"--size {show(self.size)}: height and width must be multiples of 8")
         if self.learning_rate == 0:
             raise UsageError("--learning-rate 0: must be above 0")
-        if self.folds == 1 or self.fold > self.folds:
-            raise UsageError(f"--folds {self.folds} --fold {self.fold}: must be 2 or more, and one")
+        if self.folds == 1:
+            raise UsageError("--folds 1: must be at least 2")
+        if self.fold > self.folds:
+            raise UsageError(f"--fold {self.fold}: there are {self.folds} --folds")
+        if sorted(set(self.milestones)) != list(self.milestones):
+            raise UsageError(f"--milestones {show(self.milestones, ',')}: each must be later")
         if (self.schedule == "multistep") != bool(self.milestones):
             raise UsageError("--schedule multistep and --milestones belong together")
         if self.scanpath and self.model != "deepgaze":
             raise UsageError(f"--scanpath: {self.model} has no scanpaths, deepgaze has")
+        for name in FOREIGN.get(self.model, ()):
+            if getattr(self, name) != getattr(type(self), name):
+                raise UsageError(f"--{name} {getattr(self, name)}: {self.model} has no such thing")
         weights(self.loss)
 
     @classmethod
@@ -201,7 +209,11 @@ def weights(text: str) -> dict[str, float]:
     for term in text.split(","):
         name, _, number = term.strip().partition(":")
         try:
+            if name in terms:
+                raise UsageError(f"--loss {text}: {name} comes twice")
             terms[name] = float(number or 1)
+            if not math.isfinite(terms[name]):
+                raise ValueError
         except ValueError:
             raise UsageError(f"--loss {text}: {number!r} is not a number") from None
         if not name:
@@ -251,9 +263,9 @@ def metavar(item: dataclasses.Field) -> str:
     return wanted.__name__.upper()
 
 
-def show(value) -> str:
+def show(value, joint: str = "x") -> str:
     """A value as its flag writes it."""
-    return "x".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+    return joint.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 def near(word: str, allowed) -> str:

@@ -90,7 +90,8 @@ def for_test(parser: Parser) -> None:
     where(parser, root=None)
     written(parser)
     add = parser.add_argument
-    add("-m", "--model", choices=MODELS, default="msinet", help="trained or baseline [msinet]")
+    add("-m", "--model", choices=MODELS, help="trained or baseline; default with -d: msinet")
+    add("--partial", action="store_true", help="test on what is there of a corpus")
     add("--on", metavar="CORPUS", help="another corpus than it was trained on")
     add("--folds", type=whole, default=0, metavar="N", help="all folds of a cross-validation")
     add("--fold", type=whole, default=0, metavar="I", help="one of them")

@@ -26,9 +26,14 @@ def train(args) -> None:
     import_tensorflow()
     from commands import training
 
+    went_on = False
     for name, settings in runs.items():
         logging.info("run %s", name)
-        training.train(args, corpus, settings, Run(args.results, name))
+        # A later stage starts from the one before it; what that learned anew, it learns anew.
+        later = settings.initial in runs
+        args.fresh |= later and went_on
+        run = Run(args.results, name)
+        went_on = training.train(args, corpus, settings, run, None if later else args.weights)
     if settings.folds and len(runs) > 1:
         pool(args, settings)
 

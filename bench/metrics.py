@@ -8,9 +8,12 @@ log-density <stimulus>.npy, float64 nats at the stimulus' size, for each picture
 side; without it cheap ones are made: blurred fixations with noise. Both programs read the same
 memory-mapped files and make the empirical maps themselves.
 
-pysaliency runs on one core. The table has processor time, which other programs on the machine
-disturb least; what each metric takes here on its own; the largest difference of a picture's value;
-and all at once as `metrics.score` gives them, empirical maps and counts included.
+pysaliency runs on one core; both have BLAS on one, and one pass over all pictures, without imports,
+compilation and the preparation of predictions. The table has processor time, which other programs
+on the machine disturb least, user's and system's, of all threads; what each metric takes here on
+its own; the largest difference of a picture's value; and all at once as `metrics.score` gives them,
+one picture at a time, empirical maps, counts and negatives included. On the clock, one thread and
+several are measured in the same run.
 """
 
 import argparse
@@ -33,7 +36,7 @@ import numpy as np  # noqa: E402
 def main(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(args, Path(folder))
-        ours, alone, spent, walls = measure(prepared, args.threads)
+        ours, alone, spent, walls = measure(prepared, Path(folder), args.threads)
         command = [args.pysaliency, "-W", "ignore", __file__, "--peer", folder]
         theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     scale = 1000 / len(prepared["samples"])
@@ -76,7 +79,7 @@ def prepare(args: argparse.Namespace, folder: Path) -> dict:
     shapes = np.array([sample.shape for sample in samples])
     np.savez(folder / "truth.npz", points=np.concatenate(inside), shapes=shapes)
     np.save(folder / "sigma.npy", samples[0].sigma)
-    return {"samples": samples, "others": shuffled(samples), **opened(folder, len(samples))}
+    return {"samples": samples, "others": shuffled(samples)}
 
 
 def guessed(sample, random: np.random.Generator) -> np.ndarray:
@@ -95,7 +98,7 @@ def opened(folder: Path, count: int) -> dict:
     }
 
 
-def measure(prepared: dict, threads: int) -> tuple[dict, dict, float, dict]:
+def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, float, dict]:
     """Values by metric; seconds of each metric alone and of all at once; those on the clock of all,
     by number of threads."""
     from data.fixations import blur, counts
@@ -112,8 +115,10 @@ def measure(prepared: dict, threads: int) -> tuple[dict, dict, float, dict]:
     def scored(sample, prediction, baseline) -> dict:
         return metrics.score(prediction, known(sample), baseline)
 
-    work = [prepared[name] for name in ("samples", "prediction", "baseline")]
-    for sample, prediction, baseline in zip(*work, strict=True):
+    def work() -> list:  # files are mapped anew, so that reading them counts each time
+        return [prepared["samples"], *opened(folder, len(prepared["samples"])).values()]
+
+    for sample, prediction, baseline in zip(*work(), strict=True):
         start = time.process_time()
         truth = known(sample)
         alone["maps"] += time.process_time() - start
@@ -126,9 +131,10 @@ def measure(prepared: dict, threads: int) -> tuple[dict, dict, float, dict]:
             alone[label] += time.process_time() - start
     walls, spent = {}, 0.0
     for number in sorted({1, threads}):
+        maps = work()
         wall, start = time.perf_counter(), time.process_time()
         with ThreadPoolExecutor(number) as pool:
-            found = list(pool.map(scored, *work))
+            found = list(pool.map(scored, *maps))
         walls[number] = time.perf_counter() - wall
         spent = spent or time.process_time() - start
     values = {label: [row[name] for row in found] for name, label in metrics.LABELS.items()}

@@ -24,9 +24,8 @@ from report.scanpaths import save_scanpaths, write_csv
 
 def scanpaths(args) -> None:
     """Samples scanpaths over a picture; writes them as CSV and drawn on it."""
-    run, about = chosen(
-        args.results, args.name or (args.data and f"deepgaze_{corpus_name(args.data)}")
-    )
+    name = args.name or (args.data and f"deepgaze_{corpus_name(args.data)}")
+    run, about = chosen(args.results, name, "deepgaze")
     settings = subjects.settings_of(run, about)
     if not settings.scanpath:
         raise UsageError(

@@ -94,9 +94,7 @@ def mixture(files: Run, subjects: list[Subject]) -> Subject:
         for members in zip(*(each.answers(samples) for each in subjects), strict=True):
             found = [[part.log_density for part in member] for member in members]
             if any(len(densities) > 1 for densities in found):
-                raise UsageError(
-                    f"{files.name}: of scanpath models no mean is taken"
-                )
+                raise UsageError(f"{files.name}: of scanpath models no mean is taken")
             yield [Part(np.logaddexp.reduce(np.concatenate(found)) - np.log(len(found)))]
 
     return Subject(files, "mean of " + "; ".join(each.line for each in subjects), answers)

@@ -45,6 +45,7 @@ def test(args) -> dict[str, float]:
         raise UsageError("--predictions FOLDER and --kind density or saliency belong together")
     if args.compare:
         return difference(args.results, *args.compare) or {}
+    Config(folds=args.folds, fold=args.fold)  # refuses what makes no sense
     if args.path and not is_root(args):
         return draw_pictures(args)
     found = []
@@ -54,13 +55,13 @@ def test(args) -> dict[str, float]:
         found += rows(subject, case.tested, measure, args)
     files = subject.files
     if args.folds and not args.fold:
-        files = Run(args.results, f"{named(args)}_{args.folds}folds")
+        files = Run(args.results, f"{base_name(args)}_{args.folds}folds")
     return report(files, subject.line, case.corpus, case.tested[0], found, args)
 
 
 def is_root(args) -> bool:
     """Whether -p is where corpora lie, not pictures."""
-    asked = args.on or args.data or chosen(args.results, args.name)[1]["corpus"]
+    asked = args.on or args.data or chosen(args.results, args.name, args.model)[1]["corpus"]
     if not args.path.exists():
         raise UsageError(f"-p {args.path}: no such file or folder")
     return listed(asked, args.path)
@@ -68,7 +69,7 @@ def is_root(args) -> bool:
 
 def draw_pictures(args) -> dict:
     """Draws where people will look in pictures without truth."""
-    run, about = chosen(args.results, named(args))
+    run, about = chosen(args.results, named(args), args.model)
     settings = subjects.settings_of(run, about)
     if settings.scanpath:
         raise UsageError(
@@ -89,27 +90,40 @@ def draw_pictures(args) -> dict:
 
 def all_cases(args) -> Iterator[Case]:
     """What is to be tested: one case, or one a fold."""
-    if args.predictions:
-        yield foreign(args)
-    elif args.model in UNTRAINED:
-        yield untrained(args)
-    elif args.folds and not args.fold:
-        for fold in range(1, args.folds + 1):
-            yield trained(args, fold)
-    else:
-        yield trained(args, args.fold)
+    without = foreign if args.predictions else untrained
+    make = without if args.predictions or args.model in UNTRAINED else trained
+    pooled = args.folds and not args.fold
+    for fold in range(1, args.folds + 1) if pooled else [args.fold]:
+        yield make(args, fold)
 
 
-def named(args, folds: int = 0, fold: int = 0) -> str | None:
+def base_name(args) -> str | None:
+    """The name of what is asked for, without that of a fold; None for the newest run."""
+    if args.name or (args.data is None and not args.predictions):
+        return args.name
+    if not args.predictions:
+        return f"{args.model or 'msinet'}_{corpus_name(args.data)}"
+    name = args.predictions.resolve().name
+    return f"{name}_predictions" if Run(args.results, name).best.exists() else name
+
+
+def named(args, fold: int = 0) -> str | None:
     """The name of the run that is asked for; None for the newest."""
-    if args.name is None and args.data is None:
-        return None
-    return run_name(args.name or f"{args.model}_{corpus_name(args.data)}", folds, fold)
+    base = base_name(args)
+    return base and run_name(base, args.folds if fold else 0, fold)
+
+
+def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list[Sample]]:
+    """A corpus' samples as a configuration has them, but for what the arguments say."""
+    settings = replace(settings, partial=settings.partial or args.partial)
+    if args.pixels_per_degree is not None:
+        settings = replace(settings, pixels_per_degree=args.pixels_per_degree)
+    return load_sides(corpus, args.results, settings)
 
 
 def trained(args, fold: int) -> Case:
     """A run, or the mean of those whose names `+` joins."""
-    name = named(args, args.folds, fold)
+    name = named(args, fold)
     if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
         fit(args, Run(args.results, name), fold)
     if name is None or Run(args.results, name).best.exists():
@@ -127,14 +141,14 @@ def trained(args, fold: int) -> Case:
 
 def one(args, name: str | None) -> Case:
     """A run, on its own corpus or another one: there at that corpus' geometry."""
-    run, about = chosen(args.results, name)
+    run, about = chosen(args.results, name, args.model)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     size, files = tuple(about["size"]), run
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
     if corpus.reference != about["corpus"]:
         sides = replace(sides, pixels_per_degree=None, folds=0, fold=0)
         size, files = corpus.size, run.on(corpus.name)
-    training, tested = load_sides(corpus, args.results, blurred(sides, args))
+    training, tested = sides_of(args, corpus, sides)
     restore.refuse_seen(about, corpus.reference, tested, f"{run.name} cannot be tested")
     subject = subjects.of_run(run, about, settings, size, files)
     return Case(subject, corpus, training, tested)
@@ -143,39 +157,35 @@ def one(args, name: str | None) -> Case:
 def fit(args, run: Run, fold: int) -> None:
     """Fits the centre bias that is asked for: a matter of seconds."""
     corpus = open_corpus(args.data, args.path or Path("data"))
-    fields = {"model": args.model, "folds": args.folds, "fold": fold}
-    settings = blurred(Config.make(fields), args)
-    fit_centre_bias(settings, corpus, run, load_sides(corpus, args.results, settings)[0])
+    settings = Config.make({"model": args.model, "folds": args.folds, "fold": fold})
+    settings = replace(settings, partial=args.partial)
+    fit_centre_bias(settings, corpus, run, sides_of(args, corpus, settings)[0])
 
 
-def untrained(args) -> Case:
+def untrained(args, fold: int) -> Case:
     """A baseline that nothing is trained for."""
     corpus = corpus_of(args)
-    training, tested = load_sides(corpus, args.results, blurred(Config(), args))
-    files = Run(args.results, args.name or f"{args.model}_{corpus.name}")
+    training, tested = sides_of(args, corpus, Config(folds=args.folds, fold=fold))
     if args.model == "uniform":
         answers = subjects.everywhere(uniform)
     else:
         check_observers({s.name: s.table.subject for s in [*training, *tested] if s.table})
         answers = subjects.observers(gold_of(training, tested))
+    files = Run(
+        args.results, args.name or run_name(f"{args.model}_{corpus.name}", args.folds, fold)
+    )
     return Case(Subject(files, TITLES[args.model], answers), corpus, training, tested)
 
 
-def foreign(args) -> Case:
+def foreign(args, fold: int) -> Case:
     """What another program predicted."""
     corpus = corpus_of(args)
-    training, tested = load_sides(corpus, args.results, blurred(Config(), args))
-    name = args.name or args.predictions.resolve().name
-    line = f"{args.kind} maps of {args.predictions}"
+    training, tested = sides_of(args, corpus, Config(folds=args.folds, fold=fold))
     answers = subjects.foreign(args.predictions, args.kind)
-    return Case(Subject(Run(args.results, name), line, answers), corpus, training, tested)
-
-
-def blurred(settings: Config, args) -> Config:
-    """The settings with the sigma that was asked for."""
-    if args.pixels_per_degree is None:
-        return settings
-    return replace(settings, pixels_per_degree=args.pixels_per_degree)
+    line = f"{args.kind} maps of {args.predictions}"
+    return Case(
+        Subject(Run(args.results, named(args, fold)), line, answers), corpus, training, tested
+    )
 
 
 def corpus_of(args, about: dict | None = None) -> Corpus:

@@ -21,21 +21,24 @@ from model.strategy import mirrored
 from report.curves import save_history
 
 
-def train(args, corpus: Corpus, settings: Config, run: Run) -> None:
-    """Trains one run, from where the restore chain says, and keeps its best weights."""
+def train(args, corpus: Corpus, settings: Config, run: Run, weights: Path | None) -> bool:
+    """Trains one run, from where the restore chain says, and keeps its best weights; returns
+    whether it was not done before."""
     if settings.model in ("uniform", "goldstandard"):
         raise UsageError(f"-m {settings.model}: there is nothing to train; test has it")
     if settings.model == "centerbias":
-        return fit_centre_bias(settings, corpus, run, load_sides(corpus, args.results, settings)[0])
-    start = restore.find_start(run, corpus, settings, fresh=args.fresh, weights=args.weights)
+        fit_centre_bias(settings, corpus, run, load_sides(corpus, args.results, settings)[0])
+        return True
+    start = restore.find_start(run, corpus, settings, fresh=args.fresh, weights=weights)
     metrics.check_names(settings.loss, settings.metrics)
     samples = load_sides(corpus, args.results, settings)
     if settings.scanpath:
         gather([*samples[0], *samples[1]])  # refuses what has no order, before anything is made
     start = restore.on_pictures(start, run, corpus.reference, *samples)
-    learn(settings, corpus, run, start, *samples)
+    went_on = learn(settings, corpus, run, start, *samples)
     logging.info("best weights: %s", run.best)
     logging.info("history: %s and .png", run.history)
+    return went_on
 
 
 def load_sides(
@@ -52,8 +55,8 @@ def load_sides(
     )
 
 
-def learn(settings: Config, corpus: Corpus, run: Run, start, training, validation) -> None:
-    """Builds the network, fills what is cached, runs the loop."""
+def learn(settings: Config, corpus: Corpus, run: Run, start, training, validation) -> bool:
+    """Builds the network, fills what is cached, runs the loop where epochs are left to do."""
     size = settings.size or corpus.size
     bias = centre_bias(relative_points(training)) if settings.model == "deepgaze" else None
     keras.utils.set_random_seed(settings.seed)
@@ -63,8 +66,9 @@ def learn(settings: Config, corpus: Corpus, run: Run, start, training, validatio
         trainer.freeze(model, settings.freeze)
         model.compile(optimizer=optimizer.make(settings, -(-len(training) // settings.batch_size)))
         progress = restore.begin(start, model)
-        if progress.epoch >= settings.epochs:
-            logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
+        begun = progress.epoch
+        if begun >= settings.epochs:
+            logging.info("all %d epochs are done; a larger --epochs goes on", begun)
         about = {"corpus": corpus.reference, "size": size, "config": asdict(settings)}
         keeper = restore.Keeper(run, model, start, about, settings.save_every, save_history)
         if bias:
@@ -83,6 +87,7 @@ def learn(settings: Config, corpus: Corpus, run: Run, start, training, validatio
             network=model.get_layer("readout") if settings.cached else None,
             patience=settings.patience,
         )
+    return progress.epoch > begun
 
 
 def kept(settings: Config, run: Run, model: keras.Model, size) -> Callable | None:

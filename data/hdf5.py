@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import prod
 from os import SEEK_END
 from pathlib import Path
@@ -179,12 +178,6 @@ class Stored:
         """Its height and width."""
         with opened(self.file, str(self)) as file:
             return picture(file, self.key).shape[:2]
-
-    @property
-    def digest(self) -> str:
-        """16 hex digits that tell its pixels from any other's."""
-        pixels = self.pixels()
-        return blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=8).hexdigest()
 
     def pixels(self) -> np.ndarray:
         """uint8 (height, width) or (height, width, 3).

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from absl import logging
 from tqdm import tqdm
 
@@ -70,16 +71,15 @@ def measure(path: Picture) -> Seen | str:
         picture = decode(path)
         # A faint map of 16 bits is black to the eye alone.
         black = not picture.any() and not decode_map(path).any()
-        return Seen(*picture.shape[:2], black, digest(path))
+        return Seen(*picture.shape[:2], black, digest(picture))
     except UsageError as error:
         return str(error).removeprefix(f"{path}: ")
 
 
-def digest(picture: Picture) -> str:
-    """16 hex digits that tell a picture's content from any other's."""
-    if isinstance(picture, Stored):
-        return picture.digest
-    return blake2b(picture.read_bytes(), digest_size=8).hexdigest()
+def digest(picture: np.ndarray) -> str:
+    """16 hex digits that tell a decoded picture from any other, whatever its file is like."""
+    content = str(picture.shape).encode() + picture.tobytes()
+    return blake2b(content, digest_size=8).hexdigest()
 
 
 def mark(picture: Picture) -> str:

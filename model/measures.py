@@ -90,6 +90,14 @@ def divergence(density, log_density):
     return inner(density, log_truth - log_density)
 
 
+def divergence_from(predicted, density):
+    """`divergence` of NumPy's arrays, from a density above 0, with one logarithm in place of two.
+
+    The smallest number, added, changes only a logarithm of 0, which is not counted.
+    """
+    return inner(density, np.log(density / predicted + np.finfo(density.dtype).tiny))
+
+
 def each(function, *maps):
     """A function of single samples' pixels (N,), applied to batches of maps: (B,)."""
     xp = space(maps[0])
@@ -127,19 +135,20 @@ def area(counts, below, negatives):
     return xp.where(xp.greater(pairs, 0), found, 0.5)
 
 
-def areas(reached, counts, ordered):
+def areas(reached, counts, below, most, pixels):
     """Areas under two ROC curves of one sample: (AUC, AUC_Judd), 0..1; .5 if a side is empty.
 
-    reached, counts: (K,) of `fixated`. ordered: (N,), all pixels' values, ascending.
+    reached, counts: (K,) of `fixated`. below, most: `ranks` of these in the pixels' values; pixels:
+    how many those are.
 
     AUC: all pixels are negatives, ties count half. AUC_Judd: negatives are the pixels without a
     fixation, and the curve has its corners at the fixated values alone (Judd et al., ICCV 2009).
     """
-    xp = space(ordered)
-    below, most = (as_type(rank, ordered) for rank in ranks(ordered, reached))
-    pixels, own = (as_type(xp.shape(x)[0], ordered) for x in (ordered, reached))
+    xp = space(reached)
+    own = xp.shape(reached)[0]
+    below, most, pixels, own = (as_type(x, reached) for x in (below, most, pixels, own))
     before, after = ranks(reached, reached)
-    free, unfixated = below - as_type(before, ordered), pixels - own
+    free, unfixated = below - as_type(before, reached), pixels - own
     # Between two corners the curve is straight: the mean of what lies below this and the next.
     following = xp.take(xp.concatenate([free, xp.reshape(unfixated, (1,))]), after)
     return (

@@ -132,7 +132,8 @@ def refuse_seen(about: Mapping, corpus: str, samples: Sequence, what: str) -> No
     """Raises UsageError where weights have seen samples of a corpus in training.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
-    corpus and name, or by its content. Where it is not known what one was trained on, a warning.
+    name in the same corpus, by its content in another. Where it is not known what one was trained
+    on, a warning.
 
     Args:
         about: what the JSON beside the weights says.
@@ -145,9 +146,11 @@ def refuse_seen(about: Mapping, corpus: str, samples: Sequence, what: str) -> No
                 "them could not be checked", seen["run"], len(samples),
             )  # fmt: skip
             continue
-        digests = set(seen["train"].values()) - {""}
-        names = seen["train"] if seen["corpus"] == corpus else ()
-        found = [s.name for s in samples if s.name in names or s.digest in digests]
+        # Corpora have pictures twice, and their splits are what they are: there names tell.
+        same, digests = seen["corpus"] == corpus, set(seen["train"].values()) - {""}
+        found = [
+            s.name for s in samples if (s.name in seen["train"] if same else s.digest in digests)
+        ]
         if found:
             raise UsageError(
                 f"{what}: {seen['run']} was trained on {len(found)} of the {len(samples)} "
@@ -159,7 +162,7 @@ def same_shape(run: Run, state: Path, shape: Mapping) -> None:
     """Raises UsageError where a state is of another configuration; names the fields."""
     before = read_json(state / "state.json")["shape"]
     differ = [
-        f"{name} {show(before.get(name))} (now {show(value)})"
+        f"{name} {show(before.get(name), joint(name))} (now {show(value, joint(name))})"
         for name, value in sorted(shape.items())
         if before.get(name) != value
     ]
@@ -168,6 +171,11 @@ def same_shape(run: Run, state: Path, shape: Mapping) -> None:
             f"{run.name} was trained with {', '.join(differ)}; "
             "--fresh starts it anew, --name NAME calls this run something else"
         )
+
+
+def joint(name: str) -> str:
+    """What stands between the numbers of a field."""
+    return "x" if name == "size" else ","
 
 
 def initial_run(results: Path, initial: str, corpus: str, model: str) -> Run:

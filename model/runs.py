@@ -93,8 +93,10 @@ def run_name(base: str, folds: int = 0, fold: int = 0) -> str:
     return f"{base}_fold{fold}of{folds}" if folds else base
 
 
-def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
+def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[Run, dict]:
     """The run `name`, by default the one whose best weights are the newest; and what it says.
+
+    Of a model, where it is given; else a centre bias, which a test may have fitted, is no newest.
 
     Raises:
         UsageError: there are no such weights; says what to run.
@@ -108,8 +110,19 @@ def chosen(results: Path, name: str | None) -> tuple[Run, dict]:
             f"{results} has no weights of {name}, only of {', '.join(names)}; first train it, "
             "or choose with --name"
         )
-    run = Run(results, name or names[-1])
-    return run, read_about(run)
+    if name is None:
+        runs = [(Run(results, each), read_about(Run(results, each))) for each in reversed(names)]
+        fit = [(run, about) for run, about in runs if suits(about, model)]
+        if not fit:
+            raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
+        return fit[0]
+    return Run(results, name), read_about(Run(results, name))
+
+
+def suits(about: Mapping, model: str | None) -> bool:
+    """Whether what JSON describes is of a model, or of any network."""
+    found = about["config"].get("model", "msinet")
+    return found == model if model else found != "centerbias"
 
 
 def read_about(run: Run) -> dict:

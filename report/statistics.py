@@ -14,21 +14,19 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """What a metric's numbers mean: unit; better = 1 (higher), -1 (lower) or 0 (not known);
-    whether a picture's value is a mean over its fixations."""
+    """What a metric's numbers mean: unit; better = 1 (higher), -1 (lower) or 0 (not known)."""
 
     unit: str
     better: int
-    per_fixation: bool = False
 
 
 SCALES = {
-    "LL": Scale("bits per fixation over a uniform density", 1, True),
-    "IG": Scale("bits per fixation over the centre bias", 1, True),
-    "AUC": Scale("against every pixel, 0.5 is chance", 1, True),
-    "AUC_Judd": Scale("against pixels without fixation, 0.5 is chance", 1, True),
-    "sAUC": Scale("against fixations on other pictures, 0.5 is chance", 1, True),
-    "NSS": Scale("standard deviations above the map’s mean", 1, True),
+    "LL": Scale("bits per fixation over a uniform density", 1),
+    "IG": Scale("bits per fixation over the centre bias", 1),
+    "AUC": Scale("against every pixel, 0.5 is chance", 1),
+    "AUC_Judd": Scale("against pixels without fixation, 0.5 is chance", 1),
+    "sAUC": Scale("against fixations on other pictures, 0.5 is chance", 1),
+    "NSS": Scale("standard deviations above the map’s mean", 1),
     "CC": Scale("correlation with the empirical density, −1 to 1", 1),
     "SIM": Scale("mass shared with the empirical density, 0 to 1", 1),
     "KLDiv": Scale("nats from the empirical density, 0 is perfect", -1),
@@ -48,9 +46,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
     Rows have "metrics" {name: value}, and may have "fixations" (their number) and "baselines"
     {name: {metric: value}}. Returns n_images, n_fixations, image and fixation (means over images
-    and over fixations; the latter of metrics that are means over fixations, {} where no fixation
-    is known), interval {metric: [low, high]} of the means over images, baselines {name: {image,
-    fixation}} and explained (as `explained` gives it).
+    and over fixations, {} where no fixation is known), interval {metric: [low, high]} of the means
+    over images, baselines {name: {image, fixation}} and explained (as `explained` gives it).
     """
     counts = [row.get("fixations") or 0 for row in rows]
     given = [row.get("baselines") or {} for row in rows]
@@ -76,16 +73,16 @@ def means(rows: Sequence[Row], key: str) -> dict[str, float]:
 
 
 def fixation_means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """The mean over all fixations of the metrics that are means over fixations; {} without any.
-
-    A row weighs by its number of fixations; one without them counts nowhere.
+    """The mean over rows, each weighing by its number of fixations: the mean over all fixations of
+    what is one over a picture's; {} without any.
     """
     seen = [row for row in rows if row.get("fixations")]
     names, values = _table([row[key] for row in seen])
     counts = np.array([row["fixations"] for row in seen], float)
-    kept = {n: i for i, n in enumerate(names) if SCALES.get(n, UNKNOWN).per_fixation}
+    if not seen:
+        return {}
     with np.errstate(invalid="ignore"):
-        return {name: float(counts @ values[:, i] / counts.sum()) for name, i in kept.items()}
+        return dict(zip(names, (counts @ values / counts.sum()).tolist(), strict=True))
 
 
 def _averages(found: Sequence[Mapping[str, float]], counts: Sequence[int]) -> dict[str, dict]:

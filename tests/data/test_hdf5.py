@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 from config import UsageError
 from data.decode import decode, decode_map, shape
@@ -54,10 +55,14 @@ def test_it_is_checked_and_remembered_like_any_other(path, tmp_path):
     assert [again[p].digest == found[p].digest for p in pictures] == [True, False]
 
 
-def test_digests_tell_shapes_apart(tmp_path):
+def test_digests_tell_shapes_apart_and_no_kind_of_file(tmp_path):
     with h5py.File(tmp_path / "s.hdf5", "w") as file:
         file["0"], file["1"] = np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8)
-    assert Stored(tmp_path / "s.hdf5", "0").digest != Stored(tmp_path / "s.hdf5", "1").digest
+    Image.new("RGB", (3, 2)).save(tmp_path / "0.bmp")
+    stored = [Stored(tmp_path / "s.hdf5", key) for key in "01"]
+    found = check([*stored, tmp_path / "0.bmp"], tmp_path / "memory.json")
+    first, second, file = (seen.digest for seen in found.values())
+    assert first == file != second
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def test_the_network_behind_computed_features_trains_the_model():
         whole, part = split(group=3), split(group=3)
         encoder = part.get_layer("encoder")
         features = scanpaths().map(
-            lambda batch: {**batch, "features": encoder(batch["image"], training=False)}
+            lambda batch: {"features": encoder(batch.pop("image"), training=False), **batch}
         )
         a = fitted(whole, scanpaths(), 3)
         b = fitted(part, features, 3, network=part.get_layer("readout"))

@@ -125,7 +125,7 @@ def test_means_stand_beside_their_interval_and_the_baselines(page):
     text = page(rows, found)
     assert cells(text) == [
         ["1.500", "[1.000, 2.000]", "1.750", "0.889", "–"],
-        ["0.500", "[0.250, 0.750]", "", "−0.125", "0.500"],
+        ["0.500", "[0.250, 0.750]", "0.625", "−0.125", "0.500"],
     ]
     assert re.findall(r'"number">(?:Centre bias|Mine|Uniform)', text) == [
         '"number">Centre bias',

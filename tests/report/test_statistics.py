@@ -34,7 +34,7 @@ def test_means_are_over_rows_and_what_all_of_them_have():
 
 def test_means_over_fixations_weigh_pictures_by_them():
     rows = [row(fixations=1, NSS=4.0, CC=0.5), row(fixations=3, NSS=0.0, CC=0.7)]
-    assert fixation_means(rows, "metrics") == {"NSS": 1.0}
+    assert fixation_means(rows, "metrics") == pytest.approx({"NSS": 1.0, "CC": 0.65})
 
 
 def test_a_picture_without_fixations_counts_in_no_mean_over_them():
@@ -126,7 +126,7 @@ def test_summary_holds_all_averages():
     found = summarise(rows)
     assert (found["n_images"], found["n_fixations"]) == (2, 4)
     assert found["image"] == pytest.approx({"IG": 1.5, "CC": 0.3})
-    assert found["fixation"] == {"IG": 1.75}
+    assert found["fixation"] == pytest.approx({"IG": 1.75, "CC": 0.35})
     assert found["baselines"] == {"goldstandard": {"image": {"IG": 3.0}, "fixation": {"IG": 3.5}}}
     assert found["interval"]["IG"] == [1.0, 2.0]
     assert found["explained"]["share"] == 0.5

@@ -138,7 +138,7 @@ def test_terminal_table_names_protocol_averaging_and_interval():
         "run                1.500     0.500",
         "  95 % from        1.000     0.250",
         "  to               2.000     0.750",
-        "  per fixation     1.750",
+        "  per fixation     1.750     0.625",
         "50.0 % of the explainable information (95 % interval 50.0 % to 50.0 %): mean IG over that "
         "of the gold standard",
     ]
