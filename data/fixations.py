@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.sparse import csr_array
 
 UNKNOWN = -1
 TRUNCATE = 4  # standard deviations of the empirical map's kernel
@@ -105,6 +104,8 @@ def blur(counts: np.ndarray, sigma: float) -> np.ndarray:
     Returns:
         float64 (height, width) of the same sum: edges reflect.
     """
+    from scipy.sparse import csr_array
+
     # Most pixels have no fixation: what has some is spread along its row, and the rows downwards,
     # tile by tile of the picture, to which few rows contribute. Tiles are so small that BLAS takes
     # no more cores than the caller's. This is several times faster than gaussian_filter and differs
