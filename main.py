@@ -116,7 +116,7 @@ def demo(args) -> None:
         print(f"\n$ python main.py {' '.join(step)}", flush=True)
         args = parse(["main.py", *step], COMMANDS)
         answer = args.command(args)
-    if not answer["ig"] > 0:
+    if not answer["IG"] > 0:
         raise UsageError(f"demo: no information gain over the centre bias ({answer['ig']:.3f})")
 
 
