@@ -117,7 +117,7 @@ def demo(args) -> None:
         args = parse(["main.py", *step], COMMANDS)
         answer = args.command(args)
     if not answer["IG"] > 0:
-        raise UsageError(f"demo: no information gain over the centre bias ({answer['ig']:.3f})")
+        raise UsageError(f"demo: no information gain over the centre bias ({answer['IG']:.3f})")
 
 
 def make_writable(results: Path) -> None:
