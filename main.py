@@ -26,14 +26,15 @@ def train(args) -> None:
     import_tensorflow()
     from commands import training
 
-    went_on = False
+    went_on: dict[str, bool] = {}
     for name, settings in runs.items():
         logging.info("run %s", name)
-        # A later stage starts from the one before it; what that learned anew, it learns anew.
-        later = settings.initial in runs
-        args.fresh |= later and went_on
+        # A later stage starts from the one before it, not from --weights; what that learned anew,
+        # it learns anew.
+        weights = None if settings.initial in runs else args.weights
+        fresh = args.fresh or went_on.get(settings.initial, False)
         run = Run(args.results, name)
-        went_on = training.train(args, corpus, settings, run, None if later else args.weights)
+        went_on[name] = training.train(run, corpus, settings, fresh=fresh, weights=weights)
     if settings.folds and len(runs) > 1:
         pool(args, settings)
 

@@ -21,17 +21,17 @@ from model.strategy import mirrored
 from report.curves import save_history
 
 
-def train(args, corpus: Corpus, settings: Config, run: Run, weights: Path | None) -> bool:
+def train(run: Run, corpus: Corpus, settings: Config, *, fresh: bool, weights: Path | None) -> bool:
     """Trains one run, from where the restore chain says, and keeps its best weights; returns
     whether it was not done before."""
     if settings.model in ("uniform", "goldstandard"):
         raise UsageError(f"-m {settings.model}: there is nothing to train; test has it")
     if settings.model == "centerbias":
-        fit_centre_bias(settings, corpus, run, load_sides(corpus, args.results, settings)[0])
+        fit_centre_bias(settings, corpus, run, load_sides(corpus, run.results, settings)[0])
         return True
-    start = restore.find_start(run, corpus, settings, fresh=args.fresh, weights=weights)
+    start = restore.find_start(run, corpus, settings, fresh=fresh, weights=weights)
     metrics.check_names(settings.loss, settings.metrics)
-    samples = load_sides(corpus, args.results, settings)
+    samples = load_sides(corpus, run.results, settings)
     if settings.scanpath:
         gather([*samples[0], *samples[1]])  # refuses what has no order, before anything is made
     start = restore.on_pictures(start, run, corpus.reference, *samples)
