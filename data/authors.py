@@ -9,7 +9,8 @@ import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 
 import numpy as np
 from absl import logging
@@ -18,6 +19,9 @@ from config import UsageError
 from data import matlab
 from data.decode import decode_map, shape
 from data.fixations import Fixations, concatenate, table
+from data.hdf5 import printable
+
+MOST = 10**6  # fixations on a picture, and numbers of observers
 
 Files = Mapping[str, Path]
 # A scanpath: stimulus, observer, x, y, and durations where they are known.
@@ -33,7 +37,7 @@ def read_salicon(files: Files, stimuli: Files) -> Fixations:
     def scanpaths(n: int, path: Path):
         for observer, rows in enumerate(np.ravel(matlab.variable(path, "gaze")["fixations"])):
             x, y = matlab.rows(rows, 2).T
-            yield n, observer, x - 1, y - 1, np.nan
+            yield _scanpath(n, observer, x - 1, y - 1)
 
     return _from_scanpaths(_each(files, stimuli, scanpaths))
 
@@ -70,14 +74,15 @@ def read_pascals(files: Files, stimuli: Files) -> Fixations:
     Pixels and observers from 1: 1 is taken off. The rows of an observer are taken to be in order
     of time, as pysaliency takes them.
     """
-    records = {f"{k}.jpg": cell for k, cell in enumerate(matlab.cells(_only(files), "fixCell"), 1)}
+    path = _only(files)
+    records = {f"{k}.jpg": cell for k, cell in enumerate(matlab.cells(path, "fixCell"), 1)}
 
     def scanpaths(n: int, cell: np.ndarray):
         if cell.ndim == 2:  # not an empty one
-            y, x, observer = cell
+            y, x, observer = matlab.floats(cell)
             yield from _by_observer(n, x - 1, y - 1, observer)
 
-    return _from_scanpaths(_each(records, stimuli, scanpaths))
+    return _from_scanpaths(_each(records, stimuli, scanpaths, path))
 
 
 def read_osie(files: Files, stimuli: Files) -> Fixations:
@@ -86,23 +91,36 @@ def read_osie(files: Files, stimuli: Files) -> Fixations:
     Coordinates are fractions of pixels and stand as they are, as in pysaliency; durations are
     milliseconds there. The times of fixations are not known: t counts them.
     """
-    cells = matlab.variable(_only(files), "fixations").ravel()
-    records = {str(cell["img"][0, 0].item()): cell["subjects"][0, 0].ravel() for cell in cells}
+    path = _only(files)
+    cells = matlab.variable(path, "fixations").ravel()
+    with matlab.laid_out(path):
+        records = {str(cell["img"][0, 0].item()): cell["subjects"][0, 0].ravel() for cell in cells}
 
     def scanpaths(n: int, subjects: np.ndarray):
         for observer, subject in enumerate(subjects):
             names = ("fix_x", "fix_y", "fix_duration")
             x, y, duration = (matlab.floats(subject[name][0, 0]).ravel() for name in names)
-            yield n, observer, x, y, duration / 1000
+            yield _scanpath(n, observer, x, y, duration / 1000)
 
-    return _from_scanpaths(_each(records, stimuli, scanpaths))
+    return _from_scanpaths(_each(records, stimuli, scanpaths, path))
 
 
 def _by_observer(n: int, x, y, observer) -> Iterable[Scanpath]:
     """Scanpaths of rows that name their observer, from 1; 0 is nobody."""
+    if not ((observer >= 0) & (observer < MOST) & (observer % 1 == 0)).all():
+        raise ValueError("an observer that is no number of one")
     for number in np.unique(observer[observer > 0]).astype(int):
         mine = observer == number
-        yield n, number - 1, x[mine], y[mine], np.nan
+        yield _scanpath(n, number - 1, x[mine], y[mine])
+
+
+def _scanpath(n: int, observer: int, x, y, duration=np.nan) -> Scanpath:
+    """Checked; raises ValueError."""
+    if not (len(x) == len(y) == len(np.broadcast_to(duration, x.shape))):
+        raise ValueError(f"{len(x)} x and {len(y)} y")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("a coordinate that is not finite")
+    return n, observer, x, y, duration
 
 
 def _from_scanpaths(scanpaths: Iterable[Scanpath]) -> Fixations:
@@ -123,27 +141,40 @@ def _from_scanpaths(scanpaths: Iterable[Scanpath]) -> Fixations:
 
 
 def _of_pixels(levels: np.ndarray, n: int) -> Fixations:
-    """Fixations at the centres of the pixels of a picture of counts, row by row."""
+    """Fixations at the centres of the pixels of a picture of counts, row by row.
+
+    Raises:
+        ValueError: some are no counts, or there are too many to be fixations of one picture.
+    """
+    if not ((levels >= 0) & (levels <= MOST) & (levels % 1 == 0)).all():
+        raise ValueError("its pixels are no counts of fixations")
+    if np.sum(levels, dtype=np.float64) > MOST:
+        raise ValueError(f"more than {MOST} fixations on one picture")
     row, column = np.nonzero(levels)
-    times = np.asarray(levels)[row, column].astype(np.int64)
+    times = levels[row, column].astype(np.int64)
     return table(np.repeat(column + 0.5, times), np.repeat(row + 0.5, times), n)
 
 
-def _each(records: Mapping, stimuli: Files, read: Callable):
-    """What `read(n, record)` yields for the records of stimuli, in the order of n."""
+def _each(records: Mapping, stimuli: Files, read: Callable, path: Path | None = None):
+    """What `read(n, record)` yields for the records of stimuli, in the order of n.
+
+    Raises:
+        UsageError: a record of another layout; names `path`, or the record where that is one.
+    """
     places = {_stem(name): n for n, name in enumerate(sorted(stimuli))}
     found = {_stem(name): record for name, record in records.items()}
     missing = sorted(found.keys() - places.keys())
     if missing:
-        said = "fixations of %d pictures that are not in stimuli/ are left out, first '%s'"
+        said = "fixations of %d pictures that are not in stimuli/ are left out, first %r"
         logging.warning(said, len(missing), missing[0])
     for stem, n in places.items():
         if stem in found:
-            yield from read(n, found[stem])
+            with matlab.laid_out(path or found[stem]):
+                yield from list(read(n, found[stem]))
 
 
 def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
+    return splitext(name)[0]
 
 
 def _only(files: Files) -> Path:
@@ -165,7 +196,7 @@ def read_csv(path: Path, stimuli: Files) -> Fixations:
     """
     places = _places(stimuli)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             reader.fieldnames = header = _header(reader.fieldnames or (), path)
             rows = [_row(row, f"{path}: line {reader.line_num}", places) for row in reader]
@@ -178,7 +209,7 @@ def _header(names: Iterable[str], path: Path) -> list[str]:
     header = [name.strip().lower() for name in names]
     for name in ("image", "subject", "x", "y"):
         if name not in header:
-            found = ", ".join(header) or "nothing"
+            found = printable(", ".join(header)) or "nothing"
             raise UsageError(
                 f"{path}: line 1 has no column {name!r}: found {found}; needed are "
                 "image, subject, x, y, optional t, duration"
@@ -206,9 +237,12 @@ def _number(row: dict, name: str, where: str) -> float:
     if not text and name == "duration":
         return np.nan
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UsageError(f"{where}: {name} is {text!r}, a number is needed") from None
+        number = np.inf
+    if np.isfinite(number) or name not in row:
+        return number
+    raise UsageError(f"{where}: {name} is {text!r}, a number is needed")
 
 
 def _of_rows(rows: list[tuple], timed: bool) -> Fixations:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+import storage
 from config import UsageError, near
 from data.decode import Picture
 from data.hdf5 import Stored
@@ -83,7 +84,15 @@ class Corpus:
         """Canonical path -> file of all that is in a folder, and where each of its stimuli is.
 
         Pictures in memory, that is in stimuli.hdf5, are then all of the stimuli.
+
+        Raises:
+            UsageError: it is in an object store, and not all of it got there.
         """
+        if storage.is_remote(folder) and upload_marker(folder).exists():
+            raise UsageError(
+                f"{folder}: not all of it is there, its upload was cut off; go on: python main.py "
+                f"download -d {cls.name} -p {folder.parent}"
+            )
         files = canonical_files(folder, cls.take(), cls.skip)
         there = {name: source for name, source in cls.listed(files) if source}
         if not any(isinstance(source, Stored) for source in there.values()):
@@ -136,6 +145,11 @@ class OwnFolder(Corpus, register=False):
         if not any(path.name.lower() in ("stimuli", LIST) for path in folder.iterdir()):
             raise UsageError(f"{folder}: no folder stimuli/ in it, found {listing(folder)}")
         super().__init__(folder, reference or str(folder.resolve()))
+
+
+def upload_marker(folder: Path) -> Path:
+    """What lies beside a folder in an object store as long as not all of it is there."""
+    return folder.with_name(f".{folder.name}.part")
 
 
 def check_contract(cls: type[Corpus]) -> None:
@@ -200,7 +214,7 @@ def find(name: str) -> type[Corpus]:
 
 def in_folder(name: str) -> Path | None:
     """The folder that -d gave the path of, or None where it named a corpus."""
-    path = Path(name)
+    path = storage.path(name)
     return path if name and registered(name) is None and path.is_dir() else None
 
 

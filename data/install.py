@@ -2,14 +2,17 @@
 
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from absl import logging
+from tqdm import tqdm
 
+import storage
 from config import UsageError
 from data import integrity
-from data.corpus import Corpus
+from data.corpus import Corpus, upload_marker
 from data.layout import TRUTHS, below, canonical_files
 from data.pysaliency import write_hdf5
 from download import DownloadError
@@ -36,12 +39,13 @@ def install(
             stays, and the next try goes on from there.
     """
     there = corpus.locate(root) or root / corpus.name
-    if there.exists() and any(there.iterdir()):
+    cut = storage.is_remote(there) and upload_marker(there).exists()
+    if not cut and there.exists() and any(there.iterdir()):
         if not corpus.contents(there)[1]:
             raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
         logging.info("%s is there already; remove it to install the corpus anew", there)
         return there
-    work = root / f".{corpus.name}.part"
+    work = (storage.cache(root) if storage.is_remote(root) else root) / f".{corpus.name}.part"
     whole = work / "corpus"
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir(parents=True)
@@ -54,7 +58,7 @@ def install(
             take_downloads(corpus, mirror, work / "archives", whole, checksums)
         convert(corpus, whole)
         check_whole(corpus, whole)
-        whole.rename(there)
+        move(whole, there)
         shutil.rmtree(work)
     finally:
         shutil.rmtree(whole, ignore_errors=True)
@@ -62,6 +66,24 @@ def install(
             with suppress(OSError):
                 folder.rmdir()  # what was downloaded keeps them
     return there
+
+
+def move(whole: Path, there: Path) -> None:
+    """Puts a corpus where it belongs: on a disk in one piece, into an object store file by file,
+    with a marker beside it until all of them are there."""
+    if not storage.is_remote(there):
+        whole.rename(there)
+        return
+    marker = upload_marker(there)
+    with storage.replacing(marker) as part:
+        part.write_text("not all of the corpus is there yet\n")
+    files = [path for path in whole.rglob("*") if path.is_file()]
+    places = [there / file.relative_to(whole) for file in files]
+    with ThreadPoolExecutor(integrity.AT_ONCE) as pool:
+        done = pool.map(storage.upload, files, places)
+        for _ in tqdm(done, desc="uploading", total=len(files), disable=None):
+            pass
+    marker.unlink()
 
 
 def take_archives(corpus: type[Corpus], archives: Sequence[Path], folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -12,9 +12,12 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+import storage
 from config import UsageError
 from data.decode import Picture, decode, decode_map
 from data.hdf5 import Stored
+
+AT_ONCE = 32  # pictures of an object store, each of which is waited for
 
 
 class Seen(NamedTuple):
@@ -42,11 +45,11 @@ def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
     """
     pictures = list(pictures)
     known = recall(memory)
-    marks = {path: mark(path) for path in pictures}
+    marks = dict(zip(pictures, in_threads(mark, pictures), strict=True))
     todo = [path for path in pictures if known.get(str(path), [None])[0] != marks[path]]
     if todo:
         logging.info("checking %d pictures", len(todo))
-    found = dict(zip(todo, measured(todo), strict=True))
+    found = dict(zip(todo, in_threads(measure, todo), strict=True))
     broken = {path: why for path, why in found.items() if isinstance(why, str)}
     for path in todo:
         if path not in broken:
@@ -58,10 +61,11 @@ def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
     return {path: Seen(*known[str(path)][1:]) for path in pictures}
 
 
-def measured(pictures: list[Picture]) -> list[Seen | str]:
-    """What each picture is like, or why it cannot be read."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(measure, pictures)
+def in_threads(function: Callable, pictures: list[Picture]) -> list:
+    """What a function makes of each picture, in order."""
+    remote = any(storage.is_remote(file_of(picture)) for picture in pictures)
+    with ThreadPoolExecutor(AT_ONCE if remote else os.cpu_count()) as pool:
+        results = pool.map(function, pictures)
         return list(tqdm(results, total=len(pictures), disable=None, leave=False))
 
 
@@ -84,8 +88,12 @@ def digest(picture: np.ndarray) -> str:
 
 def mark(picture: Picture) -> str:
     """What tells that a picture's file is the one that was seen before."""
-    stat = (picture.file if isinstance(picture, Stored) else picture).stat()
+    stat = file_of(picture).stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def file_of(picture: Picture) -> Path:
+    return picture.file if isinstance(picture, Stored) else picture
 
 
 def recall(memory: Path) -> dict[str, list]:
@@ -101,7 +109,5 @@ def recall(memory: Path) -> dict[str, list]:
 
 def remember(memory: Path, known: dict[str, list]) -> None:
     """Writes the memory anew, in one piece."""
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    part = memory.with_suffix(f".{os.getpid()}.part")  # other runs may write theirs
-    part.write_text(json.dumps(known))
-    part.replace(memory)
+    with storage.replacing(memory) as part:
+        part.write_text(json.dumps(known))

@@ -1,14 +1,15 @@
 """Where the files of a corpus' folder belong: as `download` leaves them, or unpacked by hand."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+import storage
 from config import UsageError
 from download.unpack import place
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff"}
+ENDINGS = PICTURES | {".mat", ".npy", ".csv", ".hdf5"}  # of files in a corpus, never of folders
 STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
 TRUTHS = ("fixations.hdf5", "fixations.csv", "fixations/", "saliency/")
@@ -32,10 +33,10 @@ def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> dict[str,
 
 def walk(folder: Path, skip=()):
     """All files below a folder, sorted, without hidden ones and those named in `skip`."""
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in storage.walk(folder, ENDINGS):
         folders[:] = sorted(f for f in folders if f not in skip and not f.startswith("."))
         yield from (
-            Path(parent, name)
+            parent / name
             for name in sorted(names)
             if name not in skip and not name.startswith(".") and name != "Thumbs.db"
         )

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 
 import numpy as np
 from absl import logging
 
+import storage
 from config import UsageError
 from data.decode import decode_map
+from data.hdf5 import DAMAGED, printable
 from data.layout import PICTURES, listing, walk
 from data.samples import Sample
 
+LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 KINDS = ("density", "saliency")
 TOLERANCE = 1e-3  # of the logarithm of a density's sum: the round-off of float32
 
@@ -97,10 +101,10 @@ def read_array(path: Path) -> np.ndarray:
     """
     try:
         # Mapped into memory: a header that promises more than the file holds is refused unread.
-        with np.errstate(over="raise"):
-            values = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, TypeError, ArithmeticError, SyntaxError) as error:
-        reason = " ".join(str(error).split())
+        with np.errstate(over="raise"), storage.local(path) as file:
+            values = np.lib.format.open_memmap(file, mode="r", max_header_size=LONGEST)
+    except (*DAMAGED, SyntaxError, TokenError) as error:
+        reason = printable(error) or type(error).__name__
         raise UsageError(f"{path}: not a whole .npy file of numbers ({reason})") from None
     if values.dtype.kind not in "fiub":
         raise UsageError(f"{path}: holds {values.dtype}, must be real numbers")

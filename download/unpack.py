@@ -105,6 +105,11 @@ def _survey(archive: Path, take: Mapping[str, str]) -> tuple[dict[str, str], int
                 continue
             files.append(member.name)
             if target := place(member.name, take):
+                if not target.isprintable():
+                    raise DownloadError(
+                        f"{archive.name}: refused, its member {member.name!r} has a name that "
+                        "cannot be printed"
+                    )
                 if target in owners:
                     both = f"{owners[target]!r} and {member.name!r}"
                     raise DownloadError(f"{archive.name}: {both} would both become {target!r}")

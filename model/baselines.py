@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+import storage
 from config import UsageError
 
 FOLDS = 5
@@ -71,16 +72,11 @@ class CentreBias:
 
     def save(self, path: Path) -> None:
         """Writes an HDF5 file, in one piece, from which `load` makes the very same."""
-        import h5py
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name("." + path.name)
-        with h5py.File(part, "w") as file:
+        with storage.hdf5(path) as file:
             for name in NUMBERS:
                 values = np.atleast_1d(np.asarray(getattr(self, name), np.float64))
                 # Checksums are of chunks, and what is empty has none.
                 file.create_dataset(name, data=values, fletcher32=True if len(values) else None)
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "CentreBias":
@@ -89,7 +85,7 @@ class CentreBias:
 
         said = f"{path}: not the weights of a centre bias"
         try:
-            with h5py.File(path, "r", locking=False) as file:
+            with storage.local(path) as copy, h5py.File(copy, "r", locking=False) as file:
                 found = [np.asarray(file[name], np.float64) for name in NUMBERS]
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(f"{said}: {' '.join(str(error).split())[:200]}") from None

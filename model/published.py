@@ -7,10 +7,10 @@ fitted to our size beforehand; what remains is that we blur at a quarter of our 
 """
 
 import re
-from pathlib import Path
 
 import numpy as np
 
+import storage
 from config import UsageError
 from model.deepgaze import HISTORY
 
@@ -80,14 +80,15 @@ def _has(model, name):
 
 
 def _read(path):
-    if not Path(path).is_file():
+    if not path.is_file():
         raise UsageError(f"{path}: no such file")
     try:
         import torch
     except ImportError:
         raise UsageError(f"{path}: to read it install PyTorch: pip install torch") from None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with storage.local(path) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # from pickle, zipfile or PyTorch, as the damage may be
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UsageError(f"{path}: not a state dict that PyTorch reads ({reason})") from error

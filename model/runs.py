@@ -1,12 +1,12 @@
 """The files of a run, and the JSON that says what its weights are."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import storage
 from config import UsageError
 
 WEIGHTS = ".weights.h5"  # the ending that Keras demands
@@ -61,11 +61,6 @@ class Run:
         """The centre bias that the best weights were trained with."""
         return self.best.with_name(self.name + CENTRE_BIAS)
 
-    @property
-    def features(self) -> Path:
-        """Frozen encoders' features, which runs share."""
-        return self.results / "features"
-
     def _report(self, ending: str) -> Path:
         return self.results / "reports" / (self.name + ending)
 
@@ -101,7 +96,8 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
     Raises:
         UsageError: there are no such weights; says what to run.
     """
-    found = sorted((results / "ckpts" / "best").glob("[!.]*" + WEIGHTS), key=os.path.getmtime)
+    there = (results / "ckpts" / "best").glob("[!.]*" + WEIGHTS)
+    found = sorted(there, key=lambda path: path.stat().st_mtime_ns)
     names = [path.name.removesuffix(WEIGHTS) for path in found]
     if not names:
         raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
@@ -167,9 +163,8 @@ def read_json(path: Path) -> dict:
 
 def write_json(path: Path, content: Mapping) -> None:
     """Writes a JSON file in one piece."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
-    part.replace(path)
+    with storage.replacing(path) as part:
+        part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
 
 
 def jsonable(content: Mapping) -> dict:

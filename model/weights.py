@@ -1,5 +1,6 @@
 """Files of weights: Keras', and PyTorch's as they were published; from and into models."""
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,19 +10,35 @@ import keras
 import numpy as np
 from absl import logging
 
+import storage
 from config import UsageError
 from model.published import load_published
-from model.runs import about_of, write_json
+from model.runs import WEIGHTS, about_of, write_json
 from model.trainer import layers_of
 
 
 def save_weights(path: Path, model: keras.Model, about: Mapping) -> None:
     """Writes weights without the optimizer, and the JSON beside them that says what they are."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name("." + path.name)
-    bare(model).save_weights(part)
-    part.replace(path)
+    with storage.replacing(path) as part:
+        write_weights(part, bare(model))
     write_json(about_of(path), about)
+
+
+def write_weights(path: Path, model: keras.Model) -> None:
+    """Writes a model's weights, and the state of its optimizer where it has one, to a file on disk.
+
+    By way of memory: HDF5 on a full disk crashes the process at its end, files it cannot close.
+    """
+    content = Memory()
+    model.save_weights(content)
+    path.write_bytes(content.getbuffer())
+
+
+class Memory(io.BytesIO):
+    """A file in memory, whose name has the ending that Keras demands."""
+
+    def __str__(self) -> str:
+        return f"memory{WEIGHTS}"
 
 
 def bare(model: keras.Model) -> keras.Model:
@@ -32,9 +49,9 @@ def bare(model: keras.Model) -> keras.Model:
 def load_weights(model: keras.Model, weights: Path) -> None:
     """Loads weights into a model; UsageError where they are of another one."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), storage.local(weights) as file:
             warnings.simplefilter("error", UserWarning)  # Keras' word for layers left as they were
-            model.load_weights(weights)
+            model.load_weights(file)
     except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{weights}: not the weights of {model.name}: {reason}") from None
@@ -94,7 +111,7 @@ def arrays_of(weights: Path) -> dict[str, list[np.ndarray]]:
             found[str(node.attrs["name"])] = [node[key][()] for key in sorted(node, key=int)]
 
     try:
-        with h5py.File(weights, "r") as file:
+        with storage.local(weights) as copy, h5py.File(copy, "r") as file:
             file.visititems(collect)
     except (OSError, ValueError) as error:
         raise UsageError(f"{weights}: not a file of weights: {error}") from None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from report.pictures import replacing
+from storage import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ TRAINING, VALIDATION, GREY = "#b07a2a", "#1f5f8b", "#6b6b6b"
 MAX_COLUMNS = 4
 
 
-def save_curve(history_csv: str | os.PathLike, path_png: str | os.PathLike) -> None:
+def save_curve(history_csv: Path, path_png: Path) -> None:
     """Draws the losses large and one small panel per validation metric below them, as PNG.
 
     The CSV has a column `epoch`, a column `loss` and, where there was a validation, `val_loss` and
@@ -33,7 +32,7 @@ def save_curve(history_csv: str | os.PathLike, path_png: str | os.PathLike) -> N
     best = _lowest(columns.get("val_loss", []))
     for axes, name in zip([loss_axes, *small], ["loss", *metrics], strict=True):
         _draw(axes, columns, name, best)
-    loss_axes.set_title(Path(history_csv).stem, loc="left", fontsize=11, color="#222222")
+    loss_axes.set_title(history_csv.stem, loc="left", fontsize=11, color="#222222")
     if best is not None:  # beside the title, where no line can run through it
         loss_axes.legend(
             frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 0.99)
@@ -42,9 +41,9 @@ def save_curve(history_csv: str | os.PathLike, path_png: str | os.PathLike) -> N
         figure.savefig(part, format="png", dpi=150)
 
 
-def _read(history_csv: str | os.PathLike) -> dict[str, list[float]]:
+def _read(history_csv: Path) -> dict[str, list[float]]:
     """Columns as floats; what is no number is NaN."""
-    with open(history_csv, newline="", encoding="utf-8") as file:
+    with history_csv.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows, names = list(reader), reader.fieldnames or []
     missing = [name for name in ("epoch", "loss") if name not in names]
@@ -121,11 +120,11 @@ def _draw(axes: Axes, columns: dict[str, list[float]], name: str, best: int | No
     axes.set_axisbelow(True)
 
 
-def save_history(path: str | os.PathLike, history: list[dict[str, float]]) -> None:
+def save_history(path: Path, history: list[dict[str, float]]) -> None:
     """Writes one row an epoch as CSV, and the curve beside it as PNG."""
     names = list(dict.fromkeys(name for row in history for name in row))
     with replacing(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(history)
-    save_curve(path, Path(path).with_suffix(".png"))
+    save_curve(path, path.with_suffix(".png"))

@@ -12,15 +12,15 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from report.figures import calibration_plot, histogram
-from report.pictures import replacing
 from report.statistics import SCALES, UNKNOWN, Row, calibration
 from report.table import BASELINES, explained_text
+from storage import replacing
 
 EXTREMES = 10
 
 
 def write_page(
-    path: str | os.PathLike,
+    path: Path,
     *,
     title: str,
     model_line: str,

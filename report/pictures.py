@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from storage import replacing
 
 FORMATS = ("png", "npy")
 MASSES = (0.25, 0.5, 0.75)
@@ -17,25 +15,7 @@ OPACITY = 0.85
 DOT, RING = (255, 176, 0), (20, 20, 20)
 
 
-@contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a path beside `path` to write to, then moves it there; nothing is left on failure.
-
-    Whoever reads `path` sees the old file or the new one, never a part. Makes parent folders.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are readable by their owner alone, and results are shared. The
-    # suffix stays the last, because Pillow chooses the format by it.
-    part = path.with_name(f".{os.getpid()}.{threading.get_ident()}.part{path.suffix}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def save_map(path: str | os.PathLike, log_density: np.ndarray, fmt: str = "png") -> None:
+def save_map(path: Path, log_density: np.ndarray, fmt: str = "png") -> None:
     """Writes a saliency map at the picture's size.
 
     `log_density` (H, W) is in nats per pixel. "png" is 8-bit grey: the density relative to its
@@ -57,7 +37,7 @@ def save_map(path: str | os.PathLike, log_density: np.ndarray, fmt: str = "png")
 
 
 def save_overlay(
-    path: str | os.PathLike,
+    path: Path,
     image: np.ndarray,
     log_density: np.ndarray,
     max_side: int | None = None,
@@ -86,7 +66,7 @@ def save_overlay(
 
 
 def save_stimulus(
-    path: str | os.PathLike,
+    path: Path,
     image: np.ndarray,
     fixations: np.ndarray | None = None,
     max_side: int = 400,
@@ -178,7 +158,7 @@ def _draw_dots(picture: Image.Image, points: np.ndarray, fine: int = 4) -> None:
         picture.paste(colour, mask=mask.resize(picture.size, Image.Resampling.BOX))
 
 
-def _save(path: str | os.PathLike, picture: Image.Image) -> None:
+def _save(path: Path, picture: Image.Image) -> None:
     with replacing(path) as part:
         if part.suffix.lower() in (".jpg", ".jpeg"):
             picture.save(part, quality=88, subsampling=0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from report.pictures import replacing
+from storage import replacing
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); light ones are numbered in black.
 COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (204, 121, 167))
@@ -18,7 +18,7 @@ RIMS = ((70, 70, 70, 255), (255, 255, 255, 255))  # one shows on bright, one on 
 FINE = 3  # drawn so many times larger and shrunk, which smooths edges
 
 
-def write_csv(path: str | os.PathLike, scanpaths: np.ndarray) -> None:
+def write_csv(path: Path, scanpaths: np.ndarray) -> None:
     """Writes scanpaths (count, length, 2): a row a fixation, both counted from 1; x, y in pixels.
 
     Rows with NaN, of scanpaths that end earlier, are left out.
@@ -32,7 +32,7 @@ def write_csv(path: str | os.PathLike, scanpaths: np.ndarray) -> None:
                     rows.writerow((number, fixation, *(f"{value:.10g}" for value in point)))
 
 
-def save_scanpaths(path: str | os.PathLike, image: np.ndarray, scanpaths: np.ndarray) -> None:
+def save_scanpaths(path: Path, image: np.ndarray, scanpaths: np.ndarray) -> None:
     """Writes a picture with scanpaths drawn on it; the suffix says PNG or JPEG.
 
     `image` (H, W, 3) uint8 RGB; `scanpaths` (count, length, 2) x, y in its pixels (the floor is

@@ -234,21 +234,6 @@ def _first(rows: Mapping[str, Row]) -> str:
     return f"{len(rows)} pictures, first '{next(iter(rows))}'" if rows else "none"
 
 
-def pooled(folds: Sequence[Sequence[Row]]) -> list[Row]:
-    """The rows of k folds as those of one evaluation, in which no picture comes twice.
-
-    Raises:
-        ValueError: a picture is in two folds.
-    """
-    where: dict[str, int] = {}
-    for number, rows in enumerate(folds, 1):
-        for row in rows:
-            other = where.setdefault(row["name"], number)
-            if other != number:
-                raise ValueError(f"'{row['name']}' is in folds {other} and {number}")
-    return [row for rows in folds for row in rows]
-
-
 def percentiles(log_density: np.ndarray, fixations: np.ndarray) -> np.ndarray:
     """For each fixation the mass of the density on less dense pixels, and half of it on equal ones.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from report.pictures import replacing
 from report.statistics import Pairing, Row, paired
+from storage import replacing
 
 BASELINES = {
     "uniform": "uniform",
@@ -22,7 +21,7 @@ BASELINES = {
 METRICS, TABLE = ".metrics.json", ".csv"
 
 
-def write_metrics(path: str | os.PathLike, found: Mapping[str, Any]) -> None:
+def write_metrics(path: Path, found: Mapping[str, Any]) -> None:
     """Writes an evaluation as strict JSON; NaN and infinities become null.
 
     `found` is what `statistics.summarise` returns, with "protocol" and whatever names model, corpus
@@ -42,10 +41,10 @@ def _strict(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def read_metrics(path: str | os.PathLike) -> dict[str, Any]:
+def read_metrics(path: Path) -> dict[str, Any]:
     """What `write_metrics` wrote; null stays None. Raises ValueError where it is not that."""
     try:
-        found = json.loads(Path(path).read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {_reason(error)}; test writes it") from None
     if not isinstance(found, dict) or not {"protocol", "image"} <= set(found):
@@ -53,7 +52,7 @@ def read_metrics(path: str | os.PathLike) -> dict[str, Any]:
     return found
 
 
-def write_table(path: str | os.PathLike, rows: Sequence[Row]) -> None:
+def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Writes rows as CSV: `name`, `fixations`, a column a metric, and `<baseline>.<metric>`.
 
     Values are written in full (they read back as the same float); a metric that a row lacks is
@@ -82,14 +81,14 @@ def _flat(row: Row) -> list[tuple[str, float]]:
     ]
 
 
-def read_table(path: str | os.PathLike) -> list[dict[str, Any]]:
+def read_table(path: Path) -> list[dict[str, Any]]:
     """The rows that `write_table` wrote, with name, fixations, metrics and baselines.
 
     Raises:
         ValueError: the file is missing, or is no such table.
     """
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             lines = list(csv.reader(file, strict=True))
         if not lines or lines[0][:2] != ["name", "fixations"]:
             raise ValueError("its columns do not begin with name, fixations")
@@ -166,7 +165,7 @@ def _cell(value: float | None, form: str = "10.3f") -> str:
     return format(0.0 if abs(value) < 0.0005 else value, form)
 
 
-def compare(a: str | os.PathLike, b: str | os.PathLike) -> Pairing:
+def compare(a: Path, b: Path) -> Pairing:
     """The paired differences of two evaluations, given their metrics.json; each CSV lies beside.
 
     Raises:
@@ -175,9 +174,9 @@ def compare(a: str | os.PathLike, b: str | os.PathLike) -> Pairing:
     protocols = [read_metrics(path)["protocol"] for path in (a, b)]
     if protocols[0] != protocols[1]:
         raise ValueError(f"not comparable: {a} is by '{protocols[0]}', {b} by '{protocols[1]}'")
-    rows = (read_table(str(path).removesuffix(METRICS) + TABLE) for path in (a, b))
+    tables = (path.with_name(path.name.removesuffix(METRICS) + TABLE) for path in (a, b))
     try:
-        return paired(*rows)
+        return paired(*map(read_table, tables))
     except ValueError as error:
         raise ValueError(f"{a} and {b}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""The pins of constraints.txt are those of pyproject.toml's dependencies, and name no index."""
+"""The pins of constraints*.txt are those of pyproject.toml's dependencies, and name no index."""
 
 import tomllib
 from pathlib import Path
@@ -9,22 +9,32 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LINES = (ROOT / "constraints.txt").read_text().splitlines()
+EXTRAS, GROUPS = PROJECT["project"]["optional-dependencies"], PROJECT["dependency-groups"]
+# The extras and groups that a file pins, and for which Pythons; metal is pinned nowhere.
+FILES = {
+    "constraints.txt": ({"cpu", "gpu", "hed"}, {"dev"}, ("3.11", "3.12", "3.13")),
+    "constraints-cloud.txt": ({"cloud"}, {"dev", "cloud-test"}, ("3.11", "3.12")),
+}
 ENVIRONMENT = {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"}
 
 
-def wanted():
-    extras = PROJECT["project"]["optional-dependencies"]
-    lines = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
-    lines += [line for extra in extras if extra != "metal" for line in extras[extra]]
-    return [Requirement(line) for line in lines]
+def lines(file):
+    return (ROOT / file).read_text().splitlines()
 
 
-def pinned(python):
+def wanted(file):
+    extras, groups, _ = FILES[file]
+    found = [*PROJECT["project"]["dependencies"]]
+    found += [line for extra in extras for line in EXTRAS[extra]]
+    found += [line for group in groups for line in GROUPS[group]]
+    return [Requirement(line) for line in found]
+
+
+def pinned(file, python):
     """Name -> version, as pip reads the file on Linux with a Python."""
     here = {**ENVIRONMENT, "python_version": python, "python_full_version": f"{python}.9"}
     found = {}
-    for pin in (Requirement(line) for line in LINES if not line.startswith("#")):
+    for pin in (Requirement(line) for line in lines(file) if not line.startswith("#")):
         if pin.marker is None or pin.marker.evaluate(here):
             assert canonicalize_name(pin.name) not in found, f"{pin.name} is pinned twice"
             (specifier,) = pin.specifier
@@ -33,23 +43,35 @@ def pinned(python):
     return found
 
 
-@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_every_dependency_is_pinned_within_its_bounds(python):
-    pins = pinned(python)
-    for requirement in wanted():
+def test_every_extra_is_pinned_somewhere():
+    assert {*EXTRAS} == {"metal"}.union(*(extras for extras, *_ in FILES.values()))
+
+
+@pytest.mark.parametrize(
+    ("file", "python"), [(file, python) for file in FILES for python in FILES[file][2]]
+)
+def test_every_dependency_is_pinned_within_its_bounds(file, python):
+    pins = pinned(file, python)
+    for requirement in wanted(file):
         version = pins.get(canonicalize_name(requirement.name))
         assert version, f"{requirement.name} has no pin for Python {python}: make constraints"
         assert requirement.specifier.contains(version), f"{requirement}: {version} is pinned"
 
 
-def test_constraints_name_no_index():
-    assert not [line for line in LINES if "://" in line or line.startswith("-")]
+@pytest.mark.parametrize("file", FILES)
+def test_constraints_name_no_index(file):
+    assert not [line for line in lines(file) if "://" in line or line.startswith("-")]
 
 
 def test_both_tensorflows_are_of_one_version():
-    pins = pinned("3.12")
+    pins = pinned("constraints.txt", "3.12")
     assert pins["tensorflow"] == pins["tensorflow-cpu"]
 
 
+def test_file_systems_are_of_the_tensorflow_that_they_are_made_for():
+    pins = pinned("constraints-cloud.txt", "3.12")
+    assert (pins["tensorflow-io"], pins["tensorflow-cpu"][:5]) == ("0.37.1", "2.16.")
+
+
 def test_uv_and_pip_take_the_same_cpu_build():
-    assert PROJECT["dependency-groups"]["cpu"] == PROJECT["project"]["optional-dependencies"]["cpu"]
+    assert GROUPS["cpu"] == EXTRAS["cpu"]

@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"main", "flags", "config", "presets", "commands", "data", "download", "model", "report"}
+ROOMS = {"main", "flags", "config", "presets", "storage"}
+ROOMS |= {"commands", "data", "download", "model", "report"}
 ALLOWED = {
     "main": ROOMS - {"main"},
     "commands": ROOMS - {"main", "flags", "presets"},
-    "flags": {"config", "presets"},
+    "flags": {"config", "presets", "storage"},
     "presets": {"config"},
     "config": set(),
-    "data": {"data", "download", "config"},
+    "storage": {"config"},
+    "data": {"data", "download", "config", "storage"},
     "download": {"download"},
-    "model": {"model", "config"},
-    "report": {"report"},
+    "model": {"model", "config", "storage"},
+    "report": {"report", "storage"},
 }
 
 

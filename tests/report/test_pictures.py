@@ -1,10 +1,8 @@
-import os
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from report.pictures import replacing, save_map, save_overlay, save_stimulus
+from report.pictures import save_map, save_overlay, save_stimulus
 
 QUARTERS = np.log([[0.1, 0.2], [0.3, 0.4]])
 
@@ -117,16 +115,6 @@ def test_stimulus_is_never_enlarged_and_may_have_no_fixations(tmp_path):
     save_stimulus(tmp_path / "b.png", picture(3, 5), np.empty((0, 2)))
     for name in ("a.png", "b.png"):
         assert (read(tmp_path / name) == picture(3, 5)).all()
-
-
-def test_a_failure_keeps_the_old_file_and_leaves_no_part(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(OSError, match="full"), replacing(path) as part:
-        part.write_text("ne")
-        raise OSError("disk full")
-    assert os.listdir(tmp_path) == ["a.txt"]
-    assert path.read_text() == "old"
 
 
 def test_threads_write_their_own_parts(tmp_path):

@@ -13,7 +13,6 @@ from report.statistics import (
     means,
     paired,
     percentiles,
-    pooled,
     ratio,
     summarise,
 )
@@ -148,13 +147,6 @@ def test_pairs_without_a_common_picture_or_truth_are_refused():
         paired([row("x", NSS=1.0)], [])
     with pytest.raises(ValueError, match="not the same truth: 'x' has 3 and 4 fixations"):
         paired([row("x", 3, NSS=1.0)], [row("x", 4, NSS=1.0)])
-
-
-def test_folds_are_pooled_unless_a_picture_is_in_two():
-    a, b, c = row("a"), row("b"), row("c")
-    assert pooled([[a], [b, c]]) == [a, b, c]
-    with pytest.raises(ValueError, match="'b' is in folds 1 and 3"):
-        pooled([[a, b], [c], [b]])
 
 
 def test_percentiles_by_hand():
