@@ -1,32 +1,79 @@
-"""Which tf.distribute strategy: MirroredStrategy over the devices of this machine."""
+"""Which tf.distribute strategy: a TPU, a cluster's workers, or the devices of this machine."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import tensorflow as tf
+from absl import logging
 
-from config import UsageError
+from config import Ended, UsageError
+from model import cluster
+from model.cluster import Cluster
+
+# An INTERNAL error would be a fault of ours: workers that do not do the same.
+GONE = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError)
+TPU_NAMES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS")  # where TensorFlow itself looks
+
+
+class WorkerLost(Ended):
+    """Another worker is gone, and a step with it."""
+
+
+def choose(kind: str, batch_size: int, devices: int = 0) -> tf.distribute.Strategy:
+    """The strategy of a kind, to be called before anything else touches a device.
+
+    `auto` takes `tpu` where there is one, `workers` where TF_CONFIG or SLURM names several tasks,
+    else `mirrored`: as many GPUs of this machine as asked for or all that share a batch evenly,
+    without one logical CPUs. `one` is a mirror of one device: there is one way to train.
+
+    Raises:
+        UsageError: what was asked for is not there, or does not share the batch evenly.
+    """
+    if kind == "tpu" or (kind == "auto" and tpu_name()):
+        return tpu(tpu_name() or "local", batch_size)
+    found = cluster.find() if kind in ("auto", "workers") else None
+    if found:
+        return workers(found, batch_size, devices)
+    if kind == "workers":
+        raise UsageError(
+            "--strategy workers: neither TF_CONFIG nor SLURM names several tasks; python main.py "
+            "launch --workers 2 -- train ... starts two on this machine"
+        )
+    if kind == "one" and devices > 1:
+        raise UsageError(f"--devices {devices}: --strategy one has one")
+    return mirrored(batch_size, 1 if kind == "one" else devices)
 
 
 def mirrored(batch_size: int, devices: int = 0) -> tf.distribute.MirroredStrategy:
-    """As many GPUs as asked for, or all that share a batch evenly; without one, logical CPUs.
+    """The strategy over devices of this machine, one included."""
+    gpus = local_gpus(devices)
+    share(batch_size, devices or 1, "devices")
+    if not gpus:
+        return tf.distribute.MirroredStrategy(logical_cpus(devices or 1))
+    sharing = [count for count in range(1, len(gpus) + 1) if batch_size % count == 0]
+    return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(devices or sharing[-1])])
 
-    To be called before anything else touches a device. One device is a mirror of one: there is
-    one way to train.
 
-    Raises:
-        UsageError: more devices asked for than there are GPUs, or than share the batch evenly.
-    """
+def local_gpus(devices: int) -> list:
+    """The GPUs of this machine, with memory left to others until it is needed; UsageError where
+    there are some, but fewer than asked for."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and devices > len(gpus):
         raise UsageError(f"--devices {devices}: this machine has {len(gpus)} GPUs; 0 takes all")
-    if devices and batch_size % devices:  # a replica without a sample cannot compute
-        raise UsageError(
-            f"--batch-size {batch_size}: {devices} devices share it, it must be a multiple of that"
-        )
-    if not gpus:
-        return tf.distribute.MirroredStrategy(logical_cpus(devices or 1))
-    for gpu in gpus:  # leave memory to others until it is needed
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    sharing = [count for count in range(1, len(gpus) + 1) if batch_size % count == 0]
-    return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(devices or sharing[-1])])
+    return gpus
+
+
+def share(batch_size: int, count: int, what: str) -> None:
+    """Raises UsageError where a replica would have no sample, or more than others."""
+    if batch_size % count:
+        raise UsageError(
+            f"--batch-size {batch_size}: {count} {what} share it, it must be a multiple of that"
+        )
 
 
 def logical_cpus(count: int) -> list[str]:
@@ -37,3 +84,107 @@ def logical_cpus(count: int) -> list[str]:
     if len(configured or [None]) < count:
         tf.config.set_logical_device_configuration(cpu, parts)
     return [f"CPU:{i}" for i in range(count)]
+
+
+def workers(found: Cluster, batch_size: int, devices: int) -> tf.distribute.Strategy:
+    """The strategy over a cluster, of whose workers each has as many GPUs, or its CPU.
+
+    Raises:
+        UsageError: they do not share the batch evenly, or do not come together.
+    """
+    seen = local_gpus(0)
+    each = len(seen) // found.parts
+    gpus = seen[found.part * each : (found.part + 1) * each] or seen
+    if devices > max(1, len(gpus)):
+        has = f"{len(gpus)} GPUs" if gpus else "one CPU"
+        raise UsageError(f"--devices {devices}: a worker here has {has}; 0 takes all")
+    count = devices or len(gpus) or 1
+    total = len(found.addresses)
+    share(batch_size, count * total, f"devices of {total} workers" if count > 1 else "workers")
+    return join(found, tuple(gpus[:count]))
+
+
+@functools.cache  # a process can join once; stages and folds go on in the same cluster
+def join(found: Cluster, gpus: tuple) -> tf.distribute.Strategy:
+    """Starts this worker's server; waits until all workers have, an hour at most: TensorFlow's
+    measure, in which SIGTERM and Ctrl-C do nothing."""
+    if gpus:
+        tf.config.set_visible_devices(list(gpus), "GPU")
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(found.spec()),
+        task_type=found.job,
+        task_id=found.index,
+        num_accelerators={"GPU": len(gpus)},
+        rpc_layer="grpc",
+    )
+    own = f"{found.job} {found.index} at {found.address}"
+    others = ", ".join(address for address in found.addresses if address != found.address)
+    logging.info("this is %s; it waits up to an hour for %s", own, others)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except tf.errors.OpError as error:
+        why = error.message.strip().splitlines()[0]
+        raise UsageError(f"{own} does not meet the other workers: {why}") from None
+    # All have as many batches: whether another has one more is not to be asked at each.
+    strategy.extended.experimental_enable_get_next_as_optional = False
+    return strategy
+
+
+def agree(strategy: tf.distribute.Strategy, facts: str) -> None:
+    """Raises UsageError where the workers of a strategy do not set out with the same facts."""
+    workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+    number = int.from_bytes(hashlib.sha256(facts.encode()).digest()[:6], "big")
+    if (
+        workers > 1
+        and strategy.reduce("SUM", tf.constant(number, tf.int64), axis=None) != workers * number
+    ):
+        raise UsageError(
+            "the workers do not set out alike: all need the same flags and pictures, and a folder "
+            "--results that they share"
+        )
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes."""
+    return strategy.extended.should_checkpoint
+
+
+@contextmanager
+def lost_workers() -> Iterator[None]:
+    """Inside, what TensorFlow raises where another worker is gone becomes WorkerLost.
+
+    A killed one is noticed within seconds, one whose machine stands still or is cut off when its
+    heartbeats have been away for 10 s, which is TensorFlow's measure. Variables may be half
+    updated: nothing is to be saved then.
+    """
+    try:
+        yield
+    except GONE as error:
+        if "Collective ops is aborted" not in error.message:
+            raise
+        silent = "heartbeat" in error.message.lower()
+        why = "its heartbeats stay away" if silent else "its connection broke"
+        raise WorkerLost(f"another worker is gone, {why}; what was saved last stays") from error
+
+
+def tpu_name() -> str | None:
+    """The TPU that the environment names, `local` where TensorFlow sees one of this machine."""
+    named = [os.environ[key] for key in TPU_NAMES if os.environ.get(key)]
+    seen = ["local"] if tf.config.list_physical_devices("TPU") else []
+    return next(iter(named + seen), None)
+
+
+def tpu(name: str, batch_size: int) -> tf.distribute.TPUStrategy:
+    """The strategy over a TPU's cores.
+
+    Raises:
+        UsageError: no TPU answers to the name, or its cores do not share the batch evenly.
+    """
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(name)
+    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+        why = " ".join(str(error).split()).partition(". ")[0]
+        raise UsageError(f"--strategy tpu, or TPU_NAME: no TPU {name!r}: {why}") from None
+    strategy = tf.distribute.TPUStrategy(resolver)
+    share(batch_size, strategy.num_replicas_in_sync, "TPU cores")
+    return strategy

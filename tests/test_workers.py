@@ -1,0 +1,253 @@
+"""Several workers train as one process does: real processes, which meet on loopback."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import SMALL, make_own
+
+import flags
+import main
+from commands.launch import GRACE
+from model.restore import so_far
+
+ROOT = Path(__file__).parent.parent
+MAIN = [sys.executable, str(ROOT / "main.py")]
+RUN = "msinet_own"
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """10 pictures to train on and 3 to validate. In batches of 4 the last of an epoch has 2, none
+    of them the second worker's; the validation's only one has 1 that is."""
+    return make_own(tmp_path_factory.mktemp("corpus") / "own")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts processes with a cache of their own; none outlives the tests."""
+    started, variables = [], {"TMPDIR": str(tmp_path_factory.mktemp("cache"))}
+
+    def run(argv, **more):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        env = {**os.environ, **variables, **more}
+        started.append(subprocess.Popen([*MAIN, *argv], cwd=ROOT, env=env, **pipes))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def alone(own, tmp_path_factory):
+    """What one process makes of it."""
+    results = tmp_path_factory.mktemp("alone")
+    assert main.main(flags.parse(["main.py", *training(own, results)], main.COMMANDS)) == 0
+    return results
+
+
+@pytest.fixture(scope="module")
+def pair(own, start, tmp_path_factory):
+    """What two workers make of it."""
+    results = tmp_path_factory.mktemp("pair")
+    out = ended(start(launching(own, results)))
+    assert out.count("best weights: ") == 1  # the chief's lines alone
+    return results
+
+
+def ended(process):
+    """What a process that ends well has written to stdout."""
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+def training(own, results, *more):
+    """Two epochs, in steps so small that rounding stays as small as it is."""
+    common = ["--results", str(results), *SMALL, "--epochs", "2", "--learning-rate", "1e-5"]
+    return ["train", "-d", str(own), *common, *more]
+
+
+def launching(own, results, *more):
+    return ["launch", "--workers", "2", "--", *training(own, results, *more)]
+
+
+def history(results):
+    with (results / "history" / f"{RUN}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def state(results):
+    """The folder of what was saved last."""
+    latest = results / "ckpts/latest" / RUN
+    return latest / (latest / "latest").read_text()
+
+
+def arrays(results):
+    """The weights and the optimizer's state after the last step, by their names."""
+    found = {}
+
+    def take(name, node):
+        if isinstance(node, h5py.Dataset):
+            found[name] = node[()]
+
+    with h5py.File(state(results) / "model.weights.h5") as file:
+        file.visititems(take)
+    return found
+
+
+def check_equal(results, others):
+    """To the last bit."""
+    assert history(results) == history(others)
+    one, two = arrays(results), arrays(others)
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def check_close(results, others):
+    """As close as sums of a batch's halves are to the sum of the whole."""
+    one, two = history(results), history(others)
+    assert len(one) == len(two) == 2
+    for row, other in zip(one, two, strict=True):
+        assert row.keys() == other.keys() and {"loss", "val_loss"} <= row.keys()
+        for name in row:
+            assert float(row[name]) == pytest.approx(float(other[name]), abs=1e-5), name
+    one, two = arrays(results), arrays(others)
+    assert one.keys() == two.keys() and len(one) > 10
+    for name in one:  # Adam's moments tell how long gradients were, the weights do not
+        scale = 2e-2 * np.abs(one[name]).max() if name.startswith("optimizer/") else 1e-6
+        np.testing.assert_allclose(one[name], two[name], rtol=0, atol=scale, err_msg=name)
+
+
+def test_two_workers_train_as_one_process(alone, pair):
+    check_close(alone, pair)
+    assert {"val_nss", "val_cc", "val_sim", "val_kld"} <= history(pair)[0].keys()
+
+
+def test_tasks_of_slurm_meet_and_only_the_chief_writes(own, pair, start, tmp_path):
+    step = {"STEP_NUM_TASKS": "2", "STEP_NODELIST": "localhost", "STEP_TASKS_PER_NODE": "2"}
+    step = {f"SLURM_{name}": value for name, value in {**step, "JOB_ID": str(os.getpid())}.items()}
+    results = [tmp_path / "chief", tmp_path / "other"]
+    tasks = [
+        start(training(own, folder), SLURM_PROCID=str(index), **step)
+        for index, folder in enumerate(results)
+    ]
+    for task in tasks:
+        ended(task)
+    assert not results[1].exists()
+    check_equal(results[0], pair)
+
+
+def worker(process, index):
+    """The process id of a launched worker."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[index])
+
+
+def wait_for_state(results, number):
+    """Until so many states have been written."""
+    latest = results / "ckpts/latest" / RUN / "latest"
+    for _ in range(6000):
+        if latest.is_file() and int(latest.read_text()) >= number:
+            return
+        time.sleep(0.01)
+    raise AssertionError("no state was written")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_killed_worker_ends_the_others_and_the_job_goes_on(own, pair, start, tmp_path, index):
+    command = launching(own, tmp_path / "r", "--save-minutes", "0.0001")
+    process = start(command)
+    wait_for_state(tmp_path / "r", 2)  # a state is written after each step; an epoch has 3
+    os.kill(worker(process, index), signal.SIGKILL)
+    _, err = process.communicate(timeout=GRACE)
+    assert process.returncode == 128 + signal.SIGKILL
+    (line,) = [line for line in err.splitlines() if "another worker is gone" in line]
+    assert "to go on: " in line and "launch --workers 2" in line
+    assert f"worker {index} was ended by SIGKILL" in err and err.count("\n") == 2
+    saved = json.loads((state(tmp_path / "r") / "state.json").read_text())["progress"]
+    assert 2 <= 3 * saved["epoch"] + saved["step"] < 6
+    assert f"own state after {so_far(saved)}\n" in ended(start(command))
+    check_equal(tmp_path / "r", pair)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_stands_still_ends_the_others(own, start, tmp_path, index):
+    """As one on a machine that is cut off does."""
+    process = start(launching(own, tmp_path / "r", "--save-minutes", "0.0001", "--epochs", "500"))
+    wait_for_state(tmp_path / "r", 2)
+    stopped = worker(process, index)
+    os.kill(stopped, signal.SIGSTOP)
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith(f"worker {1 - index} ended with exit code 1"):
+            break
+    assert "another worker is gone, its heartbeats stay away" in said[0]
+    os.kill(stopped, signal.SIGKILL)
+    process.communicate(timeout=GRACE)
+    assert process.returncode == 1
+
+
+@pytest.mark.slow
+def test_workers_stop_after_the_same_step_and_go_on(own, pair, start, tmp_path):
+    command = launching(own, tmp_path / "r", "--save-minutes", "0.0001")
+    process = start(command)
+    wait_for_state(tmp_path / "r", 1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM after" in err and "[worker 1] stopped by SIGTERM after" in err
+    assert "own state after" in ended(start(command))
+    check_equal(tmp_path / "r", pair)
+
+
+@pytest.mark.slow
+def test_each_worker_keeps_the_features_of_all_pictures(own, start, tmp_path):
+    """Their caches are their own, and which pictures come to whom changes with the epoch."""
+    model = ["-m", "deepgaze", "--name", RUN]
+    ended(start(training(own, tmp_path / "one", *model)))
+    ended(start(launching(own, tmp_path / "two", *model)))
+    check_close(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_set_out_alike_are_refused(own, start, tmp_path):
+    """Here by another seed; without a shared folder of results, by the state that they find."""
+    ports = [12345 + os.getpid() % 10000 * 2 + index for index in (0, 1)]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    tasks = []
+    for index in (0, 1):
+        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        argv = training(own, tmp_path / "r", "--seed", str(index))
+        tasks.append(start(argv, TF_CONFIG=json.dumps(config)))
+    for task in tasks:
+        _, err = task.communicate()
+        assert task.returncode == 2 and "do not set out alike" in err
+
+
+def test_a_port_that_another_program_has(own, start, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        cluster = {"worker": [address, "127.0.0.1:1"]}
+        config = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+        process = start(training(own, tmp_path / "r"), TF_CONFIG=json.dumps(config))
+        _, err = process.communicate()
+    assert process.returncode == 2 and err.count("\n") == 1
+    assert f"worker 0 at {address}" in err
