@@ -1,6 +1,5 @@
 """Every number that shapes a run, as one frozen dataclass; flags and --help derive from it."""
 
-import argparse
 import dataclasses
 import difflib
 import math
@@ -18,6 +17,7 @@ MISSING = ("none", "centre")
 WEIGH = ("images", "fixations")
 SCHEDULES = ("constant", "multistep", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
+STRATEGIES = ("auto", "tpu", "workers", "mirrored", "one")
 FOREIGN = {"msinet": ("missing", "mixture"), "deepgaze": ("head",)}  # fields of other models
 # Where a model's usual settings are not the fields' own defaults.
 USUAL = {
@@ -32,6 +32,13 @@ USUAL = {
 
 class UsageError(Exception):
     """Wrong usage or data; its text is one line for the user: what, found, allowed."""
+
+
+class Ended(Exception):
+    """A run that ended early through no fault of its command, which goes on with it; its text is
+    one line for the user."""
+
+    code = 1  # what the process exits with
 
 
 def option(default, help, *, choices=None, low=None, high=None, shapes=True):
@@ -81,6 +88,9 @@ class Config:
     )
     epochs: int = option(10, "epochs in total, those before a resume included", low=1, shapes=False)
     batch_size: int = option(4, "pictures a step, over all devices together", low=1)
+    accumulate: int = option(
+        1, "in how many parts, one after another, a device computes its share of a batch", low=1
+    )
     learning_rate: float = option(1e-4, "of Adam; default of deepgaze: 1e-3", low=0.0)
     schedule: str = option("constant", "of the learning rate", choices=SCHEDULES)
     milestones: tuple[int, ...] = option(
@@ -119,9 +129,20 @@ class Config:
     )
     partial: bool = option(False, "train on what is there of a corpus, keeping its split's ratio")
     precision: str = option("float32", "in which layers compute", choices=PRECISIONS)
+    cache: bool = option(
+        True, "keep fitted pictures and densities on disk for all epochs", shapes=False
+    )
+    strategy: str = option(
+        "auto", "of what computes: a TPU, several machines' workers, this machine's devices, one; "
+        "auto: the first of these that is there", choices=STRATEGIES, shapes=False,
+    )  # fmt: skip
     devices: int = option(
         0, "how many; 0: all GPUs, or the CPU; on a CPU: logical ones", low=0, shapes=False
     )
+    save_minutes: float = option(
+        15.0, "save the state in mid-epoch so often too; 0: after epochs alone", low=0.0,
+        shapes=False,
+    )  # fmt: skip
     save_every: int = option(
         0, "keep the weights of every N-th epoch too; 0: of none", low=0, shapes=False
     )
@@ -141,6 +162,10 @@ class Config:
             raise UsageError(f"--milestones {show(self.milestones, ',')}: each must be later")
         if (self.schedule == "multistep") != bool(self.milestones):
             raise UsageError("--schedule multistep and --milestones belong together")
+        if self.batch_size % self.accumulate:
+            raise UsageError(
+                f"--accumulate {self.accumulate}: must divide --batch-size {self.batch_size}"
+            )
         if self.scanpath and self.model != "deepgaze":
             raise UsageError(f"--scanpath: {self.model} has no scanpaths, deepgaze has")
         for name in FOREIGN.get(self.model, ()):
@@ -307,21 +332,3 @@ def listed(value):
 def flag_of(item: dataclasses.Field) -> str:
     """`--batch-size` of the field batch_size."""
     return "--" + item.name.replace("_", "-")
-
-
-def add_flags(parser) -> None:
-    """A flag for every field of Config, with its default and help; only given ones are set."""
-    for item in fields(Config):
-        default = "" if item.default is None else f" [{show(item.default)}]"
-        common = {"dest": item.name, "default": argparse.SUPPRESS}
-        common["help"] = item.metadata["help"] + default
-        if kind(item) is bool:
-            parser.add_argument(flag_of(item), action=argparse.BooleanOptionalAction, **common)
-            continue
-        names = ["-m"] * (item.name == "model") + [flag_of(item)]
-        parser.add_argument(*names, type=reader(item), metavar=metavar(item), **common)
-
-
-def given(args) -> dict:
-    """The fields of Config that were given as flags."""
-    return {f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)}

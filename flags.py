@@ -1,7 +1,9 @@
 """The flags of every command; a wrong one is one line on stderr, its near matches named."""
 
 import argparse
+import dataclasses
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +12,12 @@ from absl import flags
 from absl.flags import argparse_flags
 
 import config
-from config import MODELS, UsageError, near
+import storage
+from config import MODELS, Config, UsageError, near
 from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"
+OUTPUT = "GCS_OUTPUT_PATH"
 
 
 class Parser(argparse_flags.ArgumentParser):
@@ -77,13 +81,33 @@ def for_train(parser: Parser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
     parser.add_argument("--fresh", action="store_true", help="do not resume; start anew")
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE",
+        "--weights", type=storage.path, metavar="FILE",
         help="weights to start from; .pth: the published ones of DeepGaze III",
     )  # fmt: skip
     parser.add_argument(
         "--preset", metavar="|".join(PRESETS), help="a training that has a name, stage by stage"
     )
-    config.add_flags(parser.add_argument_group("configuration"))
+    add_fields(parser.add_argument_group("configuration"))
+
+
+def add_fields(parser) -> None:
+    """A flag for every field of Config, with its default and help; only given ones are set."""
+    for item in dataclasses.fields(Config):
+        flag, kind = config.flag_of(item), config.kind(item)
+        default = "" if item.default is None else f" [{config.show(item.default)}]"
+        common = {"dest": item.name, "default": argparse.SUPPRESS}
+        common["help"] = item.metadata["help"] + default
+        if kind is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
+            continue
+        common |= {"type": config.reader(item), "metavar": config.metavar(item)}
+        parser.add_argument(*["-m"] * (item.name == "model"), flag, **common)
+
+
+def given(args) -> dict:
+    """The fields of Config that were given as flags."""
+    names = [item.name for item in dataclasses.fields(Config)]
+    return {name: getattr(args, name) for name in names if hasattr(args, name)}
 
 
 def for_test(parser: Parser) -> None:
@@ -95,7 +119,7 @@ def for_test(parser: Parser) -> None:
     add("--on", metavar="CORPUS", help="another corpus than it was trained on")
     add("--folds", type=whole, default=0, metavar="N", help="all folds of a cross-validation")
     add("--fold", type=whole, default=0, metavar="I", help="one of them")
-    add("--predictions", type=Path, metavar="FOLDER",
+    add("--predictions", type=storage.path, metavar="FOLDER",
         help="what another program predicted: a .npy or picture a stimulus")  # fmt: skip
     add("--kind", choices=("density", "saliency"), help="of --predictions: log-densities or maps")
     add("--pixels-per-degree", type=float, metavar="FLOAT",
@@ -111,8 +135,9 @@ def for_test(parser: Parser) -> None:
 def for_scanpaths(parser: Parser) -> None:
     parser.add_argument("-d", "--data", metavar="CORPUS", help=CORPUS + ", for its run")
     parser.add_argument(
-        "-p", "--path", type=Path, required=True, metavar="PICTURE", help="the picture to look at"
-    )
+        "-p", "--path", type=storage.path, required=True, metavar="PICTURE",
+        help="the picture to look at",
+    )  # fmt: skip
     parser.add_argument("--count", type=whole, default=10, help="of scanpaths [10]")
     parser.add_argument("--length", type=whole, default=8, help="of each, in fixations [8]")
     parser.add_argument("--seed", type=whole, default=1, help="of the draws [1]")
@@ -125,6 +150,16 @@ def whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
     return int(text)
+
+
+def for_launch(parser: Parser) -> None:
+    parser.usage = "%(prog)s [-h] --workers N -- train ..."
+    parser.add_argument(
+        "--workers", type=whole, required=True, metavar="N", help="processes of this machine"
+    )
+    parser.add_argument(
+        "started", nargs=argparse.REMAINDER, metavar="train ...", help="what they run"
+    )
 
 
 def for_download(parser: Parser) -> None:
@@ -149,14 +184,14 @@ def for_demo(parser: Parser) -> None:
     results(parser)
 
 
-def where(parser: Parser, *, data: bool | None = False, root: Path | None = Path("data")) -> None:
+def where(parser: Parser, *, data: bool | None = False, root: str | None = "data") -> None:
     """-d (required, optional, or None: absent), -p and --corpora."""
     if data is not None:
         parser.add_argument("-d", "--data", required=data, metavar="CORPUS", help=CORPUS)
-    text = "root of the corpora [data]"
+    text = "root of the corpora, or its address gs://... or s3://... [data]"
     if root is None:
         text += ", or a picture, or a folder of pictures"
-    parser.add_argument("-p", "--path", type=Path, default=root, metavar="PATH", help=text)
+    parser.add_argument("-p", "--path", type=storage.path, default=root, metavar="PATH", help=text)
     parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
 
 
@@ -167,15 +202,16 @@ def written(parser: Parser) -> None:
 
 
 def results(parser: Parser) -> None:
-    """--results."""
+    """--results; what runs trainings in Google's cloud says where by an environment variable."""
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR",
-        help="where everything is written [results]",
+        "--results", type=storage.path, default=os.environ.get(OUTPUT) or "results", metavar="DIR",
+        help=f"where everything is written [${OUTPUT}, or results]",
     )  # fmt: skip
 
 
 ADD = {
     "train": for_train,
+    "launch": for_launch,
     "test": for_test,
     "scanpaths": for_scanpaths,
     "download": for_download,

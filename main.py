@@ -1,20 +1,21 @@
-"""The command line: train, test, scanpaths, download, info, demo."""
+"""The command line: train, launch, test, scanpaths, download, info, demo."""
 
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from absl import app, logging
 
-import config
 import presets
-from config import Config, UsageError
+import storage
+from config import Config, Ended, UsageError
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import corpus_name, find, in_folder, open_corpus
 from data.install import install
 from download import DownloadError
-from flags import parse
+from flags import given, parse
 from model.runs import Run, run_name
 
 
@@ -22,8 +23,7 @@ def train(args) -> None:
     """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
-    make_writable(args.results)
-    import_tensorflow()
+    storage.import_tensorflow()
     from commands import training
 
     went_on: dict[str, bool] = {}
@@ -35,7 +35,7 @@ def train(args) -> None:
         fresh = args.fresh or went_on.get(settings.initial, False)
         run = Run(args.results, name)
         went_on[name] = training.train(run, corpus, settings, fresh=fresh, weights=weights)
-    if settings.folds and len(runs) > 1:
+    if settings.folds and len(runs) > 1 and training.is_chief(training.strategy_of(settings)):
         pool(args, settings)
 
 
@@ -43,7 +43,7 @@ def planned(args) -> dict[str, Config]:
     """The runs of a command by name: the stages of a preset, each for the folds asked for."""
     runs, before = {}, None
     for stage, fields in presets.stages(args.preset).items():
-        settings = Config.make({**fields, **config.given(args)}, args.config)
+        settings = Config.make({**fields, **given(args)}, args.config)
         base = args.name or f"{settings.model}_{corpus_name(args.data)}"
         base = f"{base}_{stage}" if stage else base
         every = range(1, settings.folds + 1) or [0]
@@ -64,10 +64,22 @@ def pool(args, settings: Config) -> None:
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 
+def launch(args) -> None:
+    """Starts workers of a training on this machine, such as: launch --workers 2 -- train ..."""
+    from commands import launch
+
+    started = args.started[1:] if args.started[:1] == ["--"] else args.started
+    if started[:1] == ["train"]:
+        planned(parse(["main.py", *started], COMMANDS))  # what is wrong is said once
+    code = launch.launch(args.workers, started)
+    if code:
+        raise SystemExit(code)
+
+
 def test(args) -> dict[str, float]:
     """Draws where people will look; with truth at hand, says how good the model is."""
-    make_writable(args.results)
-    import_tensorflow()
+    storage.check_writable(args.results)
+    storage.import_tensorflow()
     from commands import testing
 
     return testing.test(args)
@@ -75,8 +87,8 @@ def test(args) -> dict[str, float]:
 
 def scanpaths(args) -> None:
     """Draws scanpaths over a picture, from a model that was trained on scanpaths."""
-    make_writable(args.results)
-    import_tensorflow()
+    storage.check_writable(args.results)
+    storage.import_tensorflow()
     from commands import sampling
 
     sampling.scanpaths(args)
@@ -121,39 +133,12 @@ def demo(args) -> None:
         raise UsageError(f"demo: no information gain over the centre bias ({answer['IG']:.3f})")
 
 
-def make_writable(results: Path) -> None:
-    """Makes the folder of results; raises UsageError where nothing can be written to it."""
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        probe = results / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"--results {results}: cannot write to it: {error.strerror}") from None
-
-
-def import_tensorflow() -> None:
-    """Imports TensorFlow with its start-up lines, which no setting turns off, kept off stderr."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import tensorflow
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
-    tensorflow.get_logger().setLevel("ERROR")  # its advice is for authors of programs
-
-
-COMMANDS = {f.__name__: f for f in (train, test, scanpaths, download, info, demo)}
+COMMANDS = {f.__name__: f for f in (train, launch, test, scanpaths, download, info, demo)}
 
 
 def main(args) -> int:
-    """Runs a command; wrong usage and data become one line on stderr and exit code 2, an interrupt
-    one line and 130."""
+    """Runs a command; what went wrong becomes one line on stderr and an exit code: 2 for wrong
+    usage and data, 1 for a lost worker, 128 and the signal's number for what was stopped."""
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().python_handler.stream = sys.stdout
@@ -161,13 +146,31 @@ def main(args) -> int:
     try:
         args.command(args)
     except (UsageError, DownloadError, OSError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
+        return failed(2, error)
+    except Ended as ended:
+        return failed(ended.code, f"{ended}; to go on: {command_line()}")
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from what is saved", file=sys.stderr)
-        return 130
+        return failed(130, f"interrupted; to go on from what is saved: {command_line()}")
     return 0
 
 
+def failed(code: int, why: object) -> int:
+    """Says why in one line."""
+    print(" ".join(str(why).split()), file=sys.stderr)
+    return code
+
+
+def command_line() -> str:
+    """What was typed; in a worker, what started it."""
+    return os.environ.get("LAUNCHED_AS") or shlex.join([Path(sys.executable).name, *sys.argv])
+
+
 if __name__ == "__main__":
-    app.run(main, flags_parser=lambda argv: parse(argv, COMMANDS))
+    try:
+        app.run(main, flags_parser=lambda argv: parse(argv, COMMANDS))
+    except SystemExit as end:
+        if "tensorflow_io" in sys.modules:  # which would abort in its destructors
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code or 0)
+        raise

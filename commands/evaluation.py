@@ -14,9 +14,9 @@ from config import UsageError
 from data.decode import decode
 from data.fixations import counts
 from data.images import resize
-from data.pipeline import relative_points, shuffled, truth
 from data.samples import Sample
-from model.baselines import centre_bias, uniform
+from data.truth import relative_points, shuffled, truth
+from model.baselines import CentreBias, centre_bias, uniform
 from model.density import OUTSIDE
 from model.gold import GoldStandard, gold_standard, known_observers
 from model.maps import tuebingen
@@ -82,7 +82,7 @@ def yardstick(
     return Yardstick(
         bias.log_density,
         taken(tested) if pointed else None,
-        gold_of(training, tested) if pointed and protocol == "tuebingen" else None,
+        gold_of(training, tested, bias) if pointed and protocol == "tuebingen" else None,
         protocol,
         mean_of_others(subject, tested) if maps else None,
     )
@@ -121,12 +121,11 @@ def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable[[Sample]
     return of
 
 
-def gold_of(training: list[Sample], tested: list[Sample]) -> GoldStandard | None:
-    """The gold standard of a corpus, fitted on its training side; None where observers are not
-    known of all."""
+def gold_of(training: list[Sample], tested: list[Sample], bias: CentreBias) -> GoldStandard | None:
+    """The gold standard of a corpus, fitted on its training side, whose centre bias is given; None
+    where observers are not known of all."""
     if not all(known_observers(sample.table.subject) for sample in [*training, *tested]):
         return None
-    bias = centre_bias(relative_points(training))
     return gold_standard([people(sample) for sample in training], bias)
 
 

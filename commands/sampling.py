@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 from keras import ops
 
+import storage
 from commands import subjects
 from config import Config, UsageError
 from data.corpus import corpus_name
@@ -14,11 +15,12 @@ from data.decode import decode
 from data.images import fitted, margins
 from data.pipeline import batches
 from data.samples import Sample, pictures
-from model import restore
 from model.build import build
 from model.density import log_density
 from model.runs import Run, chosen
 from model.scanpaths import sample
+from model.steps import floats
+from model.weights import load_weights
 from report.scanpaths import save_scanpaths, write_csv
 
 
@@ -32,7 +34,7 @@ def scanpaths(args) -> None:
             f"{run.name} knows no scanpaths; train one: python main.py train -d "
             f"{about['corpus']} -m deepgaze --scanpath, or choose one with --name"
         )
-    found = pictures(args.path, args.results / "checked.json")
+    found = pictures(args.path, storage.cache(args.results) / "checked.json")
     if len(found) > 1:
         raise UsageError(f"-p {args.path}: {len(found)} pictures; one is looked at")
     looked, size = found[0], tuple(about["size"])
@@ -51,8 +53,8 @@ def viewer(
     of the next fixation for each; the picture is encoded once."""
     keras.config.set_dtype_policy(settings.precision)
     model = build(settings, size)
-    restore.load_weights(model, run.best)
-    (batch,) = batches([looked], size, 1, maps=subjects.prior(settings, run))
+    load_weights(model, run.best)
+    (batch,) = map(floats, batches([looked], size, 1, maps=subjects.prior(settings, run)))
     seen = {"features": model.get_layer("encoder")(batch["image"])}
     seen["centre_bias"] = batch["centre_bias"]
     target = fitted(looked.shape, size)

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 import config
+import storage
 from commands.evaluation import Part, Subject
 from commands.training import kept
 from config import Config, UsageError
@@ -20,13 +21,14 @@ from data.images import unfit
 from data.pipeline import batches
 from data.predictions import Predictions
 from data.samples import Sample
-from model import restore, trainer
+from model import trainer
 from model.baselines import CentreBias
 from model.build import TITLES, build, title
 from model.gold import GoldStandard
 from model.metrics import as_log_density
 from model.runs import Run
 from model.strategy import mirrored
+from model.weights import load_weights
 
 
 def settings_of(run: Run, about: dict) -> Config:
@@ -42,10 +44,11 @@ def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files
 
     def answers(samples: list[Sample]) -> Iterator[Iterator[Part]]:
         keras.config.set_dtype_policy(settings.precision)
-        with mirrored(settings.batch_size).scope():
+        strategy = mirrored(settings.batch_size, 0)
+        with strategy.scope():
             model = build(settings, size)
-            restore.load_weights(model, run.best)
-            frames = predicted(run, settings, model, size, samples)
+            load_weights(model, run.best)
+        frames = predicted(strategy, run, settings, model, size, samples)
         for sample in tqdm(samples, disable=None):
             points = sample.points if settings.scanpath else [None]
             yield parts(sample, [(next(frames)[1], point) for point in points])
@@ -53,9 +56,9 @@ def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files
     return Subject(files, f"{title(settings)}, epoch {about['epoch']}", answers)
 
 
-def predicted(run: Run, settings: Config, model, size, samples) -> Iterator:
+def predicted(strategy, run: Run, settings: Config, model, size, samples) -> Iterator:
     """A network's log-densities in its frame: one a sample, of scanpaths one a fixation."""
-    fill = kept(settings, run, model, size)
+    fill = kept(strategy, settings, storage.cache(run.results), model, size)
     dataset = batches(
         samples if settings.scanpath else [sample.bare() for sample in samples],
         size,
@@ -64,7 +67,7 @@ def predicted(run: Run, settings: Config, model, size, samples) -> Iterator:
         features=fill(samples) if fill else None,
         group=settings.fixations_per_picture if settings.scanpath else 0,
     )
-    return trainer.predict(model.get_layer("readout") if fill else model, dataset)
+    return trainer.predict(strategy, model.get_layer("readout") if fill else model, dataset)
 
 
 def prior(settings: Config, run: Run) -> dict[str, Callable]:

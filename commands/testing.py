@@ -8,6 +8,7 @@ from pathlib import Path
 
 from absl import logging
 
+import storage
 from commands import subjects
 from commands.evaluation import Subject, draw, gold_of, in_threads, rows, yardstick
 from commands.reporting import difference, report
@@ -16,8 +17,9 @@ from config import Config, UsageError
 from data.corpus import Corpus, corpus_name, listed, open_corpus
 from data.decode import decode
 from data.samples import Sample, pictures
+from data.truth import relative_points
 from model import restore
-from model.baselines import uniform
+from model.baselines import centre_bias, uniform
 from model.build import TITLES
 from model.gold import check_observers
 from model.runs import Run, chosen, run_name
@@ -76,7 +78,7 @@ def draw_pictures(args) -> dict:
             f"{run.name} looks fixation by fixation: python main.py scanpaths -p {args.path} "
             f"--name {run.name}"
         )
-    samples = pictures(args.path, args.results / "checked.json")
+    samples = pictures(args.path, storage.cache(args.results) / "checked.json")
     subject = subjects.of_run(run, about, settings, tuple(about["size"]), run)
 
     def show(sample: Sample, parts) -> None:
@@ -118,7 +120,7 @@ def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list
     settings = replace(settings, partial=settings.partial or args.partial)
     if args.pixels_per_degree is not None:
         settings = replace(settings, pixels_per_degree=args.pixels_per_degree)
-    return load_sides(corpus, args.results, settings)
+    return load_sides(corpus, storage.cache(args.results), settings)
 
 
 def trained(args, fold: int) -> Case:
@@ -170,7 +172,8 @@ def untrained(args, fold: int) -> Case:
         answers = subjects.everywhere(uniform)
     else:
         check_observers({s.name: s.table.subject for s in [*training, *tested] if s.table})
-        answers = subjects.observers(gold_of(training, tested))
+        bias = centre_bias(relative_points(training))
+        answers = subjects.observers(gold_of(training, tested, bias))
     files = Run(
         args.results, args.name or run_name(f"{args.model}_{corpus.name}", args.folds, fold)
     )

@@ -1,53 +1,116 @@
 """What `train` does: wires a corpus, a network, the loop and the files of a run together."""
 
-from collections.abc import Callable, Sequence
+import re
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 import config
+import storage
+from commands.stopping import Stop, Stopped
 from config import Config, UsageError
 from data.corpus import Corpus
-from data.histories import gather, names
-from data.pipeline import batches, keys, relative_points
+from data.histories import gather
+from data.histories import names as names_of
+from data.pipeline import batches
+from data.reading import keep
 from data.samples import Sample, load
-from model import features, metrics, optimizer, restore, trainer
+from data.truth import keys, relative_points
+from model import features, metrics, optimizer, restore, states, trainer
 from model.baselines import CentreBias, centre_bias
 from model.build import build
+from model.keeper import GOES_ON, Idle, Keeper, describe, saving
 from model.runs import Run
-from model.strategy import mirrored
+from model.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
 
 
 def train(run: Run, corpus: Corpus, settings: Config, *, fresh: bool, weights: Path | None) -> bool:
     """Trains one run, from where the restore chain says, and keeps its best weights; returns
-    whether it was not done before."""
+    whether it was not done before.
+
+    Raises:
+        UsageError: what is asked for is not there, or cannot be; or another process has the run.
+        Stopped: a signal came; the run is saved.
+        WorkerLost: another worker is gone; the run goes on from the state that was saved last.
+    """
     if settings.model in ("uniform", "goldstandard"):
         raise UsageError(f"-m {settings.model}: there is nothing to train; test has it")
-    if settings.model == "centerbias":
-        fit_centre_bias(settings, corpus, run, load_sides(corpus, run.results, settings)[0])
-        return True
-    start = restore.find_start(run, corpus, settings, fresh=fresh, weights=weights)
-    metrics.check_names(settings.loss, settings.metrics)
-    samples = load_sides(corpus, run.results, settings)
-    if settings.scanpath:
-        gather([*samples[0], *samples[1]])  # refuses what has no order, before anything is made
-    start = restore.on_pictures(start, run, corpus.reference, *samples)
-    went_on = learn(settings, corpus, run, start, *samples)
+    # First of all: workers find one another before anything else touches a device.
+    strategy = strategy_of(settings)
+    chief = is_chief(strategy)
+    if chief:
+        storage.check_writable(run.results)
+    else:
+        logging.set_verbosity(logging.WARNING)  # the chief says what all do
+    with states.locked(run.latest) if chief else nullcontext():
+        cache = cache_of(run, chief)
+        if settings.model == "centerbias":
+            training, _ = load_sides(corpus, cache, settings)
+            if chief:
+                fit_centre_bias(settings, corpus, run, training)
+            return True
+        start = restore.find_start(run, corpus, settings, fresh=fresh, weights=weights)
+        metrics.check_names(settings.loss, settings.metrics)
+        samples = load_sides(corpus, cache, settings)  # which takes long
+        if settings.scanpath:
+            gather([*samples[0], *samples[1]])  # refuses what has no order
+        start = restore.on_pictures(start, run, corpus.reference, *samples)
+        with lost_workers(), plain_errors():
+            went_on = learn(strategy, settings, corpus, run, start, *samples)
     logging.info("best weights: %s", run.best)
     logging.info("history: %s and .png", run.history)
     return went_on
 
 
-def load_sides(
-    corpus: Corpus, results: Path, settings: Config
-) -> tuple[list[Sample], list[Sample]]:
+def strategy_of(settings: Config):
+    """What a configuration's steps are distributed over.
+
+    Raises:
+        UsageError: it is not there, or a batch cannot be shared by its devices in equal parts.
+    """
+    strategy = choose(settings.strategy, settings.batch_size, settings.devices)
+    devices = strategy.num_replicas_in_sync
+    if settings.batch_size // devices % settings.accumulate:
+        raise UsageError(
+            f"--accumulate {settings.accumulate}: each of {devices} devices computes "
+            f"{settings.batch_size // devices} pictures of a batch, which it must divide"
+        )
+    return strategy
+
+
+def cache_of(run: Run, chief: bool) -> Path:
+    """Where what can be made again is kept; a worker that is not the chief writes no results."""
+    return storage.cache(run.results) if chief else Path(tempfile.gettempdir(), "saliency-trainer")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """A UsageError raised within TensorFlow's pipeline, as it was raised; and one of TensorBoard's
+    log, where that cannot be written."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        message = error.message or ""
+        if found := re.search(r"UsageError: (.*)", message):
+            raise UsageError(found.group(1)) from None
+        if found := re.search(r"(\S+\.tfevents\.\S+); (.*)", message):
+            raise UsageError(f"{found[1]} cannot be written: {found[2]}; {GOES_ON}") from None
+        raise
+
+
+def load_sides(corpus: Corpus, cache: Path, settings: Config) -> tuple[list[Sample], list[Sample]]:
     """A corpus' training and validation samples, as a configuration has them."""
     return load(
         corpus,
-        results / "checked.json",
+        cache / "checked.json",
         settings.partial,
         settings.pixels_per_degree,
         fold=(settings.fold, settings.folds) if settings.fold else None,
@@ -55,81 +118,116 @@ def load_sides(
     )
 
 
-def learn(settings: Config, corpus: Corpus, run: Run, start, training, validation) -> bool:
-    """Builds the network, fills what is cached, runs the loop where epochs are left to do."""
-    size = settings.size or corpus.size
+def learn(strategy, settings: Config, corpus: Corpus, run: Run, start, training, validation):
+    """Builds the network, fills what is cached, runs the loop; returns whether epochs were left."""
+    size, chief = settings.size or corpus.size, is_chief(strategy)
     bias = centre_bias(relative_points(training)) if settings.model == "deepgaze" else None
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
-    with mirrored(settings.batch_size, settings.devices).scope():
+    with strategy.scope():
         model = build(settings, size, start.encoder_weights(settings))
         trainer.freeze(model, settings.freeze)
         model.compile(optimizer=optimizer.make(settings, -(-len(training) // settings.batch_size)))
         progress = restore.begin(start, model)
-        begun = progress.epoch
-        if begun >= settings.epochs:
-            logging.info("all %d epochs are done; a larger --epochs goes on", begun)
-        about = {"corpus": corpus.reference, "size": size, "config": asdict(settings)}
-        keeper = restore.Keeper(run, model, start, about, settings.save_every, save_history)
-        if bias:
+    agree(strategy, repr((settings, start.shape, progress.epoch, progress.step)))
+    begun = progress.epoch
+    if begun >= settings.epochs:
+        logging.info("all %d epochs are done; a larger --epochs goes on", begun)
+    if bias and chief:
+        with saving(run):
             bias.save(run.centre_bias)
-        data = wire(settings, size, bias, training, validation, kept(settings, run, model, size))
-        known = ("fixations",) if settings.scanpath else keys([*training, *validation])
+    fill = kept(strategy, settings, cache_of(run, chief), model, size)
+    data = wire(settings, size, bias, training, validation, fill, cache_of(run, chief))
+    known = ("fixations",) if settings.scanpath else keys([*training, *validation])
+    with stoppable(progress) as stop:
         trainer.fit(
+            strategy,
             model,
             data,
             config.weights(settings.loss),
             metrics.choose(settings.loss, settings.metrics, known),
             settings.epochs,
             progress,
-            keeper.keep,
-            callbacks=[keras.callbacks.TensorBoard(str(run.log), write_graph=False)],
+            keeper_of(settings, corpus, run, start, model, size) if chief else Idle(),
+            callbacks=[keras.callbacks.TensorBoard(str(run.log), write_graph=False)] * chief,
             network=model.get_layer("readout") if settings.cached else None,
             patience=settings.patience,
+            accumulate=settings.accumulate,
+            stop=stop,
         )
     return progress.epoch > begun
 
 
-def kept(settings: Config, run: Run, model: keras.Model, size) -> Callable | None:
+@contextmanager
+def stoppable(progress: trainer.Progress) -> Iterator[Stop]:
+    """Inside, signals ask a run to stop; raises Stopped where one did."""
+    with Stop() as stop:
+        try:
+            yield stop
+            asked = stop()  # too late for this run, not for those that follow it
+        except trainer.Interrupted:
+            asked = True
+    if asked:
+        far = restore.so_far(asdict(progress))
+        raise Stopped(stop.signal or signal.SIGTERM, f"after {far}, which are saved")
+
+
+def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size) -> Keeper:
+    """What writes a run to disk."""
+    about = {"corpus": corpus.reference, "size": size, "config": asdict(settings)}
+    every, minutes = settings.save_every, settings.save_minutes
+    return Keeper(run, model, start, about, every, minutes, save_history)
+
+
+def kept(strategy, settings: Config, cache: Path, model: keras.Model, size) -> Callable | None:
     """What makes a list of samples' frozen features be on disk, and gives the function that reads
     a sample's; None where the encoder runs in every step."""
     if not settings.cached:
         return None
     encoder = model.get_layer("encoder")
-    folder = run.features / features.fingerprint(encoder, size)
+    folder = cache / "features" / features.fingerprint(encoder, size)
 
     def fill(samples: Sequence[Sample]) -> Callable:
         lacking = features.lacking(folder, [sample.digest for sample in samples])
         if lacking:
             bare = [samples[i].bare() for i in lacking]
             logging.info("computing the encoder's features of %d pictures", len(bare))
-            found = batches(bare, size, settings.batch_size)
-            features.fill(encoder, found, [samples[i].digest for i in lacking], folder)
+
+            def make(share: trainer.Share):
+                return batches(bare, size, settings.batch_size, share=share)
+
+            features.fill(strategy, encoder, make, [samples[i].digest for i in lacking], folder)
         return lambda sample: features.read(folder, sample.digest)
 
     return fill
 
 
-def wire(settings: Config, size, bias: CentreBias | None, training, validation, fill):
+def wire(settings: Config, size, bias: CentreBias | None, training, validation, fill, cache: Path):
     """The datasets of a run."""
+    samples, known = [*training, *validation], keys([*training, *validation])
     common = {
         "maps": {"centre_bias": bias.log_density} if bias else {},
-        "features": fill([*training, *validation]) if fill else None,
+        "features": fill(samples) if fill else None,
         "group": settings.fixations_per_picture if settings.scanpath else 0,
         "weigh": settings.weigh,
     }
+    if settings.cache:
+        names = {*(() if fill else ("image",)), *(() if settings.scanpath else known)}
+        common["store"] = keep(cache / "pictures", samples, size, names)
     batch, seed, flip = settings.batch_size, settings.seed, settings.flip
-    return trainer.Data(
-        train=lambda epoch: batches(
-            training, size, batch, seed=seed, epoch=epoch, flip=flip, **common
-        ),
+
+    def train(epoch: int, skip: int, share: trainer.Share):
+        order = {"seed": seed, "epoch": epoch, "flip": flip, "skip": skip, "share": share}
+        return batches(training, size, batch, **order, **common)
+
+    def valid(share: trainer.Share):
         # Scanpaths: the same fixations of each picture every time, not all of them.
-        valid=lambda: batches(
-            validation, size, batch, seed=0 if settings.scanpath else None, **common
-        ),
-        steps=-(-len(training) // batch),
-        names=names(training) if settings.scanpath else [sample.name for sample in training],
-    )
+        order = {"seed": 0 if settings.scanpath else None, "share": share}
+        return batches(validation, size, batch, **order, **common)
+
+    steps = -(-len(training) // batch)
+    shown = names_of(training) if settings.scanpath else [sample.name for sample in training]
+    return trainer.Data(train, valid, steps, shown)
 
 
 def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, training) -> None:
@@ -137,8 +235,9 @@ def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, training) -> Non
     bias = centre_bias(relative_points(training))
     about = {"corpus": corpus.reference, "size": settings.size or corpus.size, "epoch": 0}
     about |= {"config": asdict(settings), "metrics": {}}
-    restore.describe(run, about, training)
-    bias.save(run.best)
+    with saving(run):
+        describe(run, about, training)
+        bias.save(run.best)
     logging.info(
         "kernel of %.3g of the picture's side, %g of a uniform density; weights: %s",
         bias.bandwidth, bias.uniform, run.best,

@@ -10,7 +10,7 @@ import json
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from absl import logging
 from tqdm import tqdm
 
 from config import UsageError
+from model.steps import floats
+from model.trainer import Share
 
 _CHECK = 4  # bytes of the checksum
 _HEADER = 1024  # as many bytes hold a .npy's header
@@ -80,13 +82,18 @@ def sound(path: Path) -> bool:
 
 
 def fill(
-    encoder: keras.Model, dataset: tf.data.Dataset, digests: Sequence[str], folder: Path
+    strategy: tf.distribute.Strategy,
+    encoder: keras.Model,
+    make: Callable[[Share], tf.data.Dataset],
+    digests: Sequence[str],
+    folder: Path,
 ) -> None:
     """Computes and keeps the features of pictures.
 
     Args:
         encoder: image (B, H, W, 3) -> (B, h, w, C).
-        dataset: batches of image, id (an index into digests) and weight (0 for filling).
+        make: share -> batches of image, id (an index into digests) and weight (0 for filling), as
+            trainer.Data has them. Each worker computes all: its folder may be its own.
         digests: of the pictures, see `lacking`.
         folder: made where it is not there. Others may fill it at the same time.
 
@@ -97,7 +104,9 @@ def fill(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         check_space(encoder, len(digests), folder)
-        for index, array in tqdm(encoded(encoder, dataset), total=len(digests), disable=None):
+        for index, array in tqdm(
+            encoded(strategy, encoder, make), total=len(digests), disable=None
+        ):
             save(place(folder, digests[index]), array)
     except OSError as error:
         raise UsageError(f"{folder}: no features can be kept there: {reason(error)}") from None
@@ -114,15 +123,17 @@ def check_space(encoder: keras.Model, count: int, folder: Path) -> None:
         )
 
 
-def encoded(encoder: keras.Model, dataset: tf.data.Dataset) -> Iterator[tuple[int, np.ndarray]]:
+def encoded(
+    strategy: tf.distribute.Strategy, encoder: keras.Model, make: Callable[[Share], tf.data.Dataset]
+) -> Iterator[tuple[int, np.ndarray]]:
     """Each picture's id and its features (h, w, C), in the type that the encoder gives."""
-    strategy = tf.distribute.get_strategy()
 
     def replica(batch):
-        return encoder(batch["image"], training=False), batch["id"], batch["weight"]
+        return encoder(floats(batch)["image"], training=False), batch["id"], batch["weight"]
 
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
-    for batch in strategy.experimental_distribute_dataset(dataset):
+    alone = (0, 1, len(strategy.extended.worker_devices))
+    for batch in strategy.distribute_datasets_from_function(lambda _: make(alone)):
         for parts in zip(*map(strategy.experimental_local_results, step(batch)), strict=True):
             rows = zip(*(part.numpy() for part in parts), strict=True)
             yield from ((int(index), array) for array, index, weight in rows if weight > 0)

@@ -1,20 +1,15 @@
-"""Where weights come from, in order, and where they go: save, resume, atomically."""
+"""Where weights come from, in order."""
 
 import dataclasses
 import hashlib
-import platform
-import re
-import shutil
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 from absl import logging
 
 from config import Config, UsageError, show
-from model.optimizer import averaged
+from model import states
 from model.runs import (
     WEIGHTS,
     Run,
@@ -24,13 +19,13 @@ from model.runs import (
     link,
     read_about,
     read_json,
-    write_json,
 )
 from model.trainer import Progress
-from model.weights import load_partly, load_pytorch, load_weights, save_weights
+from model.weights import load_partly, load_pytorch, load_weights
 
 PUBLISHED = ".pth"  # DeepGaze III's, as its authors save them
 
+MODEL, STATE = f"model{WEIGHTS}", "state.json"  # the files of a state
 ENCODER_WEIGHTS = {"vgg16": "imagenet", "densenet201": "imagenet", "small": "none"}
 
 
@@ -63,12 +58,12 @@ def find_start(run: Run, corpus, settings: Config, *, fresh: bool, weights: Path
     4. What the encoder learned elsewhere.
     """
     shape = jsonable({"corpus": corpus.reference, **settings.shape(), "weights": weights})
-    state = None if fresh else newest(run)
+    state = None if fresh else states.newest(run.latest)
     if state is not None:
         same_shape(run, state, shape)
-        before = read_json(state / "state.json")
-        line, kept = f"{run.name}'s own state of epoch {int(state.name)}", before["chain"]
-        return Start(line, shape, state, True, before["initial"], tuple(kept))
+        before = read_json(state / STATE)
+        line = f"{run.name}'s own state after {so_far(before['progress'])}"
+        return Start(line, shape, state, True, before["initial"], tuple(before["chain"]))
     if weights is not None:
         return from_file(weights, settings, shape)
     initial = settings.initial or corpus.initial or "none"
@@ -84,6 +79,12 @@ def find_start(run: Run, corpus, settings: Config, *, fresh: bool, weights: Path
             f"--encoder-weights {chosen}: no such file; allowed are imagenet, hed, none or a path"
         )
     return Start(f"the encoder's own, {chosen}", shape)
+
+
+def so_far(progress: Mapping) -> str:
+    """How far a run is, in words."""
+    step = progress["step"]
+    return f"{progress['epoch']} epochs" + (f" and {step} steps" if step else "")
 
 
 def from_file(weights: Path, settings: Config, shape: dict) -> Start:
@@ -160,7 +161,7 @@ def refuse_seen(about: Mapping, corpus: str, samples: Sequence, what: str) -> No
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
     """Raises UsageError where a state is of another configuration; names the fields."""
-    before = read_json(state / "state.json")["shape"]
+    before = read_json(state / STATE)["shape"]
     differ = [
         f"{name} {show(before.get(name), joint(name))} (now {show(value, joint(name))})"
         for name, value in sorted(shape.items())
@@ -218,8 +219,8 @@ def begin(start: Start, model: keras.Model) -> Progress:
     # several devices cannot agree on variables made within their first step.
     model.optimizer.build(model.trainable_variables)
     if start.resume:
-        load_weights(model, start.path / f"model{WEIGHTS}")
-        return Progress(**read_json(start.path / "state.json")["progress"])
+        load_weights(model, start.path / MODEL)
+        return Progress(**read_json(start.path / STATE)["progress"])
     if start.path is None:
         return Progress()
     if start.path.suffix == PUBLISHED:
@@ -227,82 +228,3 @@ def begin(start: Start, model: keras.Model) -> Progress:
     else:
         load_partly(model, start.path)
     return Progress()
-
-
-@dataclasses.dataclass(frozen=True)
-class Keeper:
-    """Writes what a run leaves after each epoch: history, best weights, latest state.
-
-    Best weights and those of epochs are averaged ones where the optimizer averages; the state has
-    those that train, and the average with the optimizer's.
-
-    about: what the JSON beside weights says, besides where they come from; every: the weights of
-    every so-many-th epoch are kept too, 0 for none; record: writes the history, (path, rows).
-    """
-
-    run: Run
-    model: keras.Model
-    start: Start
-    about: dict
-    every: int
-    record: Callable[[Path, list[dict]], None]
-
-    def keep(self, progress: Progress, improved: bool) -> None:
-        """The latest state is written last: what a cut leaves undone, a resumed run does again."""
-        row = progress.history[-1]
-        about = {**self.about, "epoch": row["epoch"], "metrics": row, "versions": versions()}
-        about |= {"start": self.start.line, "initial": self.start.initial}
-        about["chain"] = self.start.chain
-        self.record(self.run.history, progress.history)
-        with averaged(self.model):
-            if improved:
-                save_weights(self.run.best, self.model, about)
-            if self.every and progress.epoch % self.every == 0:
-                save_weights(self.run.epoch(progress.epoch), self.model, about)
-        save_state(self.run, self.model, self.start, progress)
-
-
-def describe(run: Run, about: Mapping, training: Sequence) -> None:
-    """Writes the JSON beside best weights that no network has, fitted on samples of a corpus."""
-    own = link(run.name, about["corpus"], {sample.name: sample.digest for sample in training})
-    run.best.parent.mkdir(parents=True, exist_ok=True)
-    write_json(about_of(run.best), {**about, "chain": [own], "versions": versions()})
-
-
-def save_state(run: Run, model: keras.Model, start: Start, progress: Progress) -> None:
-    """Writes a folder that appears under its epoch's number in one piece, and drops the others."""
-    state = run.latest / f"{progress.epoch:06d}"
-    part = run.latest / f".{state.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    model.save_weights(part / f"model{WEIGHTS}")
-    came = {"initial": start.initial, "chain": start.chain[1:]}
-    content = {"shape": start.shape, **came, "progress": dataclasses.asdict(progress)}
-    write_json(part / "state.json", content)
-    shutil.rmtree(state, ignore_errors=True)
-    part.rename(state)
-    for other in run.latest.iterdir():
-        if other != state and re.fullmatch(r"\d{6}|\.\d{6}\.part", other.name):
-            shutil.rmtree(other)
-
-
-def newest(run: Run) -> Path | None:
-    """The folder of the run's latest state, or None."""
-    return max(run.latest.glob("[0-9]" * 6), default=None)
-
-
-def versions() -> dict[str, str]:
-    """What weights were made with: the git revision, and versions of what computes."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        revision = subprocess.run(
-            command, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        revision = "unknown"
-    return {
-        "git": revision,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-    }

@@ -1,6 +1,6 @@
 """Scanpaths drawn from a model that knows the fixations before."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -13,7 +13,6 @@ def sample(
     count: int,
     length: int,
     seed: int,
-    start: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Scanpaths (count, length, 2): x and y in pixels, each the middle of its pixel.
 
@@ -26,13 +25,11 @@ def sample(
         shape: (height, width).
         seed: scanpath i draws from a generator of its own, of [seed, i]: more scanpaths and longer
             ones leave the first ones as they were.
-        start: x and y of the first fixation of all, as where a forced fixation precedes the
-            picture, in its middle as a rule. None: the model draws it, knowing of none before, as
-            it was trained to where recorded scanpaths begin.
 
-    Each fixation falls on a pixel with the pixel's exact probability (inverse of the cumulated
-    density). The same seed and densities give the same scanpaths; densities that differ by
-    round-off, of another device or batch, may move a fixation to another pixel now and then.
+    The first fixation is drawn knowing of none before, as the model was trained to where recorded
+    scanpaths begin. Each falls on a pixel with the pixel's exact probability (inverse of the
+    cumulated density). The same seed and densities give the same scanpaths; densities that differ
+    by round-off, of another device or batch, may move a fixation to another pixel now and then.
 
     Raises:
         ValueError: densities of another shape, or that do not sum to a finite number above 0.
@@ -40,9 +37,6 @@ def sample(
     generators = [np.random.default_rng([seed, index]) for index in range(count)]
     paths = np.full((count, HISTORY + length, 2), np.nan)
     for step in range(HISTORY, HISTORY + length):
-        if step == HISTORY and start is not None:
-            paths[:, step] = start
-            continue
         densities = log_density_of(paths[:, step - HISTORY : step][:, ::-1].copy())
         for path, generator, density in zip(paths, generators, densities, strict=True):
             path[step] = draw(density, shape, generator.random())

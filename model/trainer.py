@@ -2,8 +2,10 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -12,23 +14,43 @@ from absl import logging
 
 from config import UsageError
 from model.density import log_density
-from model.metrics import METRICS, call
 from model.optimizer import averaged
+from model.steps import floats, inputs_of, make_steps
+
+Share = tuple[int, int, int]  # which of how many workers, and how many devices all of them have
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; what it has done is saved."""
 
 
 @dataclass
 class Progress:
-    """How far a run is: what a resumed one goes on from. `history` has one dict an epoch."""
+    """How far a run is: what a resumed one goes on from.
+
+    epoch: how many are over; step: how many of the next one's steps are, and `sums` over their
+    samples; history: one dict an epoch.
+    """
 
     epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
     best: float = math.inf
     history: list[dict] = field(default_factory=list)
 
-    def add(self, logs: Mapping[str, float]) -> bool:
-        """Takes an epoch's logs; returns whether its validation loss is the best so far."""
-        improved = logs["val_loss"] < self.best
-        self.epoch, self.best = self.epoch + 1, min(self.best, logs["val_loss"])
+    def count(self, found: Mapping) -> dict[str, float]:
+        """Takes a step's sums; returns the means over the epoch so far."""
+        self.step += 1
+        add(self.sums, found)
+        return means(self.sums)
+
+    def close(self, valid: Mapping[str, float]) -> bool:
+        """Ends an epoch with what its validation found; returns whether that is the best so far."""
+        improved = valid["loss"] < self.best
+        self.epoch, self.best = self.epoch + 1, min(self.best, valid["loss"])
+        logs = means(self.sums) | {f"val_{name}": value for name, value in valid.items()}
         self.history.append({"epoch": self.epoch, **logs})
+        self.step, self.sums = 0, {}
         return improved
 
     def waited(self) -> int:
@@ -39,41 +61,68 @@ class Progress:
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains on: datasets of batches of an epoch and of the validation, how many
-    batches an epoch has, and by `id` the names of the training samples' pictures."""
+    """What a run trains on.
 
-    train: Callable[[int], tf.data.Dataset]
-    valid: Callable[[], tf.data.Dataset]
+    train: (epoch, steps of it that are done, share) -> a dataset of the batches' parts that a
+    worker's devices compute, one each at a time; valid: the same of a share alone; steps: of an
+    epoch; names: by `id`, of the training samples' pictures.
+    """
+
+    train: Callable[[int, int, Share], tf.data.Dataset]
+    valid: Callable[[Share], tf.data.Dataset]
     steps: int
     names: Sequence[str]
 
 
+class Keeper(Protocol):
+    """What writes a run to disk: after an epoch, told whether its validation loss is the best so
+    far; after a step, where it is time to; and when the run is asked to stop."""
+
+    def epoch(self, progress: Progress, improved: bool) -> None: ...
+
+    def step(self, progress: Progress) -> None: ...
+
+    def save(self, progress: Progress) -> None: ...
+
+
+def never() -> bool:
+    return False
+
+
 def fit(
+    strategy: tf.distribute.Strategy,
     model: keras.Model,
     data: Data,
     losses: Mapping[str, float],
     metrics: Sequence[str],
     epochs: int,
     progress: Progress,
-    save: Callable[[Progress, bool], None],
+    keeper: Keeper,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     network: keras.Model | None = None,
     patience: int = 0,
+    accumulate: int = 1,
+    stop: Callable[[], bool] = never,
 ) -> None:
     """Trains a compiled model to `epochs` in total, from where `progress` is.
+
+    Outside of the strategy's scope, in which the model was made: there, what one worker makes when
+    it saves would be waited for by all.
 
     Args:
         losses: what is minimised: functions of model.losses by name, and their weights.
         metrics: what is averaged over samples and logged: names in model.metrics.
-        save: called after each epoch; is told whether its validation loss is the best so far.
         network: what steps call instead of the model: its part behind features known before.
         patience: stop after so many epochs without a better validation loss; 0: never.
+        accumulate: see make_steps.
+        stop: asked before each step whether this process should stop.
 
     Raises:
         UsageError: a loss is not finite; names the pictures of its batch.
+        Interrupted: this or another worker was asked to stop; all have done the same steps.
     """
     network = model if network is None else network
-    steps = make_steps(network, model.optimizer, losses, metrics)
+    steps = make_steps(strategy, network, model.optimizer, losses, metrics, accumulate)
     watch = watching(callbacks, model, epochs, data.steps)
     watch.on_train_begin()
     for epoch in range(progress.epoch, epochs):
@@ -81,10 +130,16 @@ def fit(
             logging.info("no better epoch in %d: training ends; --patience says so", patience)
             break
         watch.on_epoch_begin(epoch)
-        logs = run_epoch(model, steps, data, epoch, watch)
-        improved = progress.add(logs)
-        watch.on_epoch_end(epoch, logs)
-        save(progress, improved)
+        try:
+            run_steps(strategy, steps[0], data, progress, keeper, watch, stop)
+            with averaged(model):
+                valid = evaluate(strategy, steps[1], data.valid, stop)
+        except Interrupted:
+            keeper.save(progress)
+            raise
+        improved = progress.close(valid)
+        watch.on_epoch_end(epoch, {k: v for k, v in progress.history[-1].items() if k != "epoch"})
+        keeper.epoch(progress, improved)
         if model.stop_training:
             break
     watch.on_train_end()
@@ -100,20 +155,6 @@ def watching(
     return keras.callbacks.CallbackList(
         list(callbacks), add_progbar=True, model=model, epochs=epochs, steps=steps, verbose=bar
     )
-
-
-def run_epoch(model: keras.Model, steps, data: Data, epoch: int, watch) -> dict:
-    """An epoch of steps and its validation, on the averaged weights where there are some."""
-    strategy = tf.distribute.get_strategy()
-    (train_step, valid_step), total = steps, Mean()
-    for step, batch in enumerate(strategy.experimental_distribute_dataset(data.train(epoch))):
-        watch.on_train_batch_begin(step)
-        found = train_step(batch)
-        check_finite(found, batch, strategy, data.names, f"epoch {epoch + 1}, step {step + 1}")
-        watch.on_train_batch_end(step, total.add(found))
-    with averaged(model):
-        found = evaluate(valid_step, strategy, data.valid())
-    return total.means() | {f"val_{name}": value for name, value in found.items()}
 
 
 def layers_of(model: keras.Model) -> Iterator[keras.Layer]:
@@ -144,123 +185,96 @@ def freeze(model: keras.Model, prefixes: str | None) -> None:
         raise UsageError(f"--freeze {prefixes}: all of {model.name} is frozen, nothing would train")
 
 
-def make_steps(
-    network: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    losses: Mapping[str, float],
-    metrics: Sequence[str],
-):
-    """The training and the validation step: distributed batch -> sums over its samples.
-
-    Per-sample losses are weighted, summed and divided by the weight of the whole global batch;
-    the optimizer sums the replicas' gradients. What a step computes before the first layer that
-    trains is not recorded. `learning_rate` is among a training step's sums.
-    """
-    strategy, measured = tf.distribute.get_strategy(), measuring(losses, metrics)
-
-    def train_replica(batch):
-        weight, variables = batch["weight"], network.trainable_variables
-        whole = tf.distribute.get_replica_context().all_reduce("SUM", tf.reduce_sum(weight))
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in variables])
-            found = measured(batch, network(inputs_of(network, batch), training=True))
-            loss = tf.reduce_sum(found["loss"] * weight) / whole
-        found["learning_rate"] = tf.convert_to_tensor(optimizer.learning_rate)
-        gradients = tape.gradient(loss, variables)
-        optimizer.apply(clipped(gradients, optimizer.global_clipnorm), variables)
-        return weighted(found, weight)
-
-    def valid_replica(batch):
-        outputs = network(inputs_of(network, batch), training=False)
-        return weighted(measured(batch, outputs), batch["weight"])
-
-    def distributed(replica):
-        return tf.function(
-            lambda batch: strategy.reduce("SUM", strategy.run(replica, (batch,)), axis=None)
-        )
-
-    return distributed(train_replica), distributed(valid_replica)
+def run_steps(
+    strategy, train_step, data: Data, progress: Progress, keeper: Keeper, watch, stop
+) -> None:
+    """The steps of an epoch that are left; says how long they waited for their batches."""
+    if progress.step == data.steps:
+        return
+    wait, begun = Wait(), time.monotonic()
+    dataset = distributed(strategy, lambda share: data.train(progress.epoch, progress.step, share))
+    for batch in wait.counted(dataset):
+        watch.on_train_batch_begin(progress.step)
+        found = train_step(batch, tf.constant(float(stop())))
+        when = f"epoch {progress.epoch + 1}, step {progress.step + 1}"
+        check_finite(found, batch, strategy, data.names, when)
+        watch.on_train_batch_end(progress.step, progress.count(found))
+        if found["stop"]:
+            raise Interrupted
+        keeper.step(progress)
+    seconds = time.monotonic() - begun
+    share = 100 * wait.seconds / seconds
+    logging.info("%.1f s, of which %.1f %% waiting for pictures", seconds, share)
 
 
-def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
-    """(batch, outputs) -> the loss, its terms and the metrics, one number per sample each."""
-    names = list(dict.fromkeys([*losses, *metrics]))
+def distributed(strategy: tf.distribute.Strategy, make: Callable[[Share], tf.data.Dataset]):
+    """Batches for the strategy's devices, of what each worker makes of its share."""
 
-    def measured(batch, outputs):
-        values = {**batch, "log_density": log_density(outputs["logits"], batch["valid"])}
-        found = {name: call(METRICS[name], values) for name in names}
-        return {"loss": sum(w * found[name] for name, w in losses.items()), **found}
+    def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers, devices = context.num_input_pipelines, context.num_replicas_in_sync
+        return make((context.input_pipeline_id, workers, devices))
 
-    return measured
+    return strategy.distribute_datasets_from_function(parts)
 
 
-def weighted(found: Mapping, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What was found, (B,) each or a number for all, summed by weight; and the weight's sum."""
-    added = {name: tf.reduce_sum(value * weight) for name, value in found.items()}
-    return {**added, "weight": tf.reduce_sum(weight)}
+class Wait:
+    """The seconds that a loop waits for what comes next."""
+
+    seconds = 0.0
+
+    def counted(self, items: Iterable) -> Iterator:
+        """The same items."""
+        iterator, end = iter(items), object()
+        while True:
+            asked = time.monotonic()
+            item = next(iterator, end)
+            self.seconds += time.monotonic() - asked
+            if item is end:
+                return
+            yield item
 
 
-def clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.Tensor]:
-    """A replica's gradients such that the sum over replicas has at most this global norm.
-
-    Keras clips each replica's before it sums them, so that two devices would train otherwise than
-    one; these it finds short enough.
-    """
-    replicas = tf.distribute.get_replica_context()
-    if not norm or replicas.num_replicas_in_sync == 1:
-        return gradients
-    whole, _ = tf.clip_by_global_norm(replicas.all_reduce("SUM", gradients), norm)
-    return [gradient / replicas.num_replicas_in_sync for gradient in whole]
+def add(sums: dict[str, float], found: Mapping) -> None:
+    """Adds a step's sums, but for what is no sum over samples."""
+    for name, value in found.items():
+        if name != "stop":
+            sums[name] = sums.get(name, 0.0) + value
 
 
-def inputs_of(model: keras.Model, batch: Mapping) -> dict:
-    """What of a batch the model takes: its inputs bear the names of the batch's keys."""
-    return {name: batch[name] for name in model.input}
-
-
-class Mean:
-    """Means over samples, of sums that come batch by batch."""
-
-    def __init__(self):
-        self.sums: dict[str, float] = {}
-
-    def add(self, sums: Mapping) -> dict[str, float]:
-        """Takes a batch's sums; returns the means so far."""
-        for name, value in sums.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        return self.means()
-
-    def means(self) -> dict[str, float]:
-        """Each sum by the weight, the weight left out."""
-        weight = self.sums["weight"]
-        return {name: value / weight for name, value in self.sums.items() if name != "weight"}
+def means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Each sum by the weight, the weight left out."""
+    return {name: value / sums["weight"] for name, value in sums.items() if name != "weight"}
 
 
 def check_finite(sums: Mapping, batch: Mapping, strategy, names: Sequence[str], when: str) -> None:
     """Raises UsageError with the batch's pictures where its loss is not finite."""
-    loss = float(sums["loss"])
+    loss = sums["loss"]
     if not math.isfinite(loss):
         ids = np.concatenate([i.numpy() for i in strategy.experimental_local_results(batch["id"])])
         pictures = ", ".join(dict.fromkeys(names[i] for i in ids))
         raise UsageError(f"the loss is {loss} in {when}; the pictures of its batch: {pictures}")
 
 
-def evaluate(valid_step, strategy, dataset: tf.data.Dataset) -> dict[str, float]:
-    """Means over the samples of a dataset of batches."""
-    total = Mean()
-    for batch in strategy.experimental_distribute_dataset(dataset):
-        total.add(valid_step(batch))
-    return total.means()
+def evaluate(
+    strategy, valid_step, make: Callable[[Share], tf.data.Dataset], stop=never
+) -> dict[str, float]:
+    """Means over the samples of batches; Interrupted where a worker was asked to stop."""
+    sums: dict[str, float] = {}
+    for batch in distributed(strategy, make):
+        found = valid_step(batch, tf.constant(float(stop())))
+        if found["stop"]:
+            raise Interrupted
+        add(sums, found)
+    return means(sums)
 
 
-def predict(model: keras.Model, dataset: tf.data.Dataset) -> Iterator[tuple[int, np.ndarray]]:
-    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the dataset's order.
-
-    The strategy is the one in whose scope this is called; what comes can be taken outside of it.
-    """
-    strategy = tf.distribute.get_strategy()
+def predict(
+    strategy: tf.distribute.Strategy, model: keras.Model, dataset: tf.data.Dataset
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the dataset's order."""
 
     def replica(batch):
+        batch = floats(batch)
         outputs = model(inputs_of(model, batch), training=False)
         return log_density(outputs["logits"], batch["valid"])
 

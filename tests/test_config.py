@@ -5,18 +5,19 @@ import json
 import pytest
 
 import config
+import flags
 from config import Config, UsageError
 
 
 def parsed(*argv):
     parser = argparse.ArgumentParser()
-    config.add_flags(parser)
-    return config.given(parser.parse_args(argv))
+    flags.add_fields(parser)
+    return flags.given(parser.parse_args(argv))
 
 
 def test_every_field_is_a_flag_with_help():
     parser = argparse.ArgumentParser()
-    config.add_flags(parser)
+    flags.add_fields(parser)
     text = parser.format_help()
     for field in dataclasses.fields(Config):
         assert f"--{field.name.replace('_', '-')}" in text

@@ -2,9 +2,15 @@
 
 import csv
 import json
+import types
 
 import pytest
+import tensorflow as tf
 from conftest import SMALL
+from run_files import arrays
+
+from model import states
+from model.restore import MODEL
 
 GAZE = ("-m", "deepgaze", *SMALL)
 
@@ -122,3 +128,57 @@ def test_maps_alone_cannot_train_scanpaths(cli, own, tmp_path):
         (own / "saliency" / path.name).write_bytes(path.read_bytes())
     code, _, err = cli("train", "-d", own, "--results", tmp_path, *GAZE, "--scanpath")
     assert code == 2 and "order" in err and err.count("\n") == 1
+
+
+def latest(results, name="msinet_own"):
+    """The arrays of a run's latest state."""
+    return arrays(states.newest(results / "ckpts/latest" / name) / MODEL)
+
+
+def test_the_cache_of_pictures_changes_nothing(cli, own, tmp_path):
+    """Bit for bit, weights and history; mirrored pictures among them."""
+    more = (*SMALL, "--epochs", "2", "--metrics", "cc")
+    out = train(cli, own, tmp_path / "with", *more)
+    assert "fitting 13 pictures to 64x64" in out
+    kept = sorted(path.suffix for path in (tmp_path / "with/cache/pictures").iterdir())
+    assert kept == [".checks", ".pictures"]
+    out = train(cli, own, tmp_path / "without", *more, "--no-cache")
+    assert "fitting" not in out and not (tmp_path / "without/cache/pictures").exists()
+    one, other = (tmp_path / name for name in ("with", "without"))
+    assert history(one, "msinet_own") == history(other, "msinet_own")
+    assert latest(one) == latest(other)
+
+
+def test_a_batch_that_cannot_be_parted_evenly_is_refused(monkeypatch):
+    from commands import training
+    from config import Config, UsageError
+
+    devices = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(training, "choose", lambda *_: devices)
+    assert training.strategy_of(Config(batch_size=8, accumulate=4)) is devices
+    with pytest.raises(UsageError, match="^--accumulate 4: each of 2 devices .* 2 pictures"):
+        training.strategy_of(Config(batch_size=4, accumulate=4))
+
+
+def test_what_a_pipeline_finds_wrong_is_one_line(tmp_path):
+    """A picture that is gone, named by TensorFlow among its own lines."""
+    from commands.training import plain_errors
+    from config import UsageError
+    from data.pipeline import batches
+    from data.samples import Sample
+
+    lost = [Sample("a.png", tmp_path / "a.png", (9, 9))]
+    with pytest.raises(UsageError) as error, plain_errors():
+        list(batches(lost, (24, 32), 1))
+    assert str(error.value) == f"{tmp_path}/a.png: no such file or directory"
+    with pytest.raises(tf.errors.OpError, match="ZeroDivisionError"), plain_errors():
+        wrong = tf.data.Dataset.range(1)
+        list(wrong.map(lambda x: tf.numpy_function(lambda x: 1 // 0, [x], tf.int64)))
+
+
+def test_a_run_that_another_process_has_is_refused(cli, own, tmp_path):
+    """Before anything is read or written."""
+    with states.locked(tmp_path / "ckpts/latest/msinet_own"):
+        code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL)
+    assert code == 2 and err.startswith("msinet_own is being trained by another process")
+    assert err.count("\n") == 1 and not (tmp_path / "cache").exists()

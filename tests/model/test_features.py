@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from networks import one_device
 
 from config import UsageError
 from model import features
@@ -39,7 +40,7 @@ def dataset(images: np.ndarray, batch: int = 2) -> tf.data.Dataset:
     filling = -len(images) % batch
     ids = np.r_[np.arange(len(images)), np.zeros(filling, int)]
     weight = np.float32(np.r_[np.ones(len(images)), np.zeros(filling)])
-    shown = images[ids] * weight[:, None, None, None]
+    shown = np.uint8(images[ids] * weight[:, None, None, None])
     whole = {"image": shown, "id": ids, "weight": weight}
     return tf.data.Dataset.from_tensor_slices(whole).batch(batch)
 
@@ -85,7 +86,7 @@ def test_a_fingerprint_tells_the_types_of_computation(policy):
 
 PRINTED = """
 import sys
-sys.path.insert(0, "tests/model")
+sys.path[:0] = ["tests", "tests/model"]
 from test_features import SIZE, encoder
 from model.features import fingerprint
 if sys.argv[1] == "other":
@@ -112,7 +113,7 @@ def test_features_come_back_bit_by_bit(tmp_path, policy, precision):
     policy(precision)
     model, images = encoder(), pictures(5)
     digests = [f"d{index}" for index in range(5)]
-    fill(model, dataset(images), digests, tmp_path / "f")
+    fill(one_device(), model, lambda _: dataset(images), digests, tmp_path / "f")
     assert sorted(path.name for path in (tmp_path / "f").iterdir()) == [f"{d}.npy" for d in digests]
     step = tf.function(lambda x: model(x, training=False))
     for index, digest in enumerate(digests):
@@ -150,9 +151,9 @@ def test_pictures_without_a_digest_share_no_file(tmp_path):
 
 def test_a_later_picture_changes_no_earlier_file(tmp_path):
     model, images = encoder(), pictures(3)
-    fill(model, dataset(images[:2]), ["a", "b"], tmp_path)
+    fill(one_device(), model, lambda _: dataset(images[:2]), ["a", "b"], tmp_path)
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
-    fill(model, dataset(images[2:]), ["c"], tmp_path)
+    fill(one_device(), model, lambda _: dataset(images[2:]), ["c"], tmp_path)
     assert all((p.stat().st_mtime_ns, p.read_bytes()) == known for p, known in before.items())
     assert lacking(tmp_path, ["a", "b", "c"]) == []
 
@@ -210,7 +211,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
 
     monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.raises(UsageError, match="features can be kept there: no space left on device$"):
-        fill(encoder(), dataset(pictures(4)), list("abcd"), tmp_path)
+        fill(one_device(), encoder(), lambda _: dataset(pictures(4)), list("abcd"), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
     assert lacking(tmp_path, list("abcd")) == [2, 3]
 
@@ -222,7 +223,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fill(encoder(), dataset(pictures(2)), ["a", "b"], tmp_path)
+        fill(one_device(), encoder(), lambda _: dataset(pictures(2)), ["a", "b"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,26 +231,30 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_picture(tmp_path, mon
     usage = features.shutil.disk_usage(tmp_path)._replace(free=4 * 2 * 3 * 6 * 5 - 1)
     monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UsageError, match="the features of 5 pictures need 0.0 GB, 0.0 GB are free"):
-        fill(encoder(), dataset(pictures(5)), list("abcde"), tmp_path)
+        fill(one_device(), encoder(), lambda _: dataset(pictures(5)), list("abcde"), tmp_path)
     assert list(tmp_path.iterdir()) == []
-    fill(encoder(), dataset(pictures(4)), list("abcd"), tmp_path)
+    fill(one_device(), encoder(), lambda _: dataset(pictures(4)), list("abcd"), tmp_path)
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="file/f: no features can be kept there: not a directory"):
-        fill(encoder(), dataset(pictures(1)), ["a"], tmp_path / "file" / "f")
+        fill(
+            one_device(), encoder(), lambda _: dataset(pictures(1)), ["a"], tmp_path / "file" / "f"
+        )
 
 
 # several at once
 
 FILLING = """
-import json, sys
-sys.path.insert(0, "tests/model")
+import sys
+sys.path[:0] = ["tests", "tests/model"]
 from pathlib import Path
+from networks import one_device
 from test_features import dataset, encoder, pictures
 from model.features import fill
-fill(encoder(), dataset(pictures(40)), [str(i) for i in range(40)], Path(sys.argv[1]))
+digests = [str(i) for i in range(40)]
+fill(one_device(), encoder(), lambda _: dataset(pictures(40)), digests, Path(sys.argv[1]))
 """
 
 
@@ -265,19 +270,20 @@ def test_two_processes_fill_one_folder(tmp_path):
 
 SHARED = """
 import json, sys
-sys.path.insert(0, "tests/model")
+sys.path[:0] = ["tests", "tests/model"]
 from pathlib import Path
 import numpy as np
 from model.strategy import mirrored
-with mirrored(4, 2).scope():
-    from test_features import SIZE, dataset, encoder, pictures
-    from model.features import fill, fingerprint, read
+strategy = mirrored(4, 2)
+from test_features import SIZE, dataset, encoder, pictures
+from model.features import fill, fingerprint, read
+with strategy.scope():
     model = encoder()
-    digests = [str(index) for index in range(6)]
-    fill(model, dataset(pictures(6), 4), digests, Path(sys.argv[1]))
-    found = np.stack([read(Path(sys.argv[1]), digest) for digest in digests])
-    away = abs(found - model(pictures(6)).numpy()).max()
-    print(json.dumps([float(away), fingerprint(model, SIZE)]))
+digests = [str(index) for index in range(6)]
+fill(strategy, model, lambda share: dataset(pictures(6), 4 // share[2]), digests, Path(sys.argv[1]))
+found = np.stack([read(Path(sys.argv[1]), digest) for digest in digests])
+away = abs(found - model(pictures(6)).numpy()).max()
+print(json.dumps([float(away), fingerprint(model, SIZE)]))
 """
 
 

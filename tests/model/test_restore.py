@@ -1,27 +1,22 @@
-import json
+import dataclasses
 import logging
 import types
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from networks import one_device, tiny
+from sample_files import sample
 
 from config import Config, UsageError
+from data.fixations import table
+from data.pipeline import batches
 from model import restore
-from model.optimizer import AveragingAdam, averaged, make
+from model.keeper import Keeper
+from model.optimizer import make
 from model.runs import Run, chain_of, chosen, link, read_about, run_name
-from model.trainer import Data, Progress, fit
+from model.trainer import Data, Interrupted, Progress, fit
 from model.weights import save_weights
-
-
-def tiny(units=3, optimizer=None):
-    inputs = keras.Input((4,), name="image")
-    model = keras.Model({"image": inputs}, {"logits": keras.layers.Dense(units, name="d")(inputs)})
-    model.compile(optimizer=optimizer or keras.optimizers.Adam(0.1))
-    model.optimizer.build(model.trainable_variables)
-    return model
-
 
 NOWHERE = restore.Start("", {})
 CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
@@ -38,6 +33,14 @@ def start(run, settings=None, corpus=CORPUS, fresh=False, weights=None):
     return restore.find_start(run, corpus, settings, fresh=fresh, weights=weights)
 
 
+def keeper_of(run, model, begun=NOWHERE, about=None, minutes=0.0):
+    return Keeper(run, model, begun, about or {}, 0, minutes, lambda *_: None)
+
+
+def save_state(run, begun, progress, model=None):
+    keeper_of(run, model or tiny(), begun).save(progress)
+
+
 def test_the_order_of_candidates(tmp_path):
     run = Run(tmp_path, "msinet_own")
     corpus = types.SimpleNamespace(name="own", reference="own", initial="first")
@@ -48,9 +51,10 @@ def test_the_order_of_candidates(tmp_path):
     assert start(run, corpus=corpus).path == Run(tmp_path, "msinet_first").best
     assert start(run, corpus=corpus).initial == "msinet_first"
     assert start(run, corpus=corpus, weights=file).path == file
-    restore.save_state(run, tiny(), start(run, corpus=corpus, weights=file), Progress(epoch=3))
+    save_state(run, start(run, corpus=corpus, weights=file), Progress(epoch=3))
     found = start(run, corpus=corpus, weights=file)
-    assert found.resume and found.path == run.latest / "000003"
+    assert found.resume and found.path == run.latest / "000001"
+    assert found.line == "msinet_own's own state after 3 epochs"
     assert not start(run, corpus=corpus, weights=file, fresh=True).resume
 
 
@@ -74,7 +78,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
 def test_a_changed_configuration_names_what_differs(tmp_path):
     run = Run(tmp_path, "msinet_own")
     before = start(run, Config(encoder="small", seed=1, size=(64, 96)))
-    restore.save_state(run, tiny(), before, Progress(epoch=1))
+    save_state(run, before, Progress(epoch=1))
     with pytest.raises(UsageError) as error:
         start(run, Config(encoder="small", seed=2, epochs=50))
     assert "seed 1 (now 2), size 64x96 (now None)" in str(error.value)
@@ -84,10 +88,12 @@ def test_a_changed_configuration_names_what_differs(tmp_path):
 def test_a_state_brings_back_weights_optimizer_and_progress(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
-    progress = Progress(epoch=2, best=0.25, history=[{"epoch": 1}, {"epoch": 2, "loss": 0.1}])
-    restore.save_state(run, model, NOWHERE, progress)
+    history = [{"epoch": 1}, {"epoch": 2, "loss": 0.1}]
+    progress = Progress(2, 5, {"loss": 1 / 3, "weight": 20.0}, best=0.25, history=history)
+    save_state(run, start(run), progress, model)
+    assert start(run).line == "r's own state after 2 epochs and 5 steps"
     again = tiny()
-    found = restore.begin(restore.Start("", {}, run.latest / "000002", resume=True), again)
+    found = restore.begin(restore.Start("", {}, run.latest / "000001", resume=True), again)
     assert found == progress
     for a, b in zip(model.weights + model.optimizer.variables,
                     again.weights + again.optimizer.variables, strict=True):  # fmt: skip
@@ -105,34 +111,6 @@ def test_weights_come_without_the_optimizers_state(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
     assert int(again.optimizer.iterations) == 0
     assert read_about(run) == about
-
-
-def test_a_cut_while_saving_leaves_the_state_before(tmp_path, monkeypatch):
-    run, model = Run(tmp_path, "r"), tiny()
-    restore.save_state(run, model, NOWHERE, Progress(epoch=1))
-
-    def cut(path, content):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(restore, "write_json", cut)
-    with pytest.raises(KeyboardInterrupt):
-        restore.save_state(run, model, NOWHERE, Progress(epoch=2))
-    monkeypatch.undo()
-    assert restore.newest(run) == run.latest / "000001"
-    restore.save_state(run, model, NOWHERE, Progress(epoch=2))
-    assert [p.name for p in run.latest.iterdir()] == ["000002"]
-
-
-def test_keeper_writes_history_best_and_asked_epochs(tmp_path):
-    run, rows = Run(tmp_path, "r"), []
-    about = {"corpus": "own", "config": {}, "size": [8, 8]}
-    keeper = restore.Keeper(run, tiny(), NOWHERE, about, 2, lambda p, h: rows.append(len(h)))
-    keeper.keep(Progress(1, 0.5, [{"epoch": 1}]), improved=True)
-    keeper.keep(Progress(2, 0.5, [{"epoch": 1}, {"epoch": 2}]), improved=False)
-    assert rows == [1, 2]
-    assert read_about(run)["epoch"] == 1
-    assert json.loads((tmp_path / "ckpts/epochs/r/0002.json").read_text())["epoch"] == 2
-    assert not run.epoch(1).exists()
 
 
 def test_the_newest_best_weights_are_chosen(tmp_path):
@@ -164,7 +142,6 @@ def test_the_files_of_a_run(tmp_path):
     run = Run(tmp_path, "deepgaze_own")
     assert run.metrics == tmp_path / "reports/deepgaze_own.metrics.json"
     assert run.page == tmp_path / "reports/deepgaze_own.html"
-    assert run.features == tmp_path / "features"
     assert run.on("other").page == tmp_path / "reports/deepgaze_own_on_other.html"
     assert run.centre_bias == tmp_path / "ckpts/best/deepgaze_own.centerbias.h5"
     saved(run)
@@ -180,15 +157,6 @@ def test_a_run_may_not_leave_its_folders(tmp_path, name):
         Run(tmp_path, name)
 
 
-def test_saving_deletes_states_alone(tmp_path):
-    run = Run(tmp_path, "r")
-    run.latest.mkdir(parents=True)
-    (run.latest / "thesis.txt").touch()
-    for epoch in (1, 2):
-        restore.save_state(run, tiny(), NOWHERE, Progress(epoch=epoch))
-    assert sorted(p.name for p in run.latest.iterdir()) == ["000002", "thesis.txt"]
-
-
 def samples(*names, **digests):
     return [types.SimpleNamespace(name=name, digest=digests.get(name, "")) for name in names]
 
@@ -196,7 +164,7 @@ def samples(*names, **digests):
 def test_a_run_does_not_go_on_with_other_pictures(tmp_path):
     run = Run(tmp_path, "r")
     fresh = restore.on_pictures(start(run), run, "own", samples("a", "b"), samples("c"))
-    restore.save_state(run, tiny(), fresh, Progress(epoch=1))
+    save_state(run, fresh, Progress(epoch=1))
     assert restore.on_pictures(start(run), run, "own", samples("a", "b"), samples("c")).resume
     with pytest.raises(UsageError, match=r"pictures 2\+1 of \w{8} \(now 1\+2 of \w{8}\)"):
         restore.on_pictures(start(run), run, "own", samples("a"), samples("b", "c"))
@@ -282,9 +250,9 @@ def test_the_chain_goes_along_with_weights_and_states(tmp_path):
 
 
 def keep(run, begun, about, improved=True):
-    epoch = int(restore.newest(run).name) + 1 if restore.newest(run) else 1
-    keeper = restore.Keeper(run, tiny(), begun, about, 0, lambda *_: None)
-    keeper.keep(Progress(epoch, 0.5, [{"epoch": epoch}]), improved)
+    epoch = int(begun.path.name) + 1 if begun.resume else 1
+    progress = Progress(epoch, best=0.5, history=[{"epoch": epoch}])
+    keeper_of(run, tiny(), begun, about).epoch(progress, improved)
 
 
 def test_what_an_initial_run_was_trained_on_does_not_validate(tmp_path):
@@ -335,70 +303,99 @@ def test_unknown_pictures_are_warned_of(tmp_path, caplog):
     assert not caplog.records
 
 
-def test_a_baseline_says_what_it_was_fitted_on(tmp_path):
-    run = Run(tmp_path, "centerbias_own")
-    about = {"corpus": "own", "config": {}, "size": [8, 8], "epoch": 0}
-    restore.describe(run, about, samples("1", **{"1": "f1"}))
-    assert read_about(run)["chain"] == [link("centerbias_own", "own", {"1": "f1"})]
+SIZE = (8, 12)
+LOOKED = [(3, 2), (5, 5), (9, 1), (7, 7), (2, 6)]  # five fixations on each picture
 
 
-def test_best_weights_are_averaged_and_the_state_is_as_it_trains(tmp_path):
-    run, model = Run(tmp_path, "r"), tiny(optimizer=AveragingAdam(0.9, learning_rate=0.1))
-    for _ in range(3):
-        model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
-    trained = model.get_weights()
-    with averaged(model):
-        average = model.get_weights()
-    restore.Keeper(run, model, NOWHERE, {}, 1, lambda *_: None).keep(
-        Progress(1, 0.5, [{"epoch": 1}]), improved=True
-    )
-    for path, wanted in ((run.best, average), (run.epoch(1), average)):
-        again = tiny()
-        restore.begin(restore.Start("", {}, path), again)
-        np.testing.assert_array_equal(again.get_weights()[0], wanted[0])
-    again = tiny(optimizer=AveragingAdam(0.9, learning_rate=0.1))
-    restore.begin(restore.Start("", {}, run.latest / "000001", resume=True), again)
-    np.testing.assert_array_equal(again.get_weights()[0], trained[0])
-    with averaged(again):
-        np.testing.assert_array_equal(again.get_weights()[0], average[0])
-    assert np.abs(average[0] - trained[0]).max() > 1e-3
+@pytest.mark.parametrize(("course", "group", "accumulate"), [("cosine", 0, 2), ("multistep", 3, 1)])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, course, group, accumulate):
+    """Bit for bit: weights, averages, moments, history; with warm-up, clipping and an average.
 
-
-@pytest.mark.parametrize("course", ["cosine", "multistep"])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, course):
-    """Bit for bit: weights, averages, moments, history; with warm-up, clipping and an average."""
+    An epoch asks five times whether to stop: before three steps and two batches of validation.
+    """
     settings = Config(
-        schedule=course, milestones=(2,) if course == "multistep" else (), warmup=0.5,
-        clip=0.5, average=0.9, learning_rate=0.05, epochs=4,
+        schedule=course, milestones=(2,) if course == "multistep" else (), warmup=0.5, clip=0.5,
+        average=0.9, learning_rate=0.05, epochs=3, batch_size=2, accumulate=accumulate,
     )  # fmt: skip
-    whole = ran(tmp_path, "whole", settings, [4])
-    parts = ran(tmp_path, "parts", settings, [1, 3, 4])
-    assert whole[1] == parts[1] and len(whole[1]) == 4
+    work = pictures(tmp_path, group)
+    whole = ran(tmp_path, "whole", settings, work, [(3, None, None)])
+    cuts = [
+        (1, None, None),  # all epochs are done, then there are to be more
+        (3, KeyboardInterrupt, 3),  # killed in the third step, after a state of the second
+        (3, Interrupted, 3),  # stopped in validation
+        (3, Interrupted, 4),  # stopped in a step of the next epoch
+        (3, None, None),
+    ]
+    parts = ran(tmp_path, "parts", settings, work, cuts)
+    assert [(p.epoch, p.step) for p in parts[2]] == [(1, 0), (1, 2), (1, 3), (2, 2), (3, 0)]
+    assert whole[1] == parts[1] and len(whole[1]) == 3
+    assert all(row["loss"] > 0 for row in whole[1])
     for a, b in zip(whole[0], parts[0], strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def ran(folder, name, settings, ends):
-    """A run in so many parts, each from the files of the one before: its state and history."""
-    random = np.random.default_rng(0)
-    batch = {
-        "image": np.float32(random.normal(size=(4, 4, 4, 1))),
-        "valid": np.ones((4, 4, 4, 1), "f4"),
-        "fixations": np.float32(random.poisson(0.3, (4, 4, 4, 1))),
-        "weight": np.ones(4, "f4"),
-        "id": np.arange(4),
-    }
-    dataset = tf.data.Dataset.from_tensor_slices(batch).batch(2)
-    data = Data(lambda epoch: dataset, lambda: dataset, 2, "abcd")
-    run = Run(folder, name)
-    for end in ends:
-        keras.utils.set_random_seed(1)
-        image = keras.Input((4, 4, 1), name="image")
-        logits = keras.layers.Conv2D(1, 3, padding="same", name="logits")(image)
-        model = keras.Model({"image": image}, {"logits": logits})
-        model.compile(optimizer=make(settings, data.steps))
+def pictures(folder, group):
+    """What a run trains on, as the program has it: five pictures and three."""
+    (folder / "pictures").mkdir()
+    drawn = [sample(folder / "pictures", (8 + i, 12), LOOKED, i) for i in range(8)]
+    rows = table(*np.float64(LOOKED).T, 0, scanpath=0)
+    drawn = [dataclasses.replace(each, table=rows) for each in drawn]
+
+    def train(epoch, skip, share):
+        order = {"seed": 3, "epoch": epoch, "flip": True, "skip": skip, "share": share}
+        return batches(drawn[:5], SIZE, 2, group=group, **order)
+
+    def valid(share):
+        return batches(drawn[5:], SIZE, 2, seed=0, group=group, share=share)
+
+    return Data(train, valid, 3, [str(i) for i in range(25)])
+
+
+def network(group, optimizer):
+    """A compiled model of pictures, and of histories where there is a group of fixations."""
+    keras.utils.set_random_seed(1)
+    inputs = {"image": keras.Input((*SIZE, 3), name="image")}
+    x = keras.layers.Conv2D(2, 3, padding="same", name="seen")(inputs["image"] / 255)
+    if group:
+        inputs["history"] = keras.Input((4, 2), name="history")
+        told = keras.ops.nan_to_num(keras.layers.Flatten()(inputs["history"])) / 12
+        told = keras.layers.Dense(2, name="told")(told)[:, None, None]
+        x = keras.ops.tanh(keras.ops.repeat(x, group, axis=0) + told)
+    logits = keras.layers.Conv2D(1, 3, padding="same", name="logits")(x)
+    model = keras.Model(inputs, {"logits": logits})
+    model.compile(optimizer=optimizer)
+    return model
+
+
+def ran(folder, name, settings, data, cuts):
+    """A run in so many parts, each from the files of the one before: its state, its history, and
+    how far the run was after each part.
+
+    cuts: for each part how many epochs it is to have, and how it ends at which question.
+    """
+    run, strategy, far = Run(folder, name), one_device(), []
+    for epochs, end, question in cuts:
+        asked = []
+
+        def stop(end=end, question=question, asked=asked):
+            asked.append(1)
+            if len(asked) == question and end is KeyboardInterrupt:
+                raise end
+            return len(asked) == question
+
         begun = start(run, settings)
-        progress = restore.begin(begun, model)
-        keeper = restore.Keeper(run, model, begun, {}, 0, lambda *_: None)
-        fit(model, data, {"nll": 1.0}, [], end, progress, keeper.keep)
-    return [v.numpy() for v in [*model.weights, *model.optimizer.variables]], progress.history
+        with strategy.scope():
+            group = data.valid((0, 1, 1)).element_spec["id"].shape[0] // 2
+            model = network(group if group > 1 else 0, make(settings, data.steps))
+            progress = restore.begin(begun, model)
+        # One that is killed has a state after each step.
+        keeper = keeper_of(run, model, begun, minutes=1e-9 * (end is KeyboardInterrupt))
+        accumulate = {"accumulate": settings.accumulate, "stop": stop}
+        fitting = (strategy, model, data, {"nll": 1.0}, [], epochs, progress, keeper)
+        if end is None:
+            fit(*fitting, **accumulate)
+        else:
+            with pytest.raises(end):
+                fit(*fitting, **accumulate)
+        far.append(progress)
+    return [v.numpy() for v in [*model.weights, *model.optimizer.variables]], progress.history, far

@@ -71,20 +71,6 @@ def test_histories_are_the_last_four_the_last_one_first():
     np.testing.assert_array_equal(told[5], paths[:, 4:0:-1])
 
 
-def test_a_start_that_is_given_is_the_first_fixation_and_draws_nothing():
-    told = []
-
-    def record(histories):
-        told.append(histories)
-        return flat(histories)
-
-    paths = sample(record, (6, 8), 2, 3, 0, start=(4, 3))
-    assert paths[:, 0].tolist() == [[4, 3], [4, 3]]
-    assert len(told) == 2
-    assert told[0][:, 0].tolist() == [[4, 3], [4, 3]]
-    assert np.isnan(told[0][:, 1:]).all()
-
-
 def test_densities_depend_on_the_own_history():
     """A model that never leaves the column of the last fixation, one at a time."""
 

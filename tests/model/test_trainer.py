@@ -1,4 +1,8 @@
+import dataclasses
+import json
 import logging
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +11,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers, ops
+from networks import data_of, fitted, one_device, scanpaths, split
 
 from config import UsageError
 from model import msinet, trainer
+from model.keeper import Idle
 from model.optimizer import AveragingAdam, averaged
-from model.strategy import mirrored
+from model.steps import inputs_of, make_steps
 
 SIZE = (64, 64)
 
@@ -44,26 +49,27 @@ def make(encoder="small", optimizer=None):
     return model
 
 
-def run(epochs=1, data=None, valid=None, save=lambda *_: None, optimizer=None):
-    train = data or batches(4, 2)
-    data = trainer.Data(lambda epoch: train, lambda: valid or train, len(train), list("abcdefgh"))
+def run(epochs=1, data=None, valid=None, keeper=None, optimizer=None):
+    train, strategy = data or batches(4, 2), one_device()
+    data = data_of(train, valid or train, list("abcdefgh"))
     progress = trainer.Progress()
-    with mirrored(1).scope():
+    with strategy.scope():
         model = make(optimizer=optimizer)
-        trainer.fit(model, data, {"kld": 1.0}, ["cc"], epochs, progress, save)
+    keeper = keeper or Idle()
+    trainer.fit(strategy, model, data, {"kld": 1.0}, ["cc"], epochs, progress, keeper)
     return model, progress
 
 
 @pytest.mark.parametrize("encoder", ["vgg16", "densenet201"])
 def test_a_step_moves_every_layer_of_the_real_models(encoder):
-    strategy = mirrored(1)
+    strategy = one_device()
     with strategy.scope():
         model = make(encoder)
-        kernels = [w for w in model.trainable_variables if w.path.endswith("kernel")]
-        before = [w.numpy() for w in kernels]
-        train_step, _ = trainer.make_steps(model, model.optimizer, {"kld": 1.0}, [])
-        sums = train_step(next(iter(batches(2, 2))))
-    assert np.isfinite(float(sums["loss"])) and float(sums["weight"]) == 2
+    kernels = [w for w in model.trainable_variables if w.path.endswith("kernel")]
+    before = [w.numpy() for w in kernels]
+    train_step, _ = make_steps(strategy, model, model.optimizer, {"kld": 1.0}, [])
+    sums = train_step(next(iter(batches(2, 2))), tf.constant(0.0))
+    assert np.isfinite(sums["loss"]) and sums["weight"] == 2
     assert len(kernels) > 20
     assert all(np.abs(w.numpy() - b).max() > 0 for w, b in zip(kernels, before, strict=True))
 
@@ -94,20 +100,49 @@ def test_validation_is_the_mean_over_samples_whatever_the_batches():
 
 def test_best_is_told_by_the_validation_loss():
     told = []
-    _, progress = run(epochs=4, save=lambda p, improved: told.append((p.best, improved)))
+
+    class Told(Idle):
+        def epoch(self, progress, improved):
+            told.append((progress.best, improved))
+
+    _, progress = run(epochs=4, keeper=Told())
     losses = [row["val_loss"] for row in progress.history]
     assert told == [(min(losses[: i + 1]), losses[i] == min(losses[: i + 1])) for i in range(4)]
 
 
-def test_mean_weighs_each_sample():
-    mean = trainer.Mean()
-    mean.add({"loss": 6.0, "weight": 3.0})
-    assert mean.add({"loss": 2.0, "weight": 1.0}) == {"loss": 2.0}
-    assert mean.add({"loss": 4.0, "weight": 1.0}) == {"loss": pytest.approx(12 / 5)}
+def test_progress_weighs_each_sample():
+    progress = trainer.Progress()
+    progress.count({"loss": 6.0, "weight": 3.0, "stop": 0.0})
+    assert progress.count({"loss": 2.0, "weight": 1.0, "stop": 0.0}) == {"loss": 2.0}
+    found = progress.count({"loss": 4.0, "weight": 1.0, "stop": 2.0})
+    assert found == {"loss": pytest.approx(12 / 5)}
+    assert (progress.step, progress.sums) == (3, {"loss": 12.0, "weight": 5.0})
+
+
+def test_an_epoch_is_closed_with_the_means_of_its_steps_and_of_its_validation():
+    progress = trainer.Progress(epoch=1, best=1.5, history=[{"epoch": 1, "val_loss": 1.5}])
+    progress.count({"loss": 6.0, "weight": 3.0, "stop": 0.0})
+    assert progress.close({"loss": 1.25, "cc": 0.5}) is True
+    assert (progress.epoch, progress.step, progress.sums, progress.best) == (2, 0, {}, 1.25)
+    assert progress.history[1] == {"epoch": 2, "loss": 2.0, "val_loss": 1.25, "val_cc": 0.5}
+    for worse in (1.25, 2.0, math.nan):
+        progress.count({"loss": 1.0, "weight": 1.0, "stop": 0.0})
+        assert progress.close({"loss": worse}) is False
+    assert progress.best == 1.25 and [row["epoch"] for row in progress.history] == [1, 2, 3, 4, 5]
+
+
+def test_progress_comes_back_from_json_to_the_last_bit():
+    """Sums of float32 in float64, and that nothing was best so far."""
+    progress = trainer.Progress()
+    for value in np.float32([0.1, 1 / 3, 2e-30]).tolist():
+        progress.count({"loss": value, "weight": 1.0, "stop": 0.0})
+    for known in (progress, trainer.Progress(1, 2, {"loss": 0.1 + 0.2}, 1 / 3, [{"loss": 1e-17}])):
+        again = trainer.Progress(**json.loads(json.dumps(dataclasses.asdict(known))))
+        assert again == known and repr(again) == repr(known)
 
 
 def test_a_loss_that_is_not_finite_names_the_pictures():
-    strategy = mirrored(1)
+    strategy = one_device()
     batch = {"id": tf.constant([2, 0, 2])}
     with pytest.raises(UsageError, match="the loss is nan in epoch 1, step 1; .*: c, a$"):
         trainer.check_finite({"loss": np.nan}, batch, strategy, "abc", "epoch 1, step 1")
@@ -116,7 +151,7 @@ def test_a_loss_that_is_not_finite_names_the_pictures():
 
 def test_predictions_are_densities_in_order_without_the_filling():
     model, _ = run()
-    found = list(trainer.predict(model, batches(4, 2, weight=[1, 1, 1, 0])))
+    found = list(trainer.predict(one_device(), model, batches(4, 2, weight=[1, 1, 1, 0])))
     assert [index for index, _ in found] == [0, 1, 2]
     for _, answer in found:
         assert answer.shape == (*SIZE, 1)
@@ -125,91 +160,20 @@ def test_predictions_are_densities_in_order_without_the_filling():
 
 def test_a_models_inputs_are_taken_by_name():
     model = msinet.build("small", SIZE, "minmax")
-    assert set(trainer.inputs_of(model, {"image": 1, "valid": 2, "id": 3})) == {"image", "valid"}
-
-
-def split(seen=None, rate=1e-2, size=8, group=1):
-    """A compiled model of two: a frozen `encoder`, whose kernel is 1, and a `readout` of `features`
-    that answers for `group` fixations of each picture, by their number in `shift`.
-
-    seen: a list that is told whenever a gradient reaches the encoder."""
-
-    @tf.custom_gradient
-    def watched(x):
-        def gradient(upstream):
-            seen.append(upstream)
-            return upstream
-
-        return tf.identity(x), gradient
-
-    keras.utils.set_random_seed(0)
-    image = keras.Input((size, size, 3), name="image")
-    x = layers.Conv2D(2, 1, kernel_initializer="ones", name="encoder_conv")(image / 255)
-    encoder = keras.Model(
-        image, layers.Lambda(watched)(x) if seen is not None else x, name="encoder"
-    )
-    encoder.trainable = False
-    inputs = {
-        "features": keras.Input((size, size, 2), name="features"),
-        "shift": keras.Input((1,), name="shift"),
-    }
-    x = layers.Conv2D(4, 3, padding="same", activation="tanh", name="hidden")(inputs["features"])
-    x = ops.repeat(x, group, axis=0) + inputs["shift"][:, None, None]
-    logits = layers.Conv2D(1, 3, padding="same", use_bias=False, name="logits")(x)
-    readout = keras.Model(inputs, {"logits": logits}, name="readout")
-    rest = {"image": image, "shift": keras.Input((1,), name="shift")}
-    outputs = readout({"features": encoder(image), "shift": rest["shift"]})
-    model = keras.Model(rest, outputs, name="whole")
-    model.compile(optimizer=keras.optimizers.Adam(rate))
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def scanpaths(pictures=4, group=3, batch=2, size=8):
-    """Batches of `batch` pictures and `group` fixations of each; the last fixation is filling."""
-    random = np.random.default_rng(0)
-    count, pixels = pictures * group, size * size
-    fixations = np.eye(pixels, dtype="f4")[random.integers(pixels, size=count)]
-    weight = np.float32(np.arange(count) < count - 1)
-    parts = {
-        "image": np.float32(random.uniform(0, 255, (pictures, size, size, 3))),
-        "shift": np.float32(random.normal(size=(pictures, group, 1))),
-        "fixations": fixations.reshape(pictures, group, size, size, 1),
-        "valid": np.ones((pictures, group, size, size, 1), "f4"),
-        "weight": weight.reshape(pictures, group),
-        "id": np.arange(count).reshape(pictures, group),
-    }
-
-    def together(values):
-        return {
-            key: value if key == "image" else tf.reshape(value, [-1, *value.shape[2:]])
-            for key, value in values.items()
-        }
-
-    dataset = tf.data.Dataset.from_tensor_slices(parts)
-    return dataset.batch(batch, drop_remainder=True).map(together)
-
-
-def fitted(model, dataset, epochs=1, network=None, progress=None, patience=0):
-    data = trainer.Data(lambda epoch: dataset, lambda: dataset, len(dataset), ["x"] * 100)
-    progress = progress or trainer.Progress()
-    trainer.fit(
-        model, data, {"nll": 1.0}, ["entropy"], epochs, progress, lambda *_: None,
-        network=network, patience=patience,
-    )  # fmt: skip
-    return progress
+    assert set(inputs_of(model, {"image": 1, "valid": 2, "id": 3})) == {"image", "valid"}
 
 
 def test_fixations_of_a_picture_are_samples_of_their_own():
     """As many rows as fixations beside fewer pictures; weights and ids are the fixations'."""
-    with mirrored(2).scope():
+    strategy = one_device()
+    with strategy.scope():
         model = split(group=3)
-        found = dict(trainer.predict(model, scanpaths()))
-        alone = {}
-        for batch in scanpaths(batch=1):
-            answer = model({"image": batch["image"], "shift": batch["shift"]})["logits"].numpy()
-            alone |= dict(zip(batch["id"].numpy(), answer, strict=True))
-        progress = fitted(model, scanpaths())
+    found = dict(trainer.predict(strategy, model, scanpaths()))
+    alone = {}
+    for batch in scanpaths(batch=1):
+        answer = model({"image": batch["image"], "shift": batch["shift"]})["logits"].numpy()
+        alone |= dict(zip(batch["id"].numpy(), answer, strict=True))
+    progress = fitted(strategy, model, scanpaths())
     assert list(found) == list(range(11))
     for index, answer in found.items():
         density = np.exp(np.float64(alone[index]))
@@ -221,32 +185,34 @@ def test_a_loss_that_is_not_finite_names_the_picture_of_a_fixation():
     names = [f"picture{i // 3}" for i in range(12)]
     batch = next(iter(scanpaths()))
     with pytest.raises(UsageError, match="the pictures of its batch: picture0, picture1$"):
-        trainer.check_finite({"loss": np.nan}, batch, mirrored(1), names, "")
+        trainer.check_finite({"loss": np.nan}, batch, one_device(), names, "")
 
 
 def test_a_frozen_encoder_is_not_recorded():
-    seen = []
-    with mirrored(1).scope():
-        fitted(split(seen), scanpaths(group=1))
-        assert seen == []
+    seen, strategy = [], one_device()
+    with strategy.scope():
+        model = split(seen)
+    fitted(strategy, model, scanpaths(group=1))
+    assert seen == []
+    with strategy.scope():
         model = split(seen)
         model.get_layer("encoder").trainable = True
-        model.optimizer.build(model.trainable_variables)
         model.compile(optimizer=keras.optimizers.Adam(1e-2))
         model.optimizer.build(model.trainable_variables)
-        fitted(model, scanpaths(group=1))
-        assert seen
+    fitted(strategy, model, scanpaths(group=1))
+    assert seen
 
 
 def test_the_network_behind_computed_features_trains_the_model():
-    with mirrored(1).scope():
+    strategy = one_device()
+    with strategy.scope():
         whole, part = split(group=3), split(group=3)
-        encoder = part.get_layer("encoder")
-        features = scanpaths().map(
-            lambda batch: {"features": encoder(batch.pop("image"), training=False), **batch}
-        )
-        a = fitted(whole, scanpaths(), 3)
-        b = fitted(part, features, 3, network=part.get_layer("readout"))
+    encoder = part.get_layer("encoder")
+    features = scanpaths().map(
+        lambda batch: {"features": encoder(batch.pop("image"), training=False), **batch}
+    )
+    a = fitted(strategy, whole, scanpaths(), 3)
+    b = fitted(strategy, part, features, 3, network=part.get_layer("readout"))
     moved = np.abs(whole.get_layer("readout").get_weights()[0] - split().get_weights()[2]).max()
     assert moved > 1e-3
     for one, two in zip(whole.get_weights(), part.get_weights(), strict=True):
@@ -255,22 +221,35 @@ def test_the_network_behind_computed_features_trains_the_model():
 
 
 def test_how_much_trains_is_said_once(caplog):
-    with mirrored(1).scope(), caplog.at_level(logging.INFO):
-        fitted(split(), scanpaths(group=1), 2)
+    strategy = one_device()
+    with strategy.scope():
+        model = split()
+    with caplog.at_level(logging.INFO):
+        fitted(strategy, model, scanpaths(group=1), 2)
     # 3x3x2x4 + 4 and 3x3x4x1 of the read-out, 3x2 + 2 of the encoder
-    assert [r.getMessage() for r in caplog.records] == ["112 of the model's 120 weights train"]
+    said, *waits = [record.getMessage() for record in caplog.records]
+    assert said == "112 of the model's 120 weights train"
+    assert len(waits) == 2  # epochs
+    assert all(
+        re.fullmatch(r"\d+\.\d s, of which \d+\.\d % waiting for pictures", w) for w in waits
+    )
 
 
 def test_training_ends_without_better_epochs_and_does_not_go_on_later():
     """No cross-entropy is below 0, so no epoch is better than the first."""
     row = {"epoch": 1, "loss": 0.0, "val_loss": -1.0}
     progress = trainer.Progress(epoch=1, best=-1.0, history=[row])
-    with mirrored(1).scope():
+    strategy = one_device()
+    with strategy.scope():
         model = split()
-        assert fitted(model, scanpaths(group=1), 9, progress=progress, patience=2).epoch == 3
-        assert fitted(model, scanpaths(group=1), 9, progress=progress, patience=2).epoch == 3
-        assert fitted(model, scanpaths(group=1), 9, progress=progress, patience=3).epoch == 4
-        assert fitted(model, scanpaths(group=1), 6, progress=progress).epoch == 6
+
+    def epochs_of(until, **options):
+        return fitted(strategy, model, scanpaths(group=1), until, progress, **options).epoch
+
+    assert epochs_of(9, patience=2) == 3
+    assert epochs_of(9, patience=2) == 3
+    assert epochs_of(9, patience=3) == 4
+    assert epochs_of(6) == 6
 
 
 @pytest.mark.parametrize(
@@ -278,15 +257,17 @@ def test_training_ends_without_better_epochs_and_does_not_go_on_later():
 )
 def test_epochs_are_counted_from_the_first_best(losses, waited):
     history = [{"val_loss": loss} for loss in losses]
-    assert trainer.Progress(len(losses), min(losses, default=9), history).waited() == waited
+    progress = trainer.Progress(len(losses), best=min(losses, default=9), history=history)
+    assert progress.waited() == waited
 
 
 def test_the_learning_rate_is_logged():
-    with mirrored(1).scope():
-        constant = fitted(split(rate=0.25), scanpaths(group=1), 2)
-        falls = keras.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.5, 0.25, 0.125])
-        model = split(rate=falls)
-        course = fitted(model, scanpaths(group=1), 3)
+    strategy = one_device()
+    falls = keras.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.5, 0.25, 0.125])
+    with strategy.scope():
+        model, other = split(rate=0.25), split(rate=falls)
+    constant = fitted(strategy, model, scanpaths(group=1), 2)
+    course = fitted(strategy, other, scanpaths(group=1), 3)
     assert [row["learning_rate"] for row in constant.history] == [0.25, 0.25]
     # Two steps an epoch, of two pictures; the last of the four pictures has weight 0.
     rates = [(2 * 0.5 + 0.5) / 3, (2 * 0.25 + 0.125) / 3, 0.125]
@@ -295,17 +276,17 @@ def test_the_learning_rate_is_logged():
 
 
 def test_validation_is_of_the_averaged_weights_and_training_of_its_own():
-    random = scanpaths(group=1)
-    with mirrored(1).scope():
+    random, strategy = scanpaths(group=1), one_device()
+    with strategy.scope():
         model, plain = split(), split()
         model.compile(optimizer=AveragingAdam(0.9, learning_rate=1e-2))
         model.optimizer.build(model.trainable_variables)
-        progress, other = fitted(model, random, 4), fitted(plain, random, 4)
-        own, last = model.get_weights(), progress.history[-1]["val_loss"]
-        with averaged(model):
-            inside = model.get_weights()
-            steps = trainer.make_steps(model, model.optimizer, {"nll": 1.0}, [])
-            again = trainer.evaluate(steps[1], tf.distribute.get_strategy(), random)["loss"]
+    progress, other = fitted(strategy, model, random, 4), fitted(strategy, plain, random, 4)
+    own, last = model.get_weights(), progress.history[-1]["val_loss"]
+    with averaged(model):
+        inside = model.get_weights()
+        _, valid_step = make_steps(strategy, model, model.optimizer, {"nll": 1.0}, [])
+        again = trainer.evaluate(strategy, valid_step, lambda share: random)["loss"]
     assert again == last != other.history[-1]["val_loss"]
     assert np.abs(inside[2] - own[2]).max() > 1e-4
     for a, b, c in zip(own, model.get_weights(), plain.get_weights(), strict=True):
@@ -333,41 +314,122 @@ def test_what_cannot_be_frozen_is_refused_with_what_there_is():
         trainer.freeze(make(), "encoder,aspp,decoder")
 
 
+class Told(Idle):
+    """Remembers when it was to write what."""
+
+    def __init__(self):
+        self.told = []
+
+    def epoch(self, progress, improved):
+        self.told.append(("epoch", progress.epoch, progress.step))
+
+    def step(self, progress):
+        self.told.append(("step", progress.epoch, progress.step))
+
+    def save(self, progress):
+        self.told.append(("save", progress.epoch, progress.step))
+
+
+def test_a_run_is_stopped_after_its_step_saved_once_and_goes_on_there():
+    """Nothing is counted twice or left out: history is that of a run that was never stopped."""
+    strategy, progress = one_device(), trainer.Progress()
+    with strategy.scope():
+        model, other = split(), split()
+
+    def go_on(question):
+        """What a keeper is told where the answer to that question is to stop: an epoch asks one
+        before each of two steps and of two batches of validation."""
+        keeper, asked = Told(), []
+        options = {"keeper": keeper, "stop": lambda: asked.append(1) or len(asked) == question}
+        try:
+            fitted(strategy, model, scanpaths(group=1), 2, progress, **options)
+        except trainer.Interrupted:
+            return keeper.told, "stopped"
+        return keeper.told, "done"
+
+    assert go_on(1) == ([("save", 0, 1)], "stopped")
+    assert go_on(3) == ([("step", 0, 2), ("save", 0, 2)], "stopped")  # in validation
+    assert progress.sums["weight"] == 3 and progress.history == []
+    rest = [("epoch", 1, 0), ("step", 1, 1), ("step", 1, 2), ("epoch", 2, 0)]
+    assert go_on(None) == (rest, "done")
+    assert progress == fitted(strategy, other, scanpaths(group=1), 2)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_stop_in_validation_leaves_the_weights_that_train_not_their_average():
+    strategy = one_device()
+    with strategy.scope():
+        model, other = split(), split()
+        for each in (model, other):
+            each.compile(optimizer=AveragingAdam(0.9, learning_rate=1e-2))
+            each.optimizer.build(each.trainable_variables)
+    asked = []
+    with pytest.raises(trainer.Interrupted):
+        stop = {"stop": lambda: asked.append(1) or len(asked) == 4}
+        fitted(strategy, model, scanpaths(group=1), 1, **stop)
+    fitted(strategy, other, scanpaths(group=1), 1)
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_resumed_epoch_asks_for_the_batches_that_are_left():
+    strategy, dataset, asked = one_device(), scanpaths(group=1), []
+    with strategy.scope():
+        model = split()
+    whole = data_of(dataset, dataset, ["x"] * 4)
+
+    def train(epoch, skip, share):
+        asked.append((epoch, skip, share))
+        return whole.train(epoch, skip, share)
+
+    data = trainer.Data(train, whole.valid, whole.steps, whole.names)
+    progress = trainer.Progress(3, 1, {"loss": 1.0, "nll": 1.0, "entropy": 0.0, "weight": 2.0})
+    progress.sums["learning_rate"] = 0.02
+    trainer.fit(strategy, model, data, {"nll": 1.0}, ["entropy"], 5, progress, Idle())
+    assert asked == [(3, 1, (0, 1, 1)), (4, 0, (0, 1, 1))]
+    assert progress.history[0]["learning_rate"] == pytest.approx(0.01)
+
+
 TWO_DEVICES = """
 import sys
 sys.path[:0] = [{tests!r}]
 import numpy as np
+import networks as t
 from model import trainer
 from model.optimizer import AveragingAdam
 from model.strategy import mirrored
-import test_trainer as t
 
-def trained(strategy):
+def trained(strategy, batch=2, accumulate=1):
     with strategy.scope():
         model = t.split(group=3)
         model.compile(optimizer=AveragingAdam(0.9, learning_rate=1e-2, global_clipnorm=0.05))
         model.optimizer.epsilon = 0.1  # or the length of gradients would not matter
         model.optimizer.build(model.trainable_variables)
-        progress = t.fitted(model, t.scanpaths(), 3)
-        found = list(trainer.predict(model, t.scanpaths()))
+    data = t.scanpaths(batch=batch)
+    progress = t.fitted(strategy, model, data, 3, accumulate=accumulate)
+    found = list(trainer.predict(strategy, model, data))
     states = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
     return states, progress.history, [i for i, _ in found], [a for _, a in found]
 
-two, one = trained(mirrored(2, 2)), trained(mirrored(2, 1))
-assert two[2] == one[2] == list(range(11)), (one[2], two[2])
-for parts in (0, 3):
-    for a, b in zip(one[parts], two[parts], strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-for a, b in zip(one[1], two[1], strict=True):
-    assert a.keys() == b.keys()
-    np.testing.assert_allclose([*a.values()], [*b.values()], atol=1e-5)
+def compare(two, one):
+    assert two[2] == one[2] == list(range(11)), (one[2], two[2])
+    for parts in (0, 3):
+        for a, b in zip(one[parts], two[parts], strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+    for a, b in zip(one[1], two[1], strict=True):
+        assert a.keys() == b.keys()
+        np.testing.assert_allclose([*a.values()], [*b.values()], atol=1e-5)
+
+compare(trained(mirrored(2, 2)), trained(mirrored(2, 1)))
+compare(trained(mirrored(2, 2), 4, accumulate=2), trained(mirrored(2, 1), 4))
 print("alike")
 """
 
 
 def test_two_devices_train_as_one():
-    """Scanpath batches, clipping and averages too; devices are made once a process."""
-    here = Path(__file__).parent
-    code = TWO_DEVICES.format(tests=str(here))
-    done = subprocess.run([sys.executable, "-c", code], cwd=here.parents[1], capture_output=True)
+    """Scanpath batches, clipping, averages, accumulation too; devices are made once a process."""
+    tests = Path(__file__).parents[1]
+    code = TWO_DEVICES.format(tests=str(tests))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tests.parent, capture_output=True)
     assert done.stdout.decode().endswith("alike\n"), done.stderr.decode()[-2000:]

@@ -1,0 +1,135 @@
+"""What a strategy runs on each device: a step of training, of validation, of prediction."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from model.density import log_density
+from model.metrics import METRICS, call
+
+
+def make_steps(
+    strategy: tf.distribute.Strategy,
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    losses: Mapping[str, float],
+    metrics: Sequence[str],
+    accumulate: int = 1,
+):
+    """The training and the validation step: (distributed batch, stop) -> sums over samples.
+
+    Per-sample losses are weighted, summed and divided by the weight of the whole global batch;
+    the optimizer sums the replicas' gradients. What a step computes before the first layer that
+    trains is not recorded. `learning_rate` is among a training step's sums. `stop`, a number of
+    each worker, is summed too: what one of them asks for, all learn after the same step.
+
+    accumulate: in so many equal parts a device's part of a batch is computed, one after another.
+    """
+    measured = measuring(losses, metrics)
+
+    def backward(batch, whole):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            values = [variable.value for variable in network.trainable_variables]
+            tape.watch(values)
+            found = measured(batch, network(inputs_of(network, batch), training=True))
+            loss = tf.reduce_sum(found["loss"] * batch["weight"]) / whole
+        return tape.gradient(loss, values), weighted(found, batch["weight"])
+
+    def train_replica(batch, stop):
+        weight, variables = tf.reduce_sum(batch["weight"]), network.trainable_variables
+        whole = tf.distribute.get_replica_context().all_reduce("SUM", weight)
+        parts = in_parts(floats(batch), accumulate)
+        gradients, found = summed(lambda part: backward(part, whole), parts)
+        found["learning_rate"] = tf.convert_to_tensor(optimizer.learning_rate) * weight
+        optimizer.apply(clipped(gradients, optimizer.global_clipnorm), variables)
+        return {**found, "stop": stop}
+
+    def valid_replica(batch, stop):
+        batch = floats(batch)
+        outputs = network(inputs_of(network, batch), training=False)
+        return {**weighted(measured(batch, outputs), batch["weight"]), "stop": stop}
+
+    return reduced(strategy, train_replica), reduced(strategy, valid_replica)
+
+
+def reduced(strategy: tf.distribute.Strategy, replica: Callable) -> Callable:
+    """What a function of each replica gives, numbers by name, summed over all of them."""
+    names = []
+
+    def stacked(*given):
+        found = replica(*given)
+        names[:] = found
+        return tf.stack(list(found.values()))
+
+    @tf.function
+    def step(*given):  # one vector: workers exchange it at once, and can reduce no dict
+        return strategy.reduce("SUM", strategy.run(stacked, given), axis=None)
+
+    return lambda *given: dict(zip(names, step(*given).numpy().tolist(), strict=True))
+
+
+def floats(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """A batch whose bytes, as they come to the device, are float32."""
+    return {
+        key: tf.cast(value, tf.float32) if value.dtype == tf.uint8 else value
+        for key, value in batch.items()
+    }
+
+
+def in_parts(batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
+    """A batch of (B, ...) as (count, B / count, ...)."""
+    return {
+        key: tf.reshape(value, [count, value.shape[0] // count, *value.shape[1:]])
+        for key, value in batch.items()
+    }
+
+
+def summed(function: Callable, parts: Mapping[str, tf.Tensor]):
+    """What a function gives for each of the parts, added up; memory holds what one needs."""
+    first = function({key: value[0] for key, value in parts.items()})
+    if all(value.shape[0] == 1 for value in parts.values()):
+        return first
+    rest = {key: value[1:] for key, value in parts.items()}
+    return tf.foldl(
+        lambda total, part: tf.nest.map_structure(tf.add, total, function(part)),
+        rest,
+        first,
+        parallel_iterations=1,
+    )
+
+
+def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
+    """(batch, outputs) -> the loss, its terms and the metrics, one number per sample each."""
+    names = list(dict.fromkeys([*losses, *metrics]))
+
+    def measured(batch, outputs):
+        values = {**batch, "log_density": log_density(outputs["logits"], batch["valid"])}
+        found = {name: call(METRICS[name], values) for name in names}
+        return {"loss": sum(w * found[name] for name, w in losses.items()), **found}
+
+    return measured
+
+
+def weighted(found: Mapping, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What was found, (B,) each or a number for all, summed by weight; and the weight's sum."""
+    added = {name: tf.reduce_sum(value * weight) for name, value in found.items()}
+    return {**added, "weight": tf.reduce_sum(weight)}
+
+
+def clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.Tensor]:
+    """A replica's gradients such that the sum over replicas has at most this global norm.
+
+    Keras clips each replica's before it sums them, so that two devices would train otherwise than
+    one; these it finds short enough.
+    """
+    replicas = tf.distribute.get_replica_context()
+    if not norm or replicas.num_replicas_in_sync == 1:
+        return gradients
+    whole, _ = tf.clip_by_global_norm(replicas.all_reduce("SUM", gradients), norm)
+    return [gradient / replicas.num_replicas_in_sync for gradient in whole]
+
+
+def inputs_of(model: keras.Model, batch: Mapping) -> dict:
+    """What of a batch the model takes: its inputs bear the names of the batch's keys."""
+    return {name: batch[name] for name in model.input}

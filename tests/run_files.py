@@ -1,0 +1,86 @@
+"""A small training whose files are looked at: what it left, and whether it counted every step."""
+
+import csv
+import json
+
+import h5py
+from conftest import SMALL
+
+from model import states
+from model.restore import MODEL, STATE
+
+NAME = "msinet_own"
+PICTURES, BATCH, EPOCHS = 30, 4, 3  # of 38 pictures, 80 to 20; the last batch of an epoch has two
+EVERY_STEP = ("--save-minutes", "0.0001")
+
+
+def command(own, results, *more):
+    return ("train", "-d", own, "--results", results, *SMALL, "--metrics", "cc", *more)
+
+
+def arrays(file):
+    """The bytes of all arrays of an HDF5 file by their names."""
+    found = {}
+
+    def collect(name, node):
+        if isinstance(node, h5py.Dataset):
+            found[name] = node[()].tobytes()
+
+    with h5py.File(file) as content:
+        content.visititems(collect)
+    assert len(found) > 10
+    return found
+
+
+def left(results):
+    """All that a run leaves to go on from, to test and to look at: its arrays and its numbers."""
+    best = results / f"ckpts/best/{NAME}.weights.h5"
+    return {
+        "state": arrays(newest(results) / MODEL),
+        "best": arrays(best),
+        "best epoch": best_epoch(results),
+        "progress": progress(results),
+        "history": history(results),
+    }
+
+
+def best_epoch(results):
+    return json.loads((results / f"ckpts/best/{NAME}.json").read_text())["epoch"]
+
+
+def history(results):
+    with (results / f"history/{NAME}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def folder(results):
+    """Where the states are."""
+    return results / "ckpts/latest" / NAME
+
+
+def newest(results):
+    return states.newest(folder(results))
+
+
+def cut_off(results):
+    """States that were begun and are not there."""
+    there = states.states(folder(results))
+    return [state for state in there if not (state / states.CHECKS).is_file()]
+
+
+def progress(results):
+    """How far the newest state is, None where there is none."""
+    state = newest(results)
+    return state and json.loads((state / STATE).read_text())["progress"]
+
+
+def counted(results, batch=BATCH, pictures=PICTURES):
+    """How far the newest state is, once its steps were found to be counted once each: by the
+    optimizer, by the epoch's sums and by the history."""
+    far, steps = progress(results), -(-pictures // batch)
+    if far is not None:
+        with h5py.File(newest(results) / MODEL) as file:
+            assert file["optimizer/vars/0"][()] == far["epoch"] * steps + far["step"]
+        assert far["sums"].get("weight", 0) == min(far["step"] * batch, pictures)
+        assert [row["epoch"] for row in far["history"]] == list(range(1, far["epoch"] + 1))
+    return far

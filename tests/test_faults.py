@@ -1,0 +1,257 @@
+"""Kills, signals, damage, locks, clocks: a training that meets them loses nothing.
+
+Real processes; the environment variable FAULT_SEED draws the moments at which they are killed.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_own
+from processes import PATIENCE, Program
+from run_files import (
+    EPOCHS,
+    EVERY_STEP,
+    NAME,
+    command,
+    counted,
+    cut_off,
+    folder,
+    left,
+    newest,
+    progress,
+)
+
+from model import states
+from model.restore import MODEL, so_far
+
+FUTURE = 4e9  # seconds; the year 2096
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    return make_own(tmp_path_factory.mktemp("faults") / "own", count=38)
+
+
+class Whole:
+    """A run that nothing happens to, in the background until it is asked what it left."""
+
+    def __init__(self, own, results):
+        self.results = results
+        self.argv = command(own, results, "--epochs", EPOCHS, *EVERY_STEP)
+        self.program = Program(*self.argv)
+
+    def left(self):
+        assert self.program.end() == 0, self.program.lines()
+        return left(self.results)
+
+
+@pytest.fixture(scope="module")
+def whole(own, tmp_path_factory):
+    run = Whole(own, tmp_path_factory.mktemp("whole"))
+    with run.program:
+        yield run
+
+
+class Moments:
+    """Draws moments of a program, and waits for them.
+
+    reach: of how many saved steps.
+    """
+
+    def __init__(self, reach):
+        seed = int(os.environ.get("FAULT_SEED", "1"))
+        print("FAULT_SEED", seed)
+        self.random, self.reach, self.begin = np.random.default_rng(seed), reach, None
+
+    def wait(self, program, results):
+        """Returns the kind of moment: any of its life, one of its training, or while it saves."""
+        kind = self.random.choice(["any", "training", "saving"], p=[0.2, 0.4, 0.4])
+        if kind == "any" and self.begin:
+            self.sleep(program, 1.2 * self.begin)
+            return kind
+        begun, count = time.monotonic(), int(self.random.integers(2, self.reach + 2))
+        program.waits_for("^saved after")
+        self.begin = time.monotonic() - begun
+        program.waits_for("^saved after", count)
+        if kind == "saving":
+            end = time.monotonic() + PATIENCE
+            while not (cut_off(results) or program.ended or time.monotonic() > end):
+                pass
+        self.sleep(program, 0.05 if kind == "saving" else 0.3)
+        return kind
+
+    def sleep(self, program, most):
+        end = time.monotonic() + self.random.uniform(0, most)
+        while time.monotonic() < end and not program.ended:
+            time.sleep(0.001)
+
+
+def kill(argv, results, moments, **each):
+    """Runs a command and kills it; what it saved before, and after that, is whole."""
+    before = counted(results, **each)
+    with Program(*argv) as program:
+        kind = moments.wait(program, results)
+        program.send(signal.SIGKILL)
+        assert program.end() == -signal.SIGKILL, program.lines()
+    assert not program.err
+    if begun := program.said("^weights: (.*)"):
+        expected = f"{NAME}'s own state after {so_far(before)}" if before else "the encoder's"
+        assert begun[0].group(1).startswith(expected)
+    after = counted(results, **each)
+    print(kind, so_far(after) if after else "nothing", "and a part" * bool(cut_off(results)))
+    if before:
+        assert (after["epoch"], after["step"]) >= (before["epoch"], before["step"])
+
+
+def go_on(argv):
+    """Has a command run to its end; returns what it said."""
+    with Program(*argv) as program:
+        assert program.end() == 0, program.lines()
+    assert not program.err
+    return "\n".join(program.out)
+
+
+def test_a_second_process_is_refused_and_the_first_unharmed(whole, cli):
+    # What the first one leaves is looked at by the tests below.
+    whole.program.waits_for("^saved after")
+    whole.program.send(signal.SIGSTOP)
+    before = {path: path.stat().st_mtime_ns for path in folder(whole.results).rglob("*")}
+    code, _, err = cli(*whole.argv)
+    after = {path: path.stat().st_mtime_ns for path in folder(whole.results).rglob("*")}
+    whole.program.send(signal.SIGCONT)
+    assert code == 2 and err.count("\n") == 1
+    assert f"{NAME} is being trained by another process" in err and f"{NAME}.lock" in err
+    assert after == before
+
+
+def test_a_run_killed_twice_and_then_damaged_ends_as_one_that_was_not(own, whole, tmp_path):
+    argv, moments = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP), Moments(reach=5)
+    kill(argv, tmp_path, moments)
+    for state in set(states.states(folder(tmp_path))) - {newest(tmp_path)}:
+        for path in (state, *state.iterdir()):  # which the clock says will be later
+            os.utime(path, (FUTURE, FUTURE))
+    kill(argv, tmp_path, moments)
+    damaged = newest(tmp_path)
+    content = bytearray((damaged / MODEL).read_bytes())
+    content[len(content) // 2] ^= 255
+    (damaged / MODEL).write_bytes(content)
+    assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in go_on(argv)
+    assert left(tmp_path) == whole.left()
+    assert counted(tmp_path)["epoch"] == EPOCHS
+
+
+def test_signals_end_a_run_that_goes_on_by_the_command_it_says(own, whole, tmp_path):
+    argv = command(own, tmp_path, "--epochs", EPOCHS)
+    with Program(*argv, before=("sh", "-c", '"$0" "$@" && echo done')) as program:
+        program.waits_for("^Epoch 2/")
+        os.kill(child(program.process.pid), signal.SIGTERM)
+        assert program.end() == 143
+    assert "done" not in program.out
+    again = stopped(program, tmp_path, "SIGTERM")
+    assert again == ["python", "main.py", *map(str, argv)]
+
+    begun = so_far(progress(tmp_path))
+    with Program(*again[2:]) as program:
+        program.waits_for("waiting for pictures$")  # an epoch's last step is over
+        program.send(signal.SIGINT)
+        assert program.end() == 130
+    assert program.said(f"own state after {begun}$")
+    stopped(program, tmp_path, "SIGINT")
+    assert progress(tmp_path)["step"] == 8  # and its validation was not
+    go_on(argv)
+    assert left(tmp_path) == whole.left()
+
+
+def child(shell):
+    """The process that a shell started."""
+    return int(Path(f"/proc/{shell}/task/{shell}/children").read_text())
+
+
+def stopped(program, results, name):
+    """The command to go on, in the words in which a program says that it was stopped."""
+    first, last = program.err
+    assert first == f"{name}: stops after this step; once more: at once"
+    said = f"stopped by {name} after {so_far(counted(results))}, which are saved; to go on: "
+    assert last.startswith(said)
+    return shlex.split(last.removeprefix(said))
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_a_long_step_at_once(own, tmp_path):
+    long = ("--size", "1024x1024", "--batch-size", "30", "--accumulate", "30")
+    with Program(*command(own, tmp_path, *long)) as program:
+        program.waits_for("^Epoch 1/")
+        program.send(signal.SIGTERM)
+        program.waits_for("stops after this step")
+        program.send(signal.SIGINT)
+        assert program.end() == 130
+    assert len(program.err) == 1 and counted(tmp_path) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_program_that_starts(own, tmp_path, number):
+    moments = Moments(reach=0)
+    for _ in range(4):
+        with Program(*command(own, tmp_path)) as program:
+            moments.sleep(program, 4)
+            program.send(number)
+            assert program.end() in (-number, 128 + number)
+
+
+@pytest.mark.slow
+def test_a_run_killed_twenty_times_ends_as_one_that_was_not(tmp_path):
+    own, moments = make_own(tmp_path / "own", count=60), Moments(reach=4)
+    flags = ("--batch-size", "2", "--epochs", "8", *EVERY_STEP)
+    each = {"pictures": 48, "batch": 2}
+    go_on(command(own, tmp_path / "whole", *flags))
+    argv = command(own, tmp_path / "parts", *flags)
+    for _ in range(20):
+        kill(argv, tmp_path / "parts", moments, **each)
+    go_on(argv)
+    assert left(tmp_path / "parts") == left(tmp_path / "whole")
+    assert counted(tmp_path / "parts", **each)["epoch"] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [
+    lambda state: (state / MODEL).write_bytes((state / MODEL).read_bytes()[:-1000]),
+    lambda state: (state / MODEL).unlink(),
+    lambda state: (state / "checks.json").write_text("{"),
+    lambda state: shutil.rmtree(state),
+])  # fmt: skip
+def test_a_damaged_latest_state_gives_way_to_the_one_before(own, whole, tmp_path, damage):
+    argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
+    with Program(*argv) as program:
+        program.waits_for("^saved after", 5)
+        program.send(signal.SIGKILL)
+    damaged = newest(tmp_path)
+    damage(damaged)
+    before = so_far(counted(tmp_path))
+    out = go_on(argv)
+    assert f"{damaged}: " in out or not damaged.is_dir()
+    assert f"own state after {before}" in out
+    assert left(tmp_path) == whole.left()
+
+
+@pytest.mark.slow
+def test_a_process_whose_clock_is_days_behind_goes_on(own, whole, tmp_path):
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        pytest.skip("no libfaketime")
+    behind = {"LD_PRELOAD": str(library), "FAKETIME": "-3d", "DONT_FAKE_MONOTONIC": "1"}
+    argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
+    for environment in ({}, behind, {}):
+        before = progress(tmp_path)
+        with Program(*argv, **environment) as program:
+            program.waits_for("^saved after", 4)
+            program.send(signal.SIGKILL)
+        assert not before or program.said(f"own state after {so_far(before)}$")
+    go_on(argv)
+    assert left(tmp_path) == whole.left()
