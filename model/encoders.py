@@ -5,6 +5,7 @@ whoever uses it passes plain RGB. Its layers bear the names of keras.application
 published weights find their place.
 """
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,19 +48,53 @@ def torch(image):
     return ops.divide(ops.subtract(ops.divide(image, 255.0), means), deviations)
 
 
-def vgg16(image):
+def split(x, count):
+    """(B, H, W, C) -> (count * count * B, H/count, W/count, C): every count-th row and column.
+
+    A convolution with a dilation of `count` is one without on each of these. TensorFlow takes the
+    input of every dilated convolution apart and its output together again; layers in a row need
+    that once.
+    """
+    if count == 1:
+        return x
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height // count, count, width // count, count, channels))
+    x = ops.transpose(x, (0, 2, 4, 1, 3, 5))
+    return ops.reshape(x, (-1, height // count, width // count, channels))
+
+
+def pieces(x, dilation):
+    """The greatest count by which both `split` takes x apart and the dilation becomes smaller."""
+    return math.gcd(dilation, *x.shape[1:3])
+
+
+def joined(x, count):
+    """What `split` took apart."""
+    if count == 1:
+        return x
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, count, count, height, width, channels))
+    x = ops.transpose(x, (0, 3, 1, 4, 2, 5))
+    return ops.reshape(x, (-1, height * count, width * count, channels))
+
+
+def vgg16(image, whole=False):
     """VGG16 (Simonyan & Zisserman, ICLR 2015) whose last two pools keep their resolution.
 
-    (B, H, W, 3) -> pool3, pool4, pool5: (B, H/8, W/8, 256 | 512 | 512).
+    (B, H, W, 3) -> pool3, pool4, pool5: (B, H/8, W/8, 256 | 512 | 512). `whole`: the outputs of
+    layers within the last block are not split either.
     """
     x, features = caffe(image), []
     plan = ((64, 2, 2, 1), (128, 2, 2, 1), (256, 3, 2, 1), (512, 3, 1, 1), (512, 3, 1, 2))
     for block, (filters, count, stride, dilation) in enumerate(plan, start=1):
+        apart = 1 if whole else pieces(x, dilation)
+        x, left = split(x, apart), dilation // apart
         for index in range(1, count + 1):
             name = f"block{block}_conv{index}"
             x = layers.Conv2D(
-                filters, 3, padding="same", dilation_rate=dilation, activation="relu", name=name
+                filters, 3, padding="same", dilation_rate=left, activation="relu", name=name
             )(x)
+        x = joined(x, apart)
         name = f"block{block}_pool"
         x = layers.MaxPooling2D(2, strides=stride, padding="same", name=name)(x)
         features.append(x)
@@ -92,16 +127,18 @@ def _normalise_relu(x, name, normalise="{}_bn", relu="{}_relu"):
 
 
 def _dense_block(x, count, name, dilation):
+    apart = pieces(x, dilation)
+    x, left = split(x, apart), dilation // apart
     for index in range(1, count + 1):
         unit = f"{name}_block{index}"
         y = _normalise_relu(x, unit, "{}_0_bn", "{}_0_relu")
         y = layers.Conv2D(128, 1, use_bias=False, name=f"{unit}_1_conv")(y)
         y = _normalise_relu(y, unit, "{}_1_bn", "{}_1_relu")
         y = layers.Conv2D(
-            32, 3, padding="same", dilation_rate=dilation, use_bias=False, name=f"{unit}_2_conv"
+            32, 3, padding="same", dilation_rate=left, use_bias=False, name=f"{unit}_2_conv"
         )(y)
         x = layers.Concatenate(name=f"{unit}_concat")([x, y])
-    return x
+    return joined(x, apart)
 
 
 def _transition(x, name):
@@ -172,7 +209,8 @@ def taps(name, size, weights="none"):
             include_top=False, weights=None, input_tensor=torch(image)
         )
     else:
-        source = keras.Model(image, ENCODERS[name](image))
+        plain = vgg16(image, whole=True) if name == "vgg16" else small(image)
+        source = keras.Model(image, plain)
     features = [source.get_layer(tap).output for tap in TAPS[name]]
     encoder = keras.Model(image, layers.Concatenate(name="taps")(features), name="encoder")
     _start(encoder, name, weights)

@@ -1,9 +1,11 @@
 """MSI-Net: the contract of every model, on every encoder and head, and the paper's figures."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
 
 from model import density, encoders, losses, msinet
 
@@ -141,3 +143,75 @@ def test_weights_survive_a_file(tmp_path):
     second = msinet.build("small", SIZE, "softmax")
     second.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(predict(first, values), predict(second, values))
+
+
+def with_gradients(layer, x, upstream):
+    """What a layer gives, and the gradients of its sum, weighted by `upstream`."""
+    import tensorflow as tf
+
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        total = tf.reduce_sum(y * upstream)
+    return y, *tape.gradient(total, [x, *layer.trainable_variables])
+
+
+def check_same(first, second, x, upstream):
+    found = zip(*(with_gradients(layer, x, upstream) for layer in (first, second)), strict=True)
+    for one, other in found:
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("dilation", [2, 4, 12])
+@pytest.mark.parametrize("size", [(30, 40), (13, 5), (4, 26), (2, 3)])
+def test_products_are_a_dilated_convolution(size, dilation):
+    """Also where rows or columns of the kernel see nothing but padding."""
+    random = np.random.default_rng(0)
+    given = {"padding": "same", "dilation_rate": dilation, "activation": "tanh"}
+    ours, keras_own = (kind(4, 3, **given) for kind in (msinet.Conv2D, layers.Conv2D))
+    x = random.normal(size=(2, *size, 6)).astype("float32")
+    for layer in (ours, keras_own):
+        layer.build(x.shape)
+    ours.set_weights([random.normal(size=w.shape) for w in ours.get_weights()])
+    keras_own.set_weights(ours.get_weights())
+    check_same(ours, keras_own, x, random.normal(size=(2, *size, 4)).astype("float32"))
+
+
+def test_halfway_by_hand():
+    wanted = [[4, 0, 0], [3, 1, 0], [1, 3, 0], [0, 3, 1], [0, 1, 3], [0, 0, 4]]
+    np.testing.assert_array_equal(msinet.halfway(3), np.divide(wanted, 4))
+    np.testing.assert_array_equal(msinet.halfway(1), [[1], [1]])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (30, 7)])
+def test_doubling_is_bilinear(size):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, *size, 3)).astype("float32")
+    upstream = random.normal(size=(2, 2 * size[0], 2 * size[1], 3)).astype("float32")
+    products, keras_own = (
+        kind(interpolation="bilinear", dtype=keras.DTypePolicy("float64" if ours else "float32"))
+        for kind, ours in ((msinet.Doubled, True), (layers.UpSampling2D, False))
+    )
+    found = with_gradients(products, x.astype("float64"), upstream.astype("float64"))
+    wanted = with_gradients(keras_own, x, upstream)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["vgg16", "small"])
+def test_weights_of_keras_own_layers_are_taken(encoder, tmp_path, monkeypatch):
+    """Files of earlier runs: the same network without products, and without splitting."""
+    values, file = batch(), tmp_path / "model.weights.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(msinet, "Conv2D", layers.Conv2D)
+        patch.setattr(msinet, "Doubled", layers.UpSampling2D)
+        whole = functools.partial(encoders.vgg16, whole=True)
+        patch.setitem(encoders.ENCODERS, "vgg16", whole)
+        earlier = msinet.build(encoder, SIZE, "softmax")
+    earlier.save_weights(file)
+    now = msinet.build(encoder, SIZE, "softmax")
+    now.load_weights(file)
+    assert [w.path for w in now.weights] == [w.path for w in earlier.weights]
+    answers = [model({"image": values["image"]})["logits"] for model in (earlier, now)]
+    np.testing.assert_allclose(*answers, atol=1e-5 * np.abs(answers[0]).max())
