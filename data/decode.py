@@ -4,10 +4,11 @@ One decoder for training, validation and test: TensorFlow's reads no PPM, ignore
 orientation and cuts 16 bits to 8, and two decoders would give two pictures of one file.
 """
 
+import ctypes
 import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +21,39 @@ Picture = Path | Stored
 
 # Known by their content, whatever their name says. Others Pillow would take to other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF")
-ORIENTATION = 0x0112  # EXIF's tag; from 5 on, height and width are swapped
+FULL = (2**30, 2**30)  # larger than any picture: it is decoded as it is
+ORIENTATION = 0x0112  # EXIF's tag
+SWAPPED = (5, 6, 7, 8)  # its values for which height and width are
 WIDE = ("I;16", "I;16B", "I;16L", "I", "F")
 DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
-DAMAGED += (struct.error, MemoryError, Image.DecompressionBombError)
+DAMAGED += (struct.error, MemoryError, AssertionError, Image.DecompressionBombError)
 
-Image.MAX_IMAGE_PIXELS = 2**27  # Pillow refuses twice as many: web pages are tall, a bomb is larger
+# Pillow refuses twice as many, 67 million: two screens of 8K, while a WebP of 1.2 kB may unpack to
+# 268 million. A picture takes up to 26 bytes a pixel on its way (WebP with transparency).
+Image.MAX_IMAGE_PIXELS = 2**25
 # What cannot be read is an error; a damaged description of a picture that can is no one's concern.
 warnings.filterwarnings("ignore", module="PIL")
+# libtiff writes its own lines on stderr, beside the error that Pillow then raises. Looked for in
+# Pillow's library it is found among those that this one needs, where it is not built in.
+with suppress(OSError, AttributeError):
+    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-def decode(path: Picture) -> np.ndarray:
+def decode(path: Picture, least: tuple[int, int] = FULL) -> np.ndarray:
     """uint8 (height, width, 3) RGB: upright by EXIF, transparency on white, first frame.
+
+    Args:
+        least: a height and width that are enough: of a JPEG its own scaled transform may then
+            give a half, a quarter or an eighth of the picture that is at least as large.
 
     Raises:
         UsageError: the file is no picture or a damaged one.
     """
-    with upright(path) as picture:
+    with upright(path, least) as picture:
         if picture.mode in WIDE:
             picture = Image.fromarray(eight_bits(wide(picture)))
-        return np.asarray(opaque(picture, "white").convert("RGB"))
+        picture = opaque(picture, "white")
+        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def decode_map(path: Picture) -> np.ndarray:
@@ -65,20 +79,38 @@ def shape(path: Picture) -> tuple[int, int]:
     if isinstance(path, Stored):
         return path.shape
     with opened(path) as picture:
-        # Pillow gives a TIFF's size as it is seen, any other's as it is stored.
-        turned = picture.format != "TIFF" and picture.getexif().get(ORIENTATION, 1) >= 5
-        return picture.size if turned else picture.size[::-1]
+        return picture.size if lies(picture) else picture.size[::-1]
+
+
+def lies(picture: Image.Image) -> bool:
+    """Whether a picture, not read yet, has its sides swapped."""
+    # Pillow gives a TIFF's size as its own tag has it seen, any other's as it is stored.
+    own = picture.tag_v2.get(ORIENTATION) if picture.format == "TIFF" else None
+    return picture.getexif().get(ORIENTATION) in SWAPPED and own not in SWAPPED
 
 
 @contextmanager
-def upright(path: Picture) -> Iterator[Image.Image]:
-    """The whole first frame, turned as its EXIF orientation says."""
+def upright(path: Picture, least: tuple[int, int] = FULL) -> Iterator[Image.Image]:
+    """The whole first frame, turned as its EXIF orientation says; see decode."""
     if isinstance(path, Stored):
         yield Image.fromarray(path.pixels())
         return
     with opened(path) as picture:
+        check_rows(picture)
+        picture.draft(None, least if lies(picture) else least[::-1])  # nothing but of a JPEG
         picture.load()
-        yield ImageOps.exif_transpose(picture)
+        ImageOps.exif_transpose(picture, in_place=True)
+        yield picture
+
+
+def check_rows(picture: Image.Image) -> None:
+    """Raises ValueError for a TIFF whose strips are fewer than its rows: Pillow leaves them black,
+    and a file of some bytes becomes as large a picture as its header says."""
+    if picture.format == "TIFF":
+        boxes = [tile[1] for tile in picture.tile]
+        held = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
+        if held < picture.width * picture.height:
+            raise ValueError(f"it has {held} of {picture.width * picture.height} pixels")
 
 
 @contextmanager
@@ -107,6 +139,8 @@ def reason(path: Path, error: Exception) -> str:
 
 def opaque(picture: Image.Image, ground: str) -> Image.Image:
     """The picture on a ground of one colour, where it lets one through."""
+    if picture.mode == "P" and picture.palette is None:
+        raise ValueError("its colours are numbers in a palette that is not there")
     if not picture.has_transparency_data:
         return picture
     picture = picture.convert("RGBA")

@@ -1,22 +1,26 @@
 """HDF5 files of others: read only and unlocked, and trusted in nothing that they claim."""
 
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from os import SEEK_END
 from pathlib import Path
 
 import numpy as np
 
+import storage
 from config import UsageError
+from data.hdf5_loops import check_attribute, check_object, check_texts
 
 DAMAGED = (OSError, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError)
-DAMAGED += (AttributeError, NotImplementedError)
+DAMAGED += (AttributeError, NotImplementedError, struct.error, zlib.error)
 SMALL = 2**20  # bytes that a dataset may have without storage, all of them its fill value
-PIXELS = 2**28  # of a picture; Pillow refuses as many
-# How a text of any length is stored: where it is.
-REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("object", "<u4")])
+PIXELS = 2**26  # of a picture; more are refused, as of those in files
+# A dataset larger than this must have a hundredth of its bytes in the file: zeros pack a thousand
+# times. What is padded, such as scanpaths of several lengths, packs less than that.
+LARGE, RATIO = 2**28, 100
 
 
 @contextmanager
@@ -33,19 +37,25 @@ def opened(path: Path, name: str = "") -> Iterator:
     if not path.is_file():
         raise UsageError(f"{name}: no such file")
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(storage.kept(path), "r", locking=False) as file:
+            check_object(file)
             yield file
     except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
+        raise UsageError(f"{name}: {printable(error)}") from None
     except DAMAGED as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = printable(error) or type(error).__name__
         raise UsageError(f"{name}: not a whole HDF5 file ({reason})") from None
+
+
+def printable(text) -> str:
+    """In one line, with a ? for what cannot be seen: names and attributes may be any bytes."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
 
 
 def read_typed(path: Path, readers: dict):
     """What the reader of the file's type makes of it; readers: type -> (function, versions)."""
     with opened(path) as file:
-        kind, version = attribute(file, "type"), attribute(file, "version")
+        kind, version = str(attribute(file, "type")), str(attribute(file, "version"))
         read, versions = readers.get(kind, (None, ()))
         if version not in versions:
             allowed = "; ".join(f"{name} {', '.join(v)}" for name, (_, v) in readers.items())
@@ -53,19 +63,41 @@ def read_typed(path: Path, readers: dict):
         return read(file)
 
 
-def attribute(node, name: str) -> str:
-    """A text attribute, in bytes or not; "none" where there is none."""
-    value = node.attrs.get(name, "none")
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def attribute(node, name: str, default="none"):
+    """An attribute, of bytes as text; a default where there is none."""
+    if name not in node.attrs:
+        return default
+    if node.attrs.get_id(name).dtype.hasobject:
+        check_attribute(node, name)
+    value = node.attrs[name]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def group(parent, name: str):
     """A group, or an empty dict where there is none; UsageError where it is something else."""
     import h5py
 
-    node = parent.get(name, {})
-    if not isinstance(node, h5py.Group | dict):
+    node = member(parent, name)
+    if node is not None and not isinstance(node, h5py.Group):
         raise UsageError(f"needs the group {name}, found a dataset")
+    return node or {}
+
+
+def member(parent, name: str):
+    """What a group has under a name; None where it has nothing.
+
+    Raises:
+        UsageError: it lies elsewhere, or what leads to its parts has a loop.
+    """
+    import h5py
+
+    if name not in parent:
+        return None
+    if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
+        raise UsageError(f"{name} is a link to elsewhere")
+    node = parent[name]
+    if isinstance(node, h5py.Group | h5py.Dataset):
+        check_object(node)
     return node
 
 
@@ -78,16 +110,43 @@ def dataset(group, *names: str):
     import h5py
 
     name = next((name for name in names if name in group), names[0])
-    node = group.get(name)
+    node = member(group, name)
     if not isinstance(node, h5py.Dataset):
         found = "none" if node is None else "a group" if isinstance(node, h5py.Group) else "a type"
         raise UsageError(f"needs the dataset {' or '.join(names)}, found {found}")
+    return checked(node, name)
+
+
+def checked(node, name: str):
+    """A dataset whose data are in this file, and not less than it claims."""
     if node.shape is None or node.is_virtual or node.external:
         raise UsageError(f"the dataset {name} has no data in this file")
     held = stored_bytes(node)
     if node.nbytes > max(held, SMALL):
         raise UsageError(f"the dataset {name} claims {node.nbytes} bytes, the file has {held}")
+    packed = node.id.get_storage_size()
+    if node.nbytes > max(LARGE, RATIO * packed):
+        raise UsageError(f"the dataset {name} has {packed} bytes that become {node.nbytes}")
     return node
+
+
+def referenced(file, references) -> list[np.ndarray]:
+    """What references to datasets of numbers lead to.
+
+    Raises:
+        UsageError: one leads to something else, or all together are too large for the memory.
+    """
+    import h5py
+
+    nodes = [file[reference] for reference in references]
+    for node in nodes:
+        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iuf":
+            raise UsageError(f"a reference to {node}, datasets of numbers are needed")
+        check_object(node)
+    total = sum(checked(node, str(node.name)).nbytes for node in nodes)
+    if total > LARGE:
+        raise UsageError(f"its cells are {total} bytes, at most {LARGE} are read")
+    return [node[...] for node in nodes]
 
 
 def stored_bytes(node) -> int:
@@ -127,40 +186,8 @@ def texts(group, *names: str) -> list[str]:
             f"the dataset {node.name} has type {node.dtype} and shape {node.shape}; needed are "
             "texts with one axis"
         )
-    check_heaps(node)
+    check_texts(node)
     return list(node.asstr()[...])
-
-
-def check_heaps(node) -> None:
-    """Raises UsageError where reading texts of any length would never end, or fill the memory.
-
-    They lie in heaps, and each object of a heap says where the next begins (HDF5 File Format
-    Specification 3.0, III.E); libhdf5 1.14 goes round for ever at one that says: here.
-    """
-    start = node.id.get_offset()
-    if start is None or node.id.get_storage_size() != node.size * REFERENCE.itemsize:
-        return
-    with open(node.file.filename, "rb") as file:
-        file.seek(start)
-        held = np.frombuffer(file.read(node.size * REFERENCE.itemsize), REFERENCE)
-        if held["length"].max(initial=0) > file.seek(0, SEEK_END):
-            raise UsageError("not a whole HDF5 file (a text longer than the file)")
-        for heap in np.unique(held["heap"]):
-            file.seek(min(heap, SMALL**2))
-            size = int.from_bytes(file.read(16)[8:], "little")
-            check_heap(file.read(min(size, 2**32)))
-
-
-def check_heap(objects: bytes) -> None:
-    """Raises UsageError where an object of a heap is smaller than its own header of 16 bytes."""
-    start = 0
-    while start + 16 <= len(objects):
-        index = int.from_bytes(objects[start : start + 2], "little")
-        size = int.from_bytes(objects[start + 8 : start + 16], "little")
-        step = (16 + -(-size // 8) * 8) % 2**64 if index else size  # free space counts its header
-        if step < 16:
-            raise UsageError("not a whole HDF5 file (a heap with an object of no size)")
-        start += step
 
 
 @dataclass(frozen=True)
@@ -198,6 +225,6 @@ def picture(file, key: str):
             f"found type {node.dtype} and shape {shape}; a picture is uint8, height x width or "
             "height x width x 3"
         )
-    if not 0 < shape[0] * shape[1] < PIXELS:
+    if not 0 < shape[0] * shape[1] <= PIXELS:
         raise UsageError(f"a picture of {shape[1]}x{shape[0]} pixels")
     return node

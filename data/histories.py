@@ -111,24 +111,22 @@ def plan(
     return {key: np.array(values) for key, values in rows.items()}
 
 
-def placed(flip, shape, size: tuple[int, int], history, pixel) -> dict[str, tf.Tensor]:
-    """A fitted picture's histories and pixels mirrored with it, and in its place in the frame.
+def placed(shape, size: tuple[int, int], mirrored: bool, points: np.ndarray) -> np.ndarray:
+    """Points of a fitted picture mirrored with it, and in its place in the frame.
 
     A pixel is the width of 1 from its coordinate on: mirrored, x becomes width - x, and column c
     becomes width - 1 - c.
 
     Args:
         shape: (height, width) of the fitted picture.
-        history: (F, 4, 2) float32 x, y; pixel: (F, 2) int32 column, row; both within it.
+        points: (..., 2): coordinates x, y in floats, or pixels' columns and rows in integers.
     """
-
-    def turned(points, width):
-        mirrored = tf.stack([width - points[..., 0], points[..., 1]], -1)
-        return tf.where(flip, mirrored, points)
-
-    corner = tf.stack(margins(shape, size)[::-1])
-    history = turned(history, tf.cast(shape[1], tf.float32)) + tf.cast(corner, tf.float32)
-    return {"history": history, "pixel": turned(pixel, shape[1] - 1) + corner}
+    corner = margins(shape, size)[::-1]
+    if not mirrored:
+        return points + np.asarray(corner, points.dtype)
+    width = shape[1] - 1 if points.dtype.kind == "i" else shape[1]
+    x = width - points[..., 0]
+    return np.stack([x, points[..., 1]], -1) + np.asarray(corner, points.dtype)
 
 
 def spread(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

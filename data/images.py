@@ -1,8 +1,14 @@
 """Fit, pad, crop and their inverse: between a picture's own frame and a model's. Pure."""
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 GREY = 126  # what surrounds a fitted picture; nothing is ever counted there
+ALIGNMENT = 64  # bytes, of TensorFlow's own arrays
 
 
 def fitted(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
@@ -12,20 +18,22 @@ def fitted(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     return min(height, size[0]), min(width, size[1])
 
 
-def resize(picture: tf.Tensor, shape) -> tf.Tensor:
+def resize(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """float32 (h, w, c) at another shape: area where it shrinks, else bicubic (Keys, a = -1/2)."""
-    shrinks = tf.reduce_any(tf.shape(picture)[:2] > tf.cast(shape, tf.int32))
-    batch = tf.cast(picture, tf.float32)[None]
-    return tf.cond(
-        shrinks,
-        lambda: tf.image.resize(batch, shape, method="area"),
-        lambda: tf.image.resize(batch, shape, method="bicubic"),
-    )[0]
+    if tuple(shape) == picture.shape[:2]:
+        return np.float32(picture)
+    if shape[0] < picture.shape[0] or shape[1] < picture.shape[1]:
+        with tf.device("CPU:0"):  # of a strategy's devices none else can
+            return tf.raw_ops.ResizeArea(images=picture[None], size=shape).numpy()[0]
+    channels = (Image.fromarray(grid) for grid in np.moveaxis(np.float32(picture), 2, 0))
+    return np.stack([c.resize(shape[::-1], Image.Resampling.BICUBIC) for c in channels], 2)
 
 
-def fit(image: tf.Tensor, shape) -> tf.Tensor:
+def fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A uint8 picture at another shape, rounded to uint8, so that a cache changes nothing."""
-    return tf.cast(tf.clip_by_value(tf.round(resize(image, shape)), 0, 255), tf.uint8)
+    if tuple(shape) == image.shape[:2]:
+        return image
+    return np.uint8(np.clip(np.rint(resize(image, shape)), 0, 255))
 
 
 def margins(shape, size: tuple[int, int]):
@@ -33,13 +41,32 @@ def margins(shape, size: tuple[int, int]):
     return (size[0] - shape[0]) // 2, (size[1] - shape[1]) // 2
 
 
-def pad(picture: tf.Tensor, size: tuple[int, int], value=0) -> tf.Tensor:
-    """(h, w, c) in the middle of a frame of `size`, the rest filled with `value`."""
-    shape = tf.shape(picture)
-    top, left = margins(shape, size)
-    around = [[top, size[0] - shape[0] - top], [left, size[1] - shape[1] - left], [0, 0]]
-    padded = tf.pad(picture, around, constant_values=tf.cast(value, picture.dtype))
-    return tf.ensure_shape(padded, (*size, picture.shape[-1]))
+def pad(
+    pictures: Sequence[np.ndarray], size: tuple[int, int], mirrored: Sequence[bool], value=0
+) -> np.ndarray:
+    """(B, H, W, c), of the pictures' type: each, mirrored or not, in the middle of a frame
+    of `size` that is filled with `value`."""
+    found = aligned((len(pictures), *size, pictures[0].shape[2]), pictures[0].dtype)
+    for frame, picture, turned in zip(found, pictures, mirrored, strict=True):
+        shape = picture.shape[:2]
+        if shape != tuple(size):
+            frame[...] = value
+        inner = crop(frame, shape)
+        if not turned:
+            inner[...] = picture
+            continue
+        # Channel by channel, runs are long enough for NumPy to be quick at reversing them.
+        for channel in range(picture.shape[2]):
+            inner[..., channel] = picture[:, ::-1, channel]
+    return found
+
+
+def aligned(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """An empty array that TensorFlow takes over as it is, where others are copied."""
+    length = math.prod(shape) * kind.itemsize
+    room = np.empty(length + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + length].view(kind).reshape(shape)
 
 
 def crop(framed, shape: tuple[int, int]):

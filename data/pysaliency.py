@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
+import storage
 from config import UsageError
 from data.fixations import UNKNOWN, Fixations, table
-from data.hdf5 import group, integers, numbers, read_typed, texts
+from data.hdf5 import group, integers, member, numbers, read_typed, texts
 from data.layout import STIMULI
 
 
@@ -29,7 +30,7 @@ def write_hdf5(
     """
     import h5py
 
-    with h5py.File(folder / "stimuli.hdf5", "w") as file:
+    with storage.hdf5(folder / "stimuli.hdf5") as file:
         _attributes(file, type="FileStimuli", version="2.1", __attributes__=[])
         file.attrs["size"] = len(names)
         text = [(STIMULI + name).encode() for name in names]
@@ -38,7 +39,7 @@ def write_hdf5(
         rows = file.create_dataset("shapes", (len(names),), dtype=vector)
         for index, shape in enumerate(shapes):
             rows[index] = np.array(shape, np.int64)
-    with h5py.File(folder / "fixations.hdf5", "w") as file:
+    with storage.hdf5(folder / "fixations.hdf5") as file:
         (_write_trains if fixations.ordered else _write_flat)(file, fixations)
 
 
@@ -193,7 +194,7 @@ def _indices(n: np.ndarray) -> np.ndarray:
 
 def _observers(node, *names: str) -> np.ndarray:
     """Observers as integers: names are numbered in their order."""
-    values = next((node[name] for name in names if name in node), None)
+    values = next((member(node, name) for name in names if name in node), None)
     if getattr(values, "dtype", np.dtype(float)).kind in "iuf":
         return integers(node, *names)
     return np.unique(texts(node, *names), return_inverse=True)[1]

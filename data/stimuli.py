@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+import storage
 from config import UsageError
-from data.hdf5 import Stored, attribute, read_typed, texts
+from data.hdf5 import Stored, attribute, member, read_typed, texts
 from data.layout import below_stimuli
 
 LABELS = ("name", "names", "filename", "filenames")  # what labs call the names of Stimuli
@@ -41,49 +42,61 @@ def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[tuple[str, Path |
     }
     found, where = read_typed(path, readers), {}
     for name, source in found:
+        if not name.isprintable():
+            raise UsageError(f"{path}: a stimulus is called {name!r}, which cannot be printed")
         if where.setdefault(name, source) != source:
             raise UsageError(f"{path}: two of its stimuli are '{name}'")
     return found
 
 
 def _check_size(file, count: int) -> None:
-    said = file.attrs.get("size", count)
+    said = attribute(file, "size", count)
     if np.shape(said) or said != count:
         raise UsageError(f"says that it has {said} stimuli, found {count}")
 
 
 def _located(names: list[str], folder: Path, here: Mapping[str, Path], old: bool) -> list[tuple]:
     """(name, path) of each; `old` where the paths may be those of another machine."""
-    called = {os.path.abspath(file): name for name, file in here.items()}
+    called = {_absolute(file): name for name, file in here.items()}
     found = [_find(name, folder, here, old or name.startswith("/")) for name in names]
-    outside = {os.path.dirname(file) for file in found if file and file not in called}
+    outside = {file.parent for file in found if file and file not in called}
     shared = os.path.commonpath(outside) if outside else ""
 
-    def named(name: str, file: str | None) -> tuple[str, Path | None]:
+    def named(name: str, file: Path | None) -> tuple[str, Path | None]:
         if file is None:
             return below_stimuli(name), None
         if file in called:
             return called[file], here[called[file]]
-        return Path(file).relative_to(shared).as_posix(), Path(file)
+        return file.relative_to(shared).as_posix(), file
 
     return [named(name, file) for name, file in zip(names, found, strict=True)]
 
 
-def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> str | None:
+def _absolute(file: Path) -> Path:
+    """The one way to write a path."""
+    if storage.is_remote(file):
+        return storage.Remote(os.path.normpath(file))
+    return Path(os.path.abspath(file))
+
+
+def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> Path | None:
     """The file of a stored name: in stimuli/, or where it says, relative to the HDF5 file; of an
     old path whatever part of its end leads to one."""
     parts = PurePosixPath(name).parts
     ends = ["/".join(parts[k:]) for k in range(1, len(parts))] if old else []
-    tries = [here.get(below_stimuli(name)), folder / name]
+    listed = here.get(below_stimuli(name))
+    if listed and storage.is_remote(listed):
+        return _absolute(listed)  # it is there, and to ask for each would take long
+    tries = [listed, folder / name]
     tries += [file for end in ends for file in (here.get(end), folder / end)]
-    return next((os.path.abspath(file) for file in tries if file and file.is_file()), None)
+    return next((_absolute(file) for file in tries if file and file.is_file()), None)
 
 
 def _labels(file, count: int) -> list[str]:
     """The names that an attribute gives to stimuli in memory where each is a path of its own,
     else their indices."""
     for label in LABELS:
-        if label in file and getattr(file[label], "dtype", np.dtype(int)).kind in "OS":
+        if getattr(member(file, label), "dtype", np.dtype(int)).kind in "OS":
             names = [below_stimuli(name) for name in texts(file, label)]
             stems = {PurePosixPath(name).with_suffix("") for name in names if _is_path(name)}
             if len(stems) == len(names) == count:

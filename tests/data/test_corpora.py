@@ -14,10 +14,10 @@ from data import corpora, scenes  # noqa: F401  corpora's classes register thems
 from data.corpus import Corpus, Source, find, open_corpus
 from data.fixations import table
 from data.install import install
-from data.pipeline import truth
 from data.pysaliency import read_hdf5
 from data.samples import load
 from data.splits import Ratio, Shuffled
+from data.truth import truth
 from download import DownloadError
 
 SHARED = Path(__file__).parents[3] / "shared" / "corpora"

@@ -150,7 +150,7 @@ def test_whole_numbers(tmp_path):
         # The free space behind the texts says that it is of no size: libhdf5 would never end.
         ("free", 0, "a heap with an object of no size"),
         # A text says that it has two thousand million letters.
-        ("length", 2**31, "a text longer than the file"),
+        ("length", 2**31, "texts longer than the file"),
     ],
 )
 def test_texts_of_a_damaged_heap(tmp_path, find, change, said):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -107,6 +107,7 @@ def test_without_a_seed_all_fixations_in_order():
     assert not found["flip"].any() and found["weight"].dtype == np.float32
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6),
     group=st.integers(1, 12),
@@ -157,11 +158,11 @@ def test_a_batch_has_a_row_for_each_fixation(tmp_path):
     found = shown(several(tmp_path), 2, group=3, maps={"prior": lambda h, w: np.ones((h, w))})
     described = {key: (value.dtype, value.shape) for key, value in found[0].items()}
     assert described == {
-        "image": (np.float32, (2, *SIZE, 3)),
+        "image": (np.uint8, (2, *SIZE, 3)),
         "prior": (np.float32, (2, *SIZE, 1)),
         "history": (np.float32, (6, 4, 2)),
         "fixations": (np.float32, (6, *SIZE, 1)),
-        "valid": (np.float32, (6, *SIZE, 1)),
+        "valid": (np.uint8, (6, *SIZE, 1)),
         "weight": (np.float32, (6,)),
         "id": (np.int64, (6,)),
     }

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -5,39 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from sample_files import mapped, noise, picture, sample
 
 from config import UsageError
 from data.fixations import table
 from data.images import fitted, margins
-from data.pipeline import batches, keys, plan, relative_points, shuffled, truth
+from data.pipeline import batches, filled, parts, plan
 from data.samples import Sample
+from data.truth import keys
 
 ROOT = Path(__file__).parents[2]
 SIZE = (24, 32)
-
-
-def picture(path: Path, levels, **options) -> Path:
-    Image.fromarray(np.uint8(levels)).save(path, **options)
-    return path
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def sample(folder: Path, shape: tuple[int, int], points=None, seed: int = 0, **known) -> Sample:
-    """A picture of noise, with points as ((x, y), ...)."""
-    name = f"{len(list(folder.iterdir()))}.png"
-    path = picture(folder / name, noise(*shape, seed))
-    rows = None if points is None else table(*np.float64(points).reshape(-1, 2).T, 0)
-    return Sample(name, path, shape, rows, sigma=2.0, **known)
-
-
-def mapped(folder: Path, shape: tuple[int, int], levels) -> Sample:
-    """A picture of noise whose truth is a map."""
-    path = picture(folder / f"map{len(list(folder.iterdir()))}.png", levels)
-    return sample(folder, shape, density_map=path)
 
 
 def one(samples, *args, **options) -> dict[str, np.ndarray]:
@@ -106,15 +88,13 @@ def test_a_batch_has_its_keys_types_shapes_and_ranges(tmp_path):
     found = one(samples, 2)
     described = {key: (value.dtype, value.shape) for key, value in found.items()}
     assert described == {
-        "image": (np.float32, (2, *SIZE, 3)),
+        "image": (np.uint8, (2, *SIZE, 3)),
         "density": (np.float32, (2, *SIZE, 1)),
         "fixations": (np.float32, (2, *SIZE, 1)),
-        "valid": (np.float32, (2, *SIZE, 1)),
+        "valid": (np.uint8, (2, *SIZE, 1)),
         "weight": (np.float32, (2,)),
         "id": (np.int64, (2,)),
     }
-    image = found["image"]
-    assert image.min() >= 0 and image.max() <= 255 and (image == np.round(image)).all()
     assert set(np.unique(found["valid"])) == {0, 1}
 
 
@@ -373,6 +353,68 @@ def test_a_resumed_epoch_is_the_same_and_another_is_not(tmp_path):
     assert any((a["image"] != b["image"]).any() for a, b in zip(first, other, strict=True))
 
 
+# parts of batches
+
+
+@settings(deadline=None)
+@given(
+    count=st.integers(1, 40),
+    workers=st.integers(1, 4),
+    each=st.integers(1, 3),
+    pictures=st.integers(1, 3),
+    skip=st.integers(0, 9),
+    seed=st.none() | st.integers(0, 9),
+)
+def test_the_parts_of_all_devices_are_the_batches_in_order(
+    count, workers, each, pictures, skip, seed
+):
+    """Step by step and device by device, each worker's from its own stream."""
+    devices = workers * each
+    size = devices * pictures
+    rows = plan(count, size, seed=seed, epoch=2, flip=True)
+    steps = len(rows["id"]) // size
+    skip = min(skip, steps)
+    shares = [parts(rows, size, skip, (worker, workers, devices)) for worker in range(workers)]
+    for key, whole in rows.items():
+        # What a worker's devices take in a step lies together: (step, device, picture).
+        streams = [share[key].reshape(steps - skip, each, pictures) for share in shares]
+        np.testing.assert_array_equal(np.stack(streams, 1).ravel(), whole[skip * size :])
+
+
+def test_parts_of_rows_that_have_fixations_are_of_whole_pictures():
+    rows = filled({"id": np.arange(18).reshape(6, 3), "weight": np.ones((6, 3), "f4")}, 4)
+    assert rows["id"].shape == (8, 3) and (rows["weight"][6:] == 0).all()
+    np.testing.assert_array_equal(rows["id"][6:], [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(parts(rows, 4, 1, (1, 2, 2))["id"], [[[0, 1, 2], [3, 4, 5]]])
+    found = parts(rows, 4, 1, (0, 2, 4))["id"]
+    np.testing.assert_array_equal(found, [[[12, 13, 14]], [[15, 16, 17]]])
+
+
+@pytest.mark.parametrize("group", [0, 3])
+@pytest.mark.parametrize("skip, workers, each", [(0, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 2)])
+def test_parts_hold_what_the_whole_batches_do(tmp_path, group, skip, workers, each):
+    """All of a batch, bit by bit: pictures, truth, weights, ids, histories."""
+    points = [(3, 5), (9, 2), (20, 20), (11, 7), (2, 9)]
+    rows = table(*np.float64(points).T, 0, scanpath=0)
+    samples = [
+        dataclasses.replace(sample(tmp_path, (24, 30 + seed), seed=seed), table=rows)
+        for seed in range(9)
+    ]
+    known = {"seed": 5, "epoch": 3, "flip": True, "group": group}
+    wholes = list(batches(samples, SIZE, 4, **known).as_numpy_iterator())[skip:]
+    devices = workers * each
+    streams = [
+        batches(samples, SIZE, 4, skip=skip, share=(worker, workers, devices), **known)
+        for worker in range(workers)
+    ]
+    streams = [list(stream.as_numpy_iterator()) for stream in streams]
+    assert [len(stream) for stream in streams] == [len(wholes) * each] * workers
+    for step, whole in enumerate(wholes):
+        mine = [part for stream in streams for part in stream[step * each : (step + 1) * each]]
+        for key, values in whole.items():
+            np.testing.assert_array_equal(np.concatenate([part[key] for part in mine]), values)
+
+
 SHARDED = """
 import json, sys
 import numpy as np
@@ -416,109 +458,3 @@ def test_two_devices_share_each_batch(tmp_path):
         assert len(rows) == -(-5 // int(size)) * int(size)
         assert all(index == column for _, index, _, column in rows)  # each with its own truth
         assert {device for device, *_ in rows} == {0, 1}
-
-
-# truth at the stimulus' own size
-
-
-def test_truth_of_a_point_by_hand(tmp_path):
-    np.save(tmp_path / "true.npy", np.full((20, 30), -np.log(600), np.float32))
-    known = sample(tmp_path, (20, 30), [(15.5, 9.9)] * 2, truth=tmp_path / "true.npy")
-    found = truth(known)
-    assert set(found) == {"density", "log_density", "fixations", "true_log_density"}
-    assert all(grid.dtype == np.float64 and grid.shape == (20, 30) for grid in found.values())
-    assert np.argwhere(found["fixations"]).tolist() == [[9, 15]] and found["fixations"].sum() == 2
-    # Sigma 2, cut off at 4 sigma: the weight of the middle is 1 / sum(exp(-k^2 / 8), |k| <= 8).
-    weights = np.exp(-(np.arange(-8, 9) ** 2) / 8)
-    assert found["density"][9, 15] == pytest.approx(1 / weights.sum() ** 2, rel=1e-9)
-    assert found["density"][9, 17] == pytest.approx(np.exp(-0.5) / weights.sum() ** 2, rel=1e-9)
-    assert found["density"].sum() == pytest.approx(1, abs=1e-12)
-    np.testing.assert_allclose(np.exp(found["log_density"]), found["density"], atol=1e-15)
-    assert np.isfinite(found["log_density"]).all()
-    np.testing.assert_allclose(found["true_log_density"], -np.log(600), rtol=1e-6)
-
-
-def test_truth_of_a_map_by_hand(tmp_path):
-    levels = np.zeros((4, 6))
-    levels[1, 2], levels[3, 5] = 30, 10
-    found = truth(mapped(tmp_path, (4, 6), levels))
-    assert set(found) == {"density", "log_density"}
-    np.testing.assert_allclose(found["density"], levels / 40)
-    np.testing.assert_allclose(found["log_density"][[1, 0], [2, 0]], [np.log(0.75), np.log(1e-20)])
-
-
-def test_truth_of_a_smaller_map_is_at_the_size_of_the_stimulus(tmp_path):
-    levels = np.zeros((6, 8))
-    levels[2, 5] = 200
-    found = truth(mapped(tmp_path, (60, 80), levels))["density"]
-    assert found.shape == (60, 80) and found.min() >= 0
-    assert found.sum() == pytest.approx(1, abs=1e-12)
-    assert np.argwhere(found == found.max()).mean(0) == pytest.approx([24.5, 54.5], abs=0.5)
-
-
-# negatives
-
-
-def test_negatives_are_the_fixations_on_the_others_scaled(tmp_path):
-    samples = [
-        sample(tmp_path, (10, 20), [(0, 0), (19.9, 9.9)]),
-        sample(tmp_path, (20, 20), [(4.5, 19), (4.5, 19), (1, 1)]),
-        sample(tmp_path, (10, 20), [(7.3, 2.1)]),
-    ]
-    negatives = shuffled(samples)
-    first = np.zeros((10, 20))  # of the second, rows halved, repeats kept; and of the third
-    first[9, 4], first[0, 1], first[2, 7] = 2, 1, 1
-    second = np.zeros((20, 20))  # of the first and the third, rows doubled
-    second[0, 0] = second[19, 19] = second[4, 7] = 1
-    for known, expected in zip(samples, (first, second), strict=False):
-        found = negatives(known)
-        assert found.dtype == np.float64
-        np.testing.assert_array_equal(found, expected)
-        found += 1  # is one's own
-    np.testing.assert_array_equal(negatives(samples[0]), first)
-    stranger = sample(tmp_path, (10, 20), [(7.3, 2.1)])
-    assert negatives(stranger).sum() == 6 and negatives(stranger)[2, 7] == 1
-
-
-def test_negatives_as_pysaliency_finds_them(tmp_path):
-    """Each of the others' fixations by itself: x times the ratio of the widths, cut off."""
-    random = np.random.default_rng(3)
-    shapes = [(37, 91), (60, 41), (37, 91), (19, 23)]
-    samples = [sample(tmp_path, s, random.uniform(0, s[::-1], (50, 2))) for s in shapes]
-    negatives = shuffled(samples)
-    for index, (height, width) in enumerate(shapes):
-        expected = np.zeros((height, width))
-        for other in range(4):
-            for x, y in samples[other].points if other != index else []:
-                ratio = width / shapes[other][1], height / shapes[other][0]
-                expected[int(y * ratio[1]), int(x * ratio[0])] += 1
-        np.testing.assert_array_equal(negatives(samples[index]), expected)
-
-
-def test_a_coordinate_that_rounds_up_to_the_edge_stays_inside(tmp_path):
-    last = np.nextafter(3.0, 0)
-    assert last * (17 / 3) == 17
-    samples = [sample(tmp_path, (3, 3), [(last, last)]), sample(tmp_path, (17, 17), [(0, 0)])]
-    found = shuffled(samples)(samples[1])
-    assert found[16, 16] == found.sum() == 1
-
-
-def test_relative_points_by_hand(tmp_path):
-    samples = [
-        sample(tmp_path, (20, 40), [(10, 5), (39, 0)]),
-        sample(tmp_path, (10, 10), [(2.5, 7.5)]),
-        sample(tmp_path, (10, 10), []),
-    ]
-    expected = [[0.25, 0.25], [0.975, 0], [0.25, 0.75]]
-    np.testing.assert_allclose(np.concatenate(relative_points(samples)), expected)
-
-
-def test_relative_points_of_a_map_are_drawn_from_it(tmp_path):
-    levels = np.zeros((10, 20))
-    levels[3, 7] = 9
-    drawn = mapped(tmp_path, (40, 80), levels)
-    np.testing.assert_allclose(relative_points([drawn])[0], [[7.5 / 20, 3.5 / 10]] * 100)
-    wide = np.zeros((10, 20))
-    wide[:, 10:] = noise(10, 10)[..., 0]
-    [found] = relative_points([mapped(tmp_path, (40, 80), wide)])
-    assert (found[:, 0] > 0.5).all() and len(np.unique(found, axis=0)) > 30

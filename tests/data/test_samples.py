@@ -14,9 +14,9 @@ from data import corpora, integrity  # noqa: F401  corpora's classes register th
 from data.corpus import open_corpus
 from data.decode import decode
 from data.fixations import blur, counts, table
-from data.pipeline import truth
 from data.pysaliency import write_hdf5
 from data.samples import load, pictures
+from data.truth import truth
 
 WIDTH, HEIGHT = SIZE
 NAMES = ("a", "b", "c", "d", "e")

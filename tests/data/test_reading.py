@@ -1,0 +1,150 @@
+"""A store of a run's pictures: batches with it are those without it."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+from sample_files import mapped, noise, picture, sample
+
+from config import UsageError
+from data import reading, store
+from data.fixations import table
+from data.images import fitted
+from data.pipeline import batches
+from data.reading import keep, make
+from data.truth import keys
+
+SIZE = (24, 32)
+SHAPES = [(48, 64), (24, 32), (7, 5), (100, 13), (13, 100), (1, 300), (61, 47)]
+BOTH = {"image", "density", "fixations"}
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Of all shapes; with fixations in an order, each with a digest of its own."""
+    (tmp_path / "p").mkdir()
+    rows = [np.float64([(0, 0), (s[1] - 0.1, s[0] - 0.1), (s[1] / 2, s[0] / 3)]) for s in SHAPES]
+    return [
+        dataclasses.replace(
+            sample(tmp_path / "p", shape, seed=seed, digest=f"{seed:x}"),
+            table=table(*points.T, 0, scanpath=0),
+        )
+        for seed, (shape, points) in enumerate(zip(SHAPES, rows, strict=True))
+    ]
+
+
+def listed(samples, **options):
+    mirrored = {"flip": "features" not in options}
+    return list(batches(samples, SIZE, 3, seed=2, **mirrored, **options).as_numpy_iterator())
+
+
+def alike(some, others):
+    for one, other in zip(some, others, strict=True):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert one[key].dtype == other[key].dtype
+            np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("truth_is", ["points", "map"])
+def test_the_store_gives_what_is_made_without_it(tmp_path, shape, truth_is):
+    (tmp_path / "p").mkdir()
+    if truth_is == "points":
+        known = sample(tmp_path / "p", shape, [(0, 0), (shape[1] / 2, shape[0] / 3)])
+    else:
+        known = mapped(tmp_path / "p", shape, noise(*shape)[..., 0])
+    kept = keep(tmp_path / "s", [known], SIZE, BOTH)
+    found, expected = kept.read(known), make(known, SIZE, ["image", "density"])
+    target = fitted(shape, SIZE)
+    assert found.keys() == expected.keys() == {"image", "density"}
+    assert expected["image"].shape == (*target, 3) and expected["density"].shape == (*target, 1)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype == {"image": "u1", "density": "f4"}[name]
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("case", ["pictures", "scanpaths", "features"])
+def test_batches_with_a_store_are_those_without_it_and_read_no_picture(tmp_path, samples, case):
+    options, names = {"maps": {"prior": lambda *shape: np.full(shape, 0.5)}}, BOTH
+    if case == "scanpaths":
+        options["group"], names = 2, {"image"}
+    if case == "features":
+        options["features"], names = lambda known: np.ones((2, 2, 3), np.float32), {"density"}
+    plain, turned = listed(samples, **options), {"epoch": 1}
+    other = listed(samples, **options, **turned)
+    kept = keep(tmp_path / "s", samples, SIZE, names)
+    assert set(kept.names) == names & {"image", "density"}
+    for known in samples:
+        known.stimulus.unlink()
+    alike(listed(samples, store=kept, **options), plain)
+    alike(listed(samples, store=kept, **options, **turned), other)
+
+
+def test_each_side_of_a_corpus_reads_from_the_store_of_both(tmp_path, samples):
+    kept = keep(tmp_path / "s", samples, SIZE, keys(samples) + ("image",))
+    for side in (samples[:3], samples[3:]):
+        alike(listed(side, store=kept), listed(side))
+
+
+def test_a_store_is_filled_once_for_all_runs(tmp_path, samples, monkeypatch):
+    keep(tmp_path / "s", samples, SIZE, BOTH)
+
+    def never(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(reading, "make", never)
+    assert keep(tmp_path / "s", samples[::-1], SIZE, BOTH).samples == samples
+
+
+def test_what_a_store_has_no_place_for_needs_none(tmp_path, samples):
+    assert keep(tmp_path / "s", samples, SIZE, {"features", "fixations", "history"}) is None
+    assert not (tmp_path / "s").exists()
+
+
+def test_without_room_there_is_no_store_and_that_is_said(tmp_path, samples, monkeypatch, caplog):
+    usage = store.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
+    with caplog.at_level(logging.WARNING):
+        assert keep(tmp_path / "s", samples, SIZE, BOTH) is None
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "0.0 GB are needed, 0.0 GB free" in line and "\n" not in line
+    assert line.endswith(": pictures are decoded in every epoch")
+
+
+def test_a_disk_that_fills_up_meanwhile_is_the_same(tmp_path, samples, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "pwrite", full)
+    assert keep(tmp_path / "s", samples, SIZE, BOTH) is None
+    assert "No space left on device: pictures are decoded in every epoch" in caplog.text
+
+
+def test_a_place_that_cannot_be_written_to_is_the_same(tmp_path, samples, caplog):
+    (tmp_path / "file").touch()
+    assert keep(tmp_path / "file", samples, SIZE, BOTH) is None
+    assert "File exists" in caplog.text and "decoded in every epoch" in caplog.text
+
+
+def test_a_picture_that_cannot_be_read_is_named_before_the_first_batch(tmp_path, samples):
+    samples[2].stimulus.write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"2\.png: not a picture"):
+        keep(tmp_path / "s", samples, SIZE, BOTH)
+
+
+def test_a_large_jpeg_is_decoded_at_its_own_smaller_scale(tmp_path, monkeypatch):
+    """As large as the target at least: what is fitted is shrunk, never enlarged."""
+    path = picture(tmp_path / "a.jpg", noise(200, 300))
+    asked, decode = [], reading.decode
+
+    def watched(*arguments):
+        asked.append(decode(*arguments).shape)
+        return decode(*arguments)
+
+    monkeypatch.setattr(reading, "decode", watched)
+    known = dataclasses.replace(sample(tmp_path, (200, 300)), stimulus=path)
+    assert make(known, (96, 128), ["image"])["image"].shape == (85, 128, 3)
+    assert make(known, (40, 70), ["image"])["image"].shape == (40, 60, 3)
+    assert asked == [(100, 150, 3), (50, 75, 3)]  # a half, a quarter

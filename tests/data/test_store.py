@@ -1,0 +1,268 @@
+"""Fitted pictures and densities on disk: what comes back, what is made anew, who else writes."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_files import mapped, noise, sample
+
+from config import UsageError
+from data import store
+from data.fixations import table
+from data.images import fitted
+from data.samples import Sample
+from data.store import Store
+
+ROOT = Path(__file__).parents[2]
+SIZE = (24, 32)
+BOTH = ("image", "density")
+# Enlarged, shrunk, as they are; of one side alone; lengths of rows that are no multiples of 4.
+SHAPES = [(48, 64), (24, 32), (7, 5), (100, 13), (13, 100), (1, 300), (25, 33), (5, 7)]
+
+
+def several(folder, shapes=SHAPES):
+    return [
+        sample(folder, shape, [(1, 0.5)], seed, digest=f"{seed:x}")
+        for seed, shape in enumerate(shapes)
+    ]
+
+
+def arrays(known, size=SIZE, names=BOTH):
+    """Noise of the right shapes, another for each sample."""
+    random = np.random.default_rng(int(known.digest, 16))
+    shape = fitted(known.shape, size)
+    found = {
+        "image": random.integers(0, 256, (*shape, 3), dtype=np.uint8),
+        "density": np.float32(random.random((*shape, 1))),
+    }
+    return {name: found[name] for name in names}
+
+
+def same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype and found[name].shape == array.shape
+        np.testing.assert_array_equal(found[name], array)
+
+
+class Making:
+    """What makes a sample's arrays, and remembers of which samples it did."""
+
+    def __init__(self, names=BOTH):
+        self.names, self.made = names, []
+
+    def __call__(self, known):
+        self.made.append(known.name)
+        return arrays(known, names=self.names)
+
+
+@pytest.mark.parametrize("names", [BOTH, ("image",), ("density",)])
+def test_what_was_made_once_comes_back_bit_by_bit(tmp_path, names):
+    (tmp_path / "p").mkdir()
+    samples, making = several(tmp_path / "p"), Making(names)
+    first = Store(tmp_path, samples, SIZE, names)
+    first.fill(making)
+    assert sorted(making.made) == [known.name for known in samples]
+    again = Store(tmp_path, samples[::-1], SIZE, names)  # in whatever order they come
+    again.fill(making)
+    assert len(making.made) == len(samples)
+    for known in samples:
+        for each in (first, again):
+            same(each.read(known), arrays(known, names=names))
+    files = sorted(path.name for path in tmp_path.glob("*.*"))
+    assert files == [f"{first.fingerprint}.checks", f"{first.fingerprint}.pictures"]
+
+
+# damage
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+LENGTH = 24 * 32 * (3 + 4)  # bytes of a row: RGB and a float32 a pixel
+DAMAGES = {
+    # of the pictures, of the checks, which rows these touch
+    "a bit of a row": (lambda path: flip(path, 2 * LENGTH + 40), None, [2]),
+    "the last bit of a row": (lambda path: flip(path, LENGTH - 1), None, [0]),
+    "cut in a row": (lambda path: os.truncate(path, 1 * LENGTH + 1), None, [1, 2, 3]),
+    "empty": (lambda path: os.truncate(path, 0), None, [0, 1, 2, 3]),
+    "zeros": (lambda path: path.write_bytes(bytes(4 * LENGTH)), None, [0, 1, 2, 3]),
+    "gone": (lambda path: path.unlink(), None, [0, 1, 2, 3]),
+    "checks gone": (None, lambda path: path.unlink(), [0, 1, 2, 3]),
+    "checks cut in one": (None, lambda path: os.truncate(path, 2 * store.CHECK + 3), [2, 3]),
+    "a bit of a check": (None, lambda path: flip(path, 3 * store.CHECK), [3]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_made_anew_and_nothing_else(tmp_path, damage):
+    (tmp_path / "p").mkdir()
+    samples = several(tmp_path / "p", [SIZE] * 4)
+    known = Store(tmp_path, samples, SIZE, BOTH)
+    known.fill(Making())
+    pictures, checks, touched = DAMAGES[damage]
+    for spoil, ending in ((pictures, ".pictures"), (checks, ".checks")):
+        if spoil:
+            spoil(tmp_path / (known.fingerprint + ending))
+    making, again = Making(), Store(tmp_path, samples, SIZE, BOTH)
+    again.fill(making)
+    assert sorted(making.made) == [samples[place].name for place in touched]
+    for each in samples:
+        same(again.read(each), arrays(each))
+
+
+def test_a_row_whose_checksum_is_0_is_told_from_one_that_was_not_written(tmp_path, monkeypatch):
+    (tmp_path / "p").mkdir()
+    samples, making = several(tmp_path / "p", [SIZE]), Making()
+    monkeypatch.setattr(store, "zlib", types.SimpleNamespace(crc32=lambda _: 0))
+    for _ in range(2):
+        Store(tmp_path, samples, SIZE, BOTH).fill(making)
+    assert len(making.made) == 1
+
+
+def test_a_picture_that_cannot_be_made_ends_the_filling_and_the_rest_stays(tmp_path):
+    (tmp_path / "p").mkdir()
+    samples = several(tmp_path / "p")
+    making = Making()
+
+    def failing(known):
+        if known.digest == "3":
+            raise UsageError("3.png: damaged")
+        return making(known)
+
+    with pytest.raises(UsageError, match="^3.png: damaged$"):
+        Store(tmp_path, samples, SIZE, BOTH).fill(failing)
+    begun = set(making.made)
+    Store(tmp_path, samples, SIZE, BOTH).fill(making)
+    assert len(making.made) == len(samples) and "3.png" not in begun
+
+
+# the fingerprint
+
+
+def test_another_fingerprint_for_all_that_decides(tmp_path):
+    (tmp_path / "p").mkdir()
+    samples = [*several(tmp_path / "p", [SIZE] * 2), mapped(tmp_path / "p", SIZE, noise(*SIZE))]
+
+    def of(first=samples[0], rest=samples[1:], size=SIZE, names=BOTH):
+        return Store(tmp_path, [first, *rest], size, names).fingerprint
+
+    known, other = of(), table(np.array([1.0]), np.array([np.nextafter(0.5, 1)]), 0)
+    changed = [
+        of(size=(32, 24)),
+        of(names=("image",)),
+        of(dataclasses.replace(samples[0], digest="ff")),
+        of(dataclasses.replace(samples[0], shape=(24, 31))),
+        of(dataclasses.replace(samples[0], sigma=3.0)),
+        of(dataclasses.replace(samples[0], table=other)),
+        of(rest=samples[1:2]),
+    ]
+    os.utime(samples[2].density_map, ns=(1, 1))
+    changed.append(of())
+    assert len({known, *changed}) == 9 and all(len(mark) == 16 for mark in changed)
+    assert of() == changed[-1] == of(samples[1], [samples[2], samples[0]])
+
+
+def test_points_do_not_matter_to_pictures_alone(tmp_path):
+    (tmp_path / "p").mkdir()
+    (known,) = several(tmp_path / "p", [SIZE])
+    marks = {
+        Store(tmp_path, [each], SIZE, ("image",)).fingerprint
+        for each in (known, dataclasses.replace(known, table=table(*np.ones((2, 3)), 0)))
+    }
+    assert len(marks) == 1
+
+
+# room
+
+
+def test_a_disk_without_room_is_said_with_what_is_needed(tmp_path, monkeypatch):
+    (tmp_path / "p").mkdir()
+    samples = several(tmp_path / "p", [SIZE] * 3)
+    before = len(os.listdir("/proc/self/fd"))
+    needed = 3 * LENGTH
+    usage = store.shutil.disk_usage(tmp_path)._replace(free=int(needed / store.ROOM) - 1)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="0.0 GB are needed, 0.0 GB free") as error:
+        Store(tmp_path, samples, SIZE, BOTH)
+    assert error.value.errno == 28
+    del error
+    assert len(os.listdir("/proc/self/fd")) == before
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=usage.free + 2))
+    Store(tmp_path, samples, SIZE, BOTH).fill(Making())
+
+
+def test_what_lies_there_already_needs_no_room(tmp_path, monkeypatch):
+    (tmp_path / "p").mkdir()
+    samples = several(tmp_path / "p", [SIZE] * 3)
+    kept = Store(tmp_path, samples, SIZE, BOTH)
+    kept.fill(Making())
+    os.fsync(kept.rows)  # until then a disk may not have given it its blocks
+    usage = store.shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(store, "CHECK", 0)  # but for those of the checks, of which there are few
+    Store(tmp_path, samples, SIZE, BOTH)
+
+
+def test_files_are_closed_with_the_store(tmp_path):
+    (tmp_path / "p").mkdir()
+    samples = several(tmp_path / "p", [SIZE] * 2)
+    before = len(os.listdir("/proc/self/fd"))
+    kept = Store(tmp_path, samples, SIZE, BOTH)
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    del kept
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# several at once
+
+FILLING = """
+import sys
+sys.path[:0] = ["tests", "tests/data"]
+import time
+from pathlib import Path
+import numpy as np
+from data.samples import Sample
+from data.store import Store
+from test_store import BOTH, SIZE, arrays
+
+folder, me, other = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+samples = [Sample(f"{i}.png", None, SIZE, digest=f"{i:x}") for i in range(40)]
+
+def making(known):
+    # Once both are in the middle of filling, each goes on.
+    (folder / me).touch()
+    until = time.monotonic() + 60
+    while not (folder / other).exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    return arrays(known)
+
+Store(folder, samples, SIZE, BOTH).fill(making)
+"""
+
+
+def test_two_processes_fill_one_store(tmp_path):
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", FILLING, tmp_path, *pair], cwd=ROOT, stderr=subprocess.PIPE
+        )
+        for pair in (("a", "b"), ("b", "a"))
+    ]
+    said = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert not any(b"Exception ignored" in text for text in said)  # at their ends
+    assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
+    samples = [Sample(f"{i}.png", None, SIZE, digest=f"{i:x}") for i in range(40)]
+    making, kept = Making(), Store(tmp_path, samples, SIZE, BOTH)
+    kept.fill(making)
+    assert making.made == []
+    for known in samples:
+        same(kept.read(known), arrays(known))
