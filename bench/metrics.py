@@ -59,8 +59,8 @@ def prepare(args: argparse.Namespace, folder: Path) -> dict:
     """Reads the corpus; writes what pysaliency shares. Not measured."""
     from data import corpora  # noqa: F401  its classes register themselves
     from data.corpus import open_corpus
-    from data.pipeline import relative_points, shuffled
     from data.samples import load
+    from data.truth import relative_points, shuffled
     from model.baselines import centre_bias
 
     corpus = open_corpus(args.corpus, Path(args.root))
