@@ -107,7 +107,7 @@ def read_osie(files: Files, stimuli: Files) -> Fixations:
 
 def _by_observer(n: int, x, y, observer) -> Iterable[Scanpath]:
     """Scanpaths of rows that name their observer, from 1; 0 is nobody."""
-    if not ((observer >= 0) & (observer < MOST) & (observer % 1 == 0)).all():
+    if not ((observer >= 0) & (observer < MOST) & (np.floor(observer) == observer)).all():
         raise ValueError("an observer that is no number of one")
     for number in np.unique(observer[observer > 0]).astype(int):
         mine = observer == number
@@ -146,7 +146,7 @@ def _of_pixels(levels: np.ndarray, n: int) -> Fixations:
     Raises:
         ValueError: some are no counts, or there are too many to be fixations of one picture.
     """
-    if not ((levels >= 0) & (levels <= MOST) & (levels % 1 == 0)).all():
+    if not ((levels >= 0) & (levels <= MOST) & (np.floor(levels) == levels)).all():
         raise ValueError("its pixels are no counts of fixations")
     if np.sum(levels, dtype=np.float64) > MOST:
         raise ValueError(f"more than {MOST} fixations on one picture")
@@ -240,7 +240,7 @@ def _number(row: dict, name: str, where: str) -> float:
         number = float(text)
     except ValueError:
         number = np.inf
-    if np.isfinite(number) or name not in row:
+    if not np.isinf(number):  # NaN lies outside of its picture, where it is counted
         return number
     raise UsageError(f"{where}: {name} is {text!r}, a number is needed")
 

@@ -16,6 +16,8 @@ from data.hdf5_loops import check_attribute, check_object, check_texts
 
 DAMAGED = (OSError, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError)
 DAMAGED += (AttributeError, NotImplementedError, struct.error, zlib.error)
+# Of either order of bytes; no longer ones, which become infinite in 64 bits.
+NUMBERS = [np.dtype(order + kind) for order in "<>" for kind in np.typecodes["AllInteger"] + "efd"]
 SMALL = 2**20  # bytes that a dataset may have without storage, all of them its fill value
 PIXELS = 2**26  # of a picture; more are refused, as of those in files
 # A dataset larger than this must have a hundredth of its bytes in the file: zeros pack a thousand
@@ -140,7 +142,7 @@ def referenced(file, references) -> list[np.ndarray]:
 
     nodes = [file[reference] for reference in references]
     for node in nodes:
-        if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "iuf":
+        if not isinstance(node, h5py.Dataset) or node.dtype not in NUMBERS:
             raise UsageError(f"a reference to {node}, datasets of numbers are needed")
         check_object(node)
     total = sum(checked(node, str(node.name)).nbytes for node in nodes)
@@ -159,7 +161,7 @@ def stored_bytes(node) -> int:
 def numbers(group, *names: str, axes: int = 1) -> np.ndarray:
     """The first of the datasets that is there, real numbers with so many axes."""
     node = dataset(group, *names)
-    if node.dtype.kind not in "iuf" or node.ndim != axes:
+    if node.dtype not in NUMBERS or node.ndim != axes:
         raise UsageError(
             f"the dataset {node.name} has type {node.dtype} and shape {node.shape}; needed are "
             f"numbers with {axes} axes"

@@ -52,7 +52,8 @@ def truth(sample: Sample) -> dict[str, np.ndarray]:
     if sample.points is not None:
         found["fixations"] = counts(*sample.points.T, sample.shape)
     if sample.truth:
-        found["true_log_density"] = np.load(sample.truth.open("rb")).astype(np.float64)
+        with sample.truth.open("rb") as file:
+            found["true_log_density"] = np.load(file).astype(np.float64)
     return found
 
 

@@ -76,8 +76,9 @@ def unpack(archive: Path, folder: Path, take: Mapping[str, str]) -> list[str]:
 
     Files get the usual permissions, not the archive's. Raises DownloadError, before anything is
     written, for an archive with a member that leaves the folder, a link, a device, encryption, two
-    files for one place, more than MEMBERS members, or more than FREE bytes that are also more than
-    RATIO times its own size; and for a damaged one: of that, files may be left in `folder`.
+    files for one place, a name to take that cannot be printed, more than MEMBERS members, or more
+    than FREE bytes that are also more than RATIO times its own size; and for a damaged one: of
+    that, files may be left in `folder`.
     """
     archive, folder = Path(archive), Path(folder)
     with _reported(archive):

@@ -10,7 +10,7 @@ from model import states
 from model.restore import MODEL, STATE
 
 NAME = "msinet_own"
-PICTURES, BATCH, EPOCHS = 30, 4, 3  # of 38 pictures, 80 to 20; the last batch of an epoch has two
+PICTURES, BATCH, EPOCHS = 30, 4, 4  # of 38 pictures, 80 to 20; the last batch of an epoch has two
 EVERY_STEP = ("--save-minutes", "0.0001")
 
 
@@ -74,13 +74,13 @@ def progress(results):
     return state and json.loads((state / STATE).read_text())["progress"]
 
 
-def counted(results, batch=BATCH, pictures=PICTURES):
+def counted(results, pictures=PICTURES):
     """How far the newest state is, once its steps were found to be counted once each: by the
     optimizer, by the epoch's sums and by the history."""
-    far, steps = progress(results), -(-pictures // batch)
+    far, steps = progress(results), -(-pictures // BATCH)
     if far is not None:
         with h5py.File(newest(results) / MODEL) as file:
             assert file["optimizer/vars/0"][()] == far["epoch"] * steps + far["step"]
-        assert far["sums"].get("weight", 0) == min(far["step"] * batch, pictures)
+        assert far["sums"].get("weight", 0) == min(far["step"] * BATCH, pictures)
         assert [row["epoch"] for row in far["history"]] == list(range(1, far["epoch"] + 1))
     return far

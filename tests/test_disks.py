@@ -9,6 +9,7 @@ import signal
 import subprocess
 
 import pytest
+from conftest import make_own
 from processes import Program
 from run_files import (
     EVERY_STEP,
@@ -74,38 +75,31 @@ def when(monkeypatch):
     return when
 
 
-STATE_FULL = (EVERY_STEP, "^saved after", 2, 0)
-BEST_FULL = ((), "^Epoch 2/", 1, 400_000)  # room for the history and its curve
-HISTORY_FULL = ((), "^Epoch 2/", 1, 0)
-
-
 @pytest.mark.parametrize(
-    ("flags", "line", "count", "room"),
+    ("room", "rows", "best"),
     [
-        STATE_FULL,
-        pytest.param(*BEST_FULL, marks=pytest.mark.slow),
-        pytest.param(*HISTORY_FULL, marks=pytest.mark.slow),
+        pytest.param(2_000_000, 2, 2, id="for all but the state"),
+        pytest.param(400_000, 2, 1, id="for the history alone", marks=pytest.mark.slow),
+        pytest.param(0, 1, 1, id="for nothing", marks=pytest.mark.slow),
     ],
 )
-def test_a_disk_that_fills_up(own, tmp_path, disk, cli, flags, line, count, room):
-    results = disk(tmp_path / "results", "20m")
-    argv = command(own, results, "--epochs", "3", *flags)
+def test_a_disk_that_has_room_in_the_second_epoch(tmp_path, disk, cli, room, rows, best):
+    own, results = make_own(tmp_path / "own", count=60), disk(tmp_path / "results", "20m")
+    argv = command(own, results, "--epochs", "3")
     with Program(*argv) as program:
-        program.waits_for(line, count)
+        program.waits_for("^Epoch 2/")
         program.send(signal.SIGSTOP)
         filler = fill(results, room)
         program.send(signal.SIGCONT)
         assert program.end() == 2, program.lines()
     assert program.err == [f"{NAME} cannot be saved: {FULL}"]
-    before = counted(results, pictures=PICTURES)
-    assert before and not cut_off(results)
-    if not flags:
-        assert len(history(results)) == (2 if room else 1)
-        assert best_epoch(results) == 1 and arrays(results / f"ckpts/best/{NAME}.weights.h5")
+    assert (len(history(results)), best_epoch(results)) == (rows, best)
+    assert arrays(results / f"ckpts/best/{NAME}.weights.h5")
+    assert counted(results, 48)["epoch"] == 1 and not cut_off(results)
     filler.unlink()
     code, out, err = cli(*argv)
-    assert (code, err) == (0, "") and f"own state after {so_far(before)}\n" in out
-    assert counted(results, pictures=PICTURES)["epoch"] == len(history(results)) == 3
+    assert (code, err) == (0, "") and "own state after 1 epochs\n" in out
+    assert counted(results, 48)["epoch"] == len(history(results)) == 3
 
 
 def test_a_disk_without_room_for_the_cache_or_the_log(own, tmp_path, disk, cli):
@@ -118,7 +112,7 @@ def test_a_disk_without_room_for_the_cache_or_the_log(own, tmp_path, disk, cli):
     assert f"{tmp_path}/logs/{NAME}/train/events.out" in err and FULL in err
     filler.unlink()
     assert cli(*argv)[0] == 0
-    assert counted(tmp_path, pictures=PICTURES)["epoch"] == 1
+    assert counted(tmp_path, PICTURES)["epoch"] == 1
 
 
 @pytest.mark.slow
@@ -133,10 +127,10 @@ def test_a_log_whose_disk_fills_up(own, tmp_path, disk, cli):
         assert program.end() == 2, program.lines()
     (said,) = program.err
     assert "events.out.tfevents" in said and said.endswith(FULL)
-    assert counted(tmp_path, pictures=PICTURES)["epoch"] > 1
+    assert counted(tmp_path, PICTURES)["epoch"] > 1
     filler.unlink()
     assert cli(*argv)[0] == 0
-    assert counted(tmp_path, pictures=PICTURES)["epoch"] == 30
+    assert counted(tmp_path, PICTURES)["epoch"] == 30
 
 
 @pytest.mark.slow
@@ -190,11 +184,11 @@ def test_a_picture_that_is_lost_in_mid_epoch(own, tmp_path, cli, when, lose):
     code, out, err = cli(*argv, "--no-cache")
     # Batches are read ahead: it may be seen in the first epoch or in the second.
     assert code == 2 and err.count("\n") == 1 and err.startswith(f"{picture}: ")
-    before = counted(tmp_path, pictures=PICTURES)
+    before = counted(tmp_path, PICTURES)
     assert before["step"] or before["epoch"]
     shutil.copy2(kept, picture)
 
     when("epoch 2, step 3", lambda: lose(picture))
     code, out, err = cli(*argv)
     assert (code, err) == (0, "") and f"own state after {so_far(before)}\n" in out
-    assert counted(tmp_path, pictures=PICTURES)["epoch"] == 2
+    assert counted(tmp_path, PICTURES)["epoch"] == 2

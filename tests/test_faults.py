@@ -18,6 +18,7 @@ from run_files import (
     EPOCHS,
     EVERY_STEP,
     NAME,
+    PICTURES,
     command,
     counted,
     cut_off,
@@ -70,20 +71,24 @@ class Moments:
         self.random, self.reach, self.begin = np.random.default_rng(seed), reach, None
 
     def wait(self, program, results):
-        """Returns the kind of moment: any of its life, one of its training, or while it saves."""
-        kind = self.random.choice(["any", "training", "saving"], p=[0.2, 0.4, 0.4])
+        """Returns the kind of moment: any of its life; in training; while a state is written; or at
+        the end of an epoch, which validates and writes history, best weights and a state."""
+        kind = self.random.choice(["any", "training", "saving", "ending"], p=[0.2, 0.25, 0.3, 0.25])
         if kind == "any" and self.begin:
             self.sleep(program, 1.2 * self.begin)
             return kind
         begun, count = time.monotonic(), int(self.random.integers(2, self.reach + 2))
         program.waits_for("^saved after")
         self.begin = time.monotonic() - begun
-        program.waits_for("^saved after", count)
+        if kind == "ending":
+            program.waits_for("waiting for pictures$")
+        else:
+            program.waits_for("^saved after", count)
         if kind == "saving":
             end = time.monotonic() + PATIENCE
             while not (cut_off(results) or program.ended or time.monotonic() > end):
                 pass
-        self.sleep(program, 0.05 if kind == "saving" else 0.3)
+        self.sleep(program, self.begin / (100 if kind == "saving" else 15))
         return kind
 
     def sleep(self, program, most):
@@ -92,9 +97,9 @@ class Moments:
             time.sleep(0.001)
 
 
-def kill(argv, results, moments, **each):
+def kill(argv, results, moments, pictures=PICTURES):
     """Runs a command and kills it; what it saved before, and after that, is whole."""
-    before = counted(results, **each)
+    before = counted(results, pictures)
     with Program(*argv) as program:
         kind = moments.wait(program, results)
         program.send(signal.SIGKILL)
@@ -103,7 +108,7 @@ def kill(argv, results, moments, **each):
     if begun := program.said("^weights: (.*)"):
         expected = f"{NAME}'s own state after {so_far(before)}" if before else "the encoder's"
         assert begun[0].group(1).startswith(expected)
-    after = counted(results, **each)
+    after = counted(results, pictures)
     print(kind, so_far(after) if after else "nothing", "and a part" * bool(cut_off(results)))
     if before:
         assert (after["epoch"], after["step"]) >= (before["epoch"], before["step"])
@@ -208,15 +213,14 @@ def test_a_signal_ends_a_program_that_starts(own, tmp_path, number):
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_ends_as_one_that_was_not(tmp_path):
     own, moments = make_own(tmp_path / "own", count=60), Moments(reach=4)
-    flags = ("--batch-size", "2", "--epochs", "8", *EVERY_STEP)
-    each = {"pictures": 48, "batch": 2}
+    flags = ("--epochs", "16", *EVERY_STEP)
     go_on(command(own, tmp_path / "whole", *flags))
     argv = command(own, tmp_path / "parts", *flags)
     for _ in range(20):
-        kill(argv, tmp_path / "parts", moments, **each)
+        kill(argv, tmp_path / "parts", moments, pictures=48)
     go_on(argv)
     assert left(tmp_path / "parts") == left(tmp_path / "whole")
-    assert counted(tmp_path / "parts", **each)["epoch"] == 8
+    assert counted(tmp_path / "parts", pictures=48)["epoch"] == 16
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS, GROUPS = PROJECT["project"]["optional-dependencies"], PROJECT["dependency-groups"]
-# The extras and groups that a file pins, and for which Pythons; metal is pinned nowhere.
+# The extras and groups that a file pins, and for which Pythons; metal and tpu are pinned nowhere.
 FILES = {
     "constraints.txt": ({"cpu", "gpu", "hed"}, {"dev"}, ("3.11", "3.12", "3.13")),
     "constraints-cloud.txt": ({"cloud"}, {"dev", "cloud-test"}, ("3.11", "3.12")),
@@ -44,7 +44,7 @@ def pinned(file, python):
 
 
 def test_every_extra_is_pinned_somewhere():
-    assert {*EXTRAS} == {"metal"}.union(*(extras for extras, *_ in FILES.values()))
+    assert {*EXTRAS} == {"metal", "tpu"}.union(*(extras for extras, *_ in FILES.values()))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL
+from processes import PATIENCE
 from run_files import arrays
 
 from commands.stopping import Stop, Stopped
@@ -19,11 +20,18 @@ from model.restore import MODEL
 ROOT = Path(__file__).parents[2]
 
 
+def until(happens):
+    """Waits for something; a test fails after some time, it does not hang."""
+    end = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def sent(number, stop):
     """Sends a signal to this process and waits until it is known."""
     os.kill(os.getpid(), number)
-    while not stop():
-        time.sleep(0.001)
+    until(stop)
 
 
 # what is noticed
@@ -50,8 +58,7 @@ def test_afterwards_signals_do_what_they_did():
             sent(signal.SIGTERM, stop)
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     assert signal.set_wakeup_fd(-1) == -1
-    while threading.active_count() > count:  # the threads end when they see that the pipe has
-        time.sleep(0.001)
+    until(lambda: threading.active_count() == count)  # they end when they see that the pipe has
     assert len(os.listdir("/proc/self/fd")) == files
 
 
@@ -61,8 +68,7 @@ def test_other_signals_are_none_of_its_business():
     try:
         with Stop() as stop:
             os.kill(os.getpid(), signal.SIGUSR1)
-            while not came:
-                time.sleep(0.001)
+            until(lambda: came)
             assert not stop()
             sent(signal.SIGTERM, stop)  # after it in the pipe
             assert stop.signal == signal.SIGTERM
@@ -79,34 +85,39 @@ with Stop():
 """
 
 
+@pytest.fixture
 def busy():
     """A process in the middle of a long step."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, "-c", BUSY], cwd=ROOT, **pipes)
-    assert process.stdout.readline() == b"ready\n"
-    return process
+    with subprocess.Popen([sys.executable, "-c", BUSY], cwd=ROOT, **pipes) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
     "first, second", [("SIGTERM", "SIGINT"), ("SIGINT", "SIGINT"), ("SIGINT", "SIGTERM")]
 )
-def test_a_second_signal_ends_it_in_the_middle_of_a_step(first, second):
-    with busy() as process:
-        process.send_signal(getattr(signal, first))
-        said = process.stderr.readline().decode()
-        assert said == f"{first}: stops after this step; once more: at once\n"
-        process.send_signal(getattr(signal, second))
-        assert process.wait() == 128 + getattr(signal, second)
+def test_a_second_signal_ends_it_in_the_middle_of_a_step(busy, first, second):
+    busy.send_signal(getattr(signal, first))
+    said = busy.stderr.readline().decode()
+    assert said == f"{first}: stops after this step; once more: at once\n"
+    busy.send_signal(getattr(signal, second))
+    assert busy.wait(PATIENCE) == 128 + getattr(signal, second)
 
 
-def test_a_second_signal_is_heard_where_nobody_reads_the_lines_any_more():
+def test_a_second_signal_is_heard_where_nobody_reads_the_lines_any_more(busy):
     """As where Ctrl-C ended what they were piped to, too."""
-    with busy() as process:
-        process.stderr.close()
-        while process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.01)
-        assert process.returncode == 130
+    busy.stderr.close()
+
+    def ended():
+        busy.send_signal(signal.SIGINT)
+        return busy.poll() is not None
+
+    until(ended)
+    assert busy.returncode == 130
 
 
 def test_a_signal_too_late_for_a_run_ends_those_that_follow_it():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from config import UsageError
 from data.decode import FORMATS, FULL, decode, decode_map, eight_bits, shape
@@ -476,3 +476,72 @@ def test_a_damaged_description_says_nothing_and_spoils_nothing(tmp_path):
 def test_formats_are_those_that_pillow_knows():
     Image.init()
     assert set(FORMATS) <= set(Image.OPEN)
+
+
+# found by fuzzing
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_that_is_none_turns_nothing(tmp_path, value):
+    path = save(tmp_path / "a.jpg", np.zeros((16, 32, 3), np.uint8), exif=orientation(value))
+    assert shape(path) == decode(path).shape[:2] == (16, 32)
+
+
+@pytest.mark.parametrize("name", ["a.tiff", "a.png", "a.webp", "a.jpg"])
+@pytest.mark.parametrize("value", [1, 6])
+def test_an_orientation_may_stand_in_xmp(tmp_path, name, value):
+    xmp = f'<rdf:Description tiff:Orientation="{value}"/>'
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    ways = {"a.tiff": {"tiffinfo": {700: xmp.encode()}}, "a.png": {"pnginfo": info}}
+    options = ways.get(name, {"xmp": xmp.encode()})
+    path = save(tmp_path / name, np.zeros((16, 32, 3), np.uint8), **options)
+    assert shape(path) == decode(path).shape[:2] == ((32, 16) if value == 6 else (16, 32))
+
+
+def test_a_palette_that_is_not_there(tmp_path):
+    picture = paletted([RED, GREEN])
+    path = save(tmp_path / "a.png", picture, transparency=bytes([0, 255]))
+    whole = path.read_bytes()
+    start = whole.index(b"PLTE") - 4
+    path.write_bytes(whole[:start] + whole[start + 12 + 6 :])
+    for read in (decode, decode_map):
+        with pytest.raises(UsageError, match=r"a\.png: its colours are numbers in a palette"):
+            read(path)
+
+
+def test_a_tiff_with_fewer_strips_than_rows(tmp_path):
+    path = save(tmp_path / "a.tiff", np.full((8, 8), 255, np.uint8))
+    whole = bytearray(path.read_bytes())
+    place = whole.index(struct.pack("<HHII", 257, 4, 1, 8))  # the tag of its height
+    whole[place + 8 : place + 12] = struct.pack("<I", 80)
+    path.write_bytes(whole)
+    for read in (decode, decode_map):
+        with pytest.raises(UsageError, match=r"a\.tiff: it has 64 of 640 pixels$"):
+            read(path)
+
+
+@pytest.mark.parametrize("read", [decode, decode_map, shape])
+def test_a_bomb_is_refused_unread(tmp_path, read):
+    path = tmp_path / "a.webp"  # 16383 x 16383 pixels of one colour
+    bits = 0x2F | (16382 << 8) | (16382 << 22)
+    data = bits.to_bytes(5, "little") + bytes(8)
+    chunk = b"WEBPVP8L" + struct.pack("<I", len(data)) + data + b"\0"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunk)) + chunk)
+    with pytest.raises(
+        UsageError, match=r"a\.webp: .*268402689 pixels\) exceeds limit of 67108864"
+    ):
+        read(path)
+
+
+def test_nothing_but_the_error_is_said(tmp_path):
+    """libtiff speaks on stderr, where no one in Python hears it."""
+    path = save(tmp_path / "a.tiff", COLOURS.repeat(30, 0), compression="tiff_lzw")
+    whole = bytearray(path.read_bytes())
+    whole[8 : len(whole) // 2] = b"\xff" * (len(whole) // 2 - 8)
+    path.write_bytes(whole)
+    code = "import sys, pathlib as p, data.decode as d; d.decode(p.Path(sys.argv[1]))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "UsageError" in ran.stderr and ran.stderr.startswith("Traceback")

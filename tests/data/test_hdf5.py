@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from config import UsageError
+from data import hdf5
 from data.decode import decode, decode_map, shape
 from data.hdf5 import Stored, integers, numbers, opened, texts
 from data.integrity import check
@@ -170,3 +171,37 @@ def test_texts_of_a_damaged_heap(tmp_path, find, change, said):
     path.write_bytes(whole)
     with opened(path) as file:
         assert re.search(said, refusal(texts, file, "names"))
+
+
+def test_texts_of_a_fixed_length_need_no_heap(tmp_path):
+    """Sixteen bytes, as the places of other texts have."""
+    names = ["0123456789abcdef", "b"]
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        file["names"] = np.array(names, "S16")
+    with opened(tmp_path / "s.hdf5") as file:
+        assert texts(file, "names") == names
+
+
+def test_numbers_of_more_bits_than_can_be_kept(tmp_path):
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        file["x"] = np.ones(3, np.longdouble)
+    with opened(tmp_path / "s.hdf5") as file:
+        assert "has type float128" in refusal(numbers, file, "x")
+
+
+def test_a_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "LARGE", 2**16)
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        file.create_dataset("x", data=np.zeros(2**16), chunks=(2**16,), compression="gzip")
+        file.create_dataset("y", data=np.zeros(2**13), chunks=(2**13,), compression="gzip")
+        file["z"] = np.zeros(2**16)
+    with opened(tmp_path / "s.hdf5") as file:
+        assert len(numbers(file, "y")) == 2**13 and len(numbers(file, "z")) == 2**16
+        assert "bytes that become 524288" in refusal(numbers, file, "x")
+
+
+def test_what_cannot_be_printed_is_not(tmp_path):
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        file.attrs["type"] = np.bytes_("Fix\n\x1b[2J\0s")
+    said = refusal(hdf5.read_typed, tmp_path / "s.hdf5", {})
+    assert said.startswith(f"{tmp_path / 's.hdf5'}: found type Fix ?[2J?s, version none;")

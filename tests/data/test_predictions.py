@@ -140,6 +140,19 @@ def test_damaged_files_are_an_error_of_one_line(folder, damage):
     assert "maps/1.npy: not a whole .npy file of numbers" in refused(maps)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [b"[" * 190, b"(" * 190, b"-" * 9000 + b"1", b"(1" + b",1" * 4000 + b")", b"((((1,),),),)"],
+)
+def test_a_header_that_is_deep_or_long(folder, shape):
+    """A header is read as Python: SyntaxError, TokenError, RecursionError and MemoryError."""
+    maps = folder(**{"1": FLAT})
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + b", }\n"
+    begin = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little")
+    (maps / "1.npy").write_bytes(begin + header + bytes(96))
+    assert "maps/1.npy: not a whole .npy file of numbers" in refused(maps)
+
+
 def test_sub_folders_are_kept(folder):
     maps = folder(Action__001=FLAT, Art__001=np.log(np.eye(3, 4) / 3 + 1e-30))
     samples = [sample("Action/001.jpg"), sample("Art/001.jpg")]

@@ -173,6 +173,11 @@ def test_an_unknown_version(tmp_path, version):
     assert refusal(path) == f"{said}Stimuli 1.0, 1.1"
 
 
+def test_a_name_that_cannot_be_printed(tmp_path):
+    path = listing(tmp_path / "s.hdf5", ["a.jpg", "b\x1b[2J.jpg"])
+    assert refusal(path) == "a stimulus is called 'b\\x1b[2J.jpg', which cannot be printed"
+
+
 def test_filenames_that_are_none(tmp_path):
     path = listing(tmp_path / "stimuli.hdf5", ["a.jpg"])
     for wrong, said in (([1, 2], "texts"), ([["a"]], "texts"), ([b"\xff"], "not a whole")):

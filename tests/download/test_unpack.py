@@ -293,3 +293,17 @@ def test_a_target_that_cannot_be_written(tmp_path):
     archive = make("zip", tmp_path / "a.zip", MEMBERS)
     (tmp_path / "corpus").write_text("a file")
     assert str(tmp_path / "corpus") in refusal(archive, tmp_path / "corpus")
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[2J", "\u202egpj", "caf\udce9"])
+def test_a_name_that_cannot_be_printed(name, tmp_path):
+    """Results are called after stimuli, and errors name them."""
+    info = tarfile.TarInfo(f"Stimuli/a/{name}.jpg")
+    archive = make_tar(tmp_path / "a.tar", [*MEMBERS.items(), (info, b"x")])
+    assert f"its member {info.name!r} has a name that cannot be printed" in refused(
+        archive, tmp_path
+    )
+    elsewhere = make_tar(
+        tmp_path / "b.tar", [*MEMBERS.items(), (tarfile.TarInfo(f"not taken/{name}"), b"x")]
+    )
+    assert unpack.unpack(elsewhere, tmp_path / "corpus", TAKE) == sorted(PLACES)

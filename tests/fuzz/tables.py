@@ -45,9 +45,7 @@ def stored(kind, version, content: dict, library="earliest", text=np.bytes_, **o
         file.attrs["type"], file.attrs["version"] = text(kind), text(version)
         for name, values in content.items():
             values = np.asarray(values)
-            if (
-                values.dtype.hasobject
-            ):  # of texts only where they are is packed
+            if values.dtype.hasobject:  # of texts only where they are is packed
                 options = {key: options[key] for key in options if key != "shuffle"}
             large = values.ndim > 1 or values.dtype.hasobject
             file.create_dataset(name, data=values, **(options if large else {}))

@@ -162,15 +162,12 @@ def test_lookup3_is_that_of_its_author():
 
 
 def test_sums_of_a_png_are_repaired():
-    whole = pictures.bases(None)["png rgb"]
-    spoilt = whole.replace(b"IDAT", b"tEXt")  # a chunk of another kind has another sum
-    for data, fits in ((spoilt, False), (png_repair(spoilt, whole), True)):
-        with Image.open(io.BytesIO(data)) as picture:
-            if fits:
-                picture.verify()
-            else:
-                with pytest.raises(SyntaxError, match="CRC|broken"):
-                    picture.verify()
+    whole = pictures.bases(None)["png xmp"]
+    spoilt = whole.replace(b"rdf:Description", b"rdg:Description")
+    with Image.open(io.BytesIO(png_repair(spoilt, whole))) as picture:
+        picture.verify()
+    with pytest.raises((SyntaxError, OSError)), Image.open(io.BytesIO(spoilt)) as picture:
+        picture.verify()
 
 
 def test_sums_of_a_zip_are_repaired():
@@ -184,10 +181,9 @@ def test_sums_of_a_zip_are_repaired():
 def test_sums_of_a_tar_are_repaired():
     whole = archives.honest()["tar"]
     spoilt = whole.replace(b"set/eye", b"set/ear")
-    with pytest.raises(tarfile.ReadError), tarfile.open(fileobj=io.BytesIO(spoilt)) as file:
-        assert "set/ear/fixations.mat" in file.getnames() or file.getnames()[99]
-    with tarfile.open(fileobj=io.BytesIO(tar_repair(spoilt, whole))) as file:
-        assert "set/ear/fixations.mat" in file.getnames()
+    for data, there in ((spoilt, False), (tar_repair(spoilt, whole), True)):
+        with tarfile.open(fileobj=io.BytesIO(data)) as file:
+            assert ("set/ear/fixations.mat" in file.getnames()) == there
 
 
 def test_sums_of_an_hdf5_file_are_repaired(tmp_path):

@@ -134,6 +134,7 @@ DAMAGES = {
     "empty": lambda state: (state / FILES[0]).write_bytes(b""),
     "gone": lambda state: (state / FILES[0]).unlink(),
     "checks cut short": lambda state: (state / "checks.json").write_text('{"model'),
+    "checks gone": lambda state: (state / "checks.json").unlink(),
     "checks empty": lambda state: (state / "checks.json").write_bytes(b""),
     "checks of bytes": lambda state: (state / "checks.json").write_bytes(b"\xff\x00"),
     "checks of a list": lambda state: (state / "checks.json").write_text("[1]"),
