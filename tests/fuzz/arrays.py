@@ -83,5 +83,6 @@ def check(path: Path) -> bool:
         UsageError, path, read_csv, path, {f"{k}.jpg": Path(f"{k}.jpg") for k in range(3)}
     )
     if found is not None:
-        check_fixations(found)
+        # NaN may stand in one's own table: it is outside of any picture.
+        check_fixations(found.select(~np.isnan(found.x + found.y)))
     return found is not None
