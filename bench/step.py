@@ -6,10 +6,10 @@ PYTHON is one that has torch. Both have the same weights, pictures and densities
 take the step that training takes: KLD, its gradients, Adam. PyTorch has channels last, autocast and
 fused Adam; with --compile also torch.compile, which needs a C++ compiler. Each program at each
 precision is a process that waits until it is asked. In a round each does both tasks once, one after
-another, so that what else runs on the machine disturbs all alike; a first round warms up and does
-not count. Printed are seconds a picture, the least of the rounds and in brackets the median, what
-PyTorch's best takes by ours, and how far its log-densities are from ours, by the standard deviation
-of those.
+another; there are rounds until every program had so many in which others took less than 3 % of the
+processors' time (or until ten times as many are over). Printed are, of these, seconds a picture,
+the least and in brackets the median; what PyTorch's best takes by ours; and how far its
+log-densities are from ours, by the standard deviation of those.
 """
 
 import argparse
@@ -30,6 +30,7 @@ PEER = Path(__file__).parent / "peers" / "msinet.py"
 PRECISIONS, TASKS = ("float32", "mixed_bfloat16"), ("training", "prediction")
 WRITTEN = ("here", "peer")  # log-densities
 REST = 0.3  # seconds in which the threads of the program before stop waiting for work
+CALM, TRIES = 0.03, 10  # share of the processors' time that others may take; tries for a round
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     peers = ["PyTorch", "compiled"] if args.compile else ["PyTorch"]
-    print(f"{'s a picture':25}" + "".join(f"{name:>18}" for name in ["here", *peers, "ratio"]))
+    print(f"{'s a picture':25}" + "".join(f"{name:>18}" for name in ["here", *peers]) + "   ratio")
     with tempfile.TemporaryDirectory() as folder:
         for precision in PRECISIONS:
             do = {"folder": folder, "precision": precision, "threads": os.cpu_count()}
@@ -56,40 +57,61 @@ def main() -> None:
 
 
 def measured(commands: dict[str, list[str]], rounds: int) -> dict[tuple[str, str], list[float]]:
-    """The seconds that each round took, by program and task."""
+    """The seconds of calm rounds, by task and program; of all where none was calm."""
     piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    programs, found = {}, {}
+    programs, found = {}, {(task, name): [] for task in TASKS for name in commands}
     try:
         for name, command in commands.items():  # the peers read what ours has written
             programs[name] = subprocess.Popen(command, **piped)
-            ask(programs[name], "prediction")
-        for _ in range(1 + rounds):
+            for task in TASKS:
+                ask(programs[name], task)
+        for _ in range(TRIES * rounds):
+            lacking = {task for (task, _), times in found.items() if len(calm(times)) < rounds}
             for name, program in programs.items():
-                for task in TASKS:
-                    found.setdefault((name, task), []).append(ask(program, task))
+                for task in lacking:
+                    found[task, name].append(ask(program, task))
     finally:
         for program in programs.values():
             program.kill()
-    return {key: values[1:] for key, values in found.items()}
+    return {key: calm(times) or [s for s, _ in times] for key, times in found.items()}
 
 
-def ask(program: subprocess.Popen, task: str) -> float:
-    """Has a program do a task; the seconds that it took."""
+def calm(times: list[tuple[float, float]]) -> list[float]:
+    """The seconds during which other programs took little."""
+    return [seconds for seconds, share in times if share < CALM]
+
+
+def ask(program: subprocess.Popen, task: str) -> tuple[float, float]:
+    """Has a program do a task; the seconds that it took, and the share of the processors' time that
+    others took meanwhile."""
     time.sleep(REST)
+    before = others(program.pid)
     program.stdin.write(task + "\n")
     program.stdin.flush()
-    return float(program.stdout.readline())
+    seconds = float(program.stdout.readline())
+    return seconds, (others(program.pid) - before) / seconds / os.cpu_count()
+
+
+def others(pid: int) -> float:
+    """The seconds that processors have worked for all programs but one; 0 without Linux' /proc."""
+    if not Path("/proc/stat").exists():
+        return 0.0
+    user, nice, system, _, _, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    ticks = user + nice + system + sum(rest) - sum(map(int, own))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def compare(precision: str, found: dict[tuple[str, str], list[float]], batch: int) -> None:
     for task in TASKS:
-        seconds = {name: times for (name, what), times in found.items() if what == task}
+        seconds = {name: times for (what, name), times in found.items() if what == task}
         least = {name: min(times) / batch for name, times in seconds.items()}
         line = f"{precision + ' ' + task:25}"
         for name, times in seconds.items():
             line += f"{least[name]:9.4f} ({statistics.median(times) / batch:.4f})"
+        count = "/".join(str(len(times)) for times in seconds.values())
         ours = least.pop("here")
-        print(f"{line}{min(least.values()) / ours:18.2f}", flush=True)
+        print(f"{line}{min(least.values()) / ours:8.2f}  {count} rounds", flush=True)
 
 
 def worker(do: dict) -> None:
