@@ -33,7 +33,9 @@ def fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A uint8 picture at another shape, rounded to uint8, so that a cache changes nothing."""
     if tuple(shape) == image.shape[:2]:
         return image
-    return np.uint8(np.clip(np.rint(resize(image, shape)), 0, 255))
+    found = resize(image, shape)
+    np.rint(found, out=found)
+    return np.clip(found, 0, 255, out=found).astype(np.uint8)  # bicubic may leave the range
 
 
 def margins(shape, size: tuple[int, int]):
@@ -48,17 +50,25 @@ def pad(
     of `size` that is filled with `value`."""
     found = aligned((len(pictures), *size, pictures[0].shape[2]), pictures[0].dtype)
     for frame, picture, turned in zip(found, pictures, mirrored, strict=True):
-        shape = picture.shape[:2]
-        if shape != tuple(size):
-            frame[...] = value
-        inner = crop(frame, shape)
-        if not turned:
-            inner[...] = picture
-            continue
-        # Channel by channel, runs are long enough for NumPy to be quick at reversing them.
-        for channel in range(picture.shape[2]):
-            inner[..., channel] = picture[:, ::-1, channel]
+        put(cleared(frame, picture.shape, value), picture, turned)
     return found
+
+
+def cleared(frame: np.ndarray, shape: tuple[int, ...], value) -> np.ndarray:
+    """The middle (h, w, c) of a frame, around which there is `value` now."""
+    if shape[:2] != frame.shape[:2]:
+        frame[...] = value
+    return crop(frame, shape[:2])
+
+
+def put(inner: np.ndarray, picture: np.ndarray, mirrored: bool) -> None:
+    """Puts a picture, mirrored or not, into (h, w, c) of its shape."""
+    if not mirrored:
+        inner[...] = picture
+        return
+    # Channel by channel, runs are long enough for NumPy to be quick at reversing them.
+    for channel in range(picture.shape[2]):
+        inner[..., channel] = picture[:, ::-1, channel]
 
 
 def aligned(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:

@@ -12,13 +12,15 @@ from absl import logging
 from data import histories
 from data.decode import decode
 from data.fixations import counts
-from data.images import GREY, fit, fitted, pad, resize
+from data.images import GREY, aligned, cleared, fit, fitted, put, resize
 from data.samples import Sample
 from data.store import KINDS, Store
 from data.truth import density, keys, shape_of
 
 Maker = Callable[[int, int], np.ndarray]  # of (height, width) to an array of that shape
 Features = Callable[[Sample], np.ndarray]
+
+LISTED = ("features", "history", "pixel")  # keys of a batch that are no grids of the frame
 
 
 @dataclass(frozen=True)
@@ -60,40 +62,52 @@ class Reader:
         return self.features(self.samples[0]).shape
 
     def __call__(self, ids: np.ndarray, flips: np.ndarray) -> list[np.ndarray]:
-        rows = [self.row(*row) for row in zip(ids, flips, strict=True)]
+        found = {name: self.room(name, len(ids)) for name in self.names}
+        for place, (row, flip) in enumerate(zip(ids, flips, strict=True)):
+            frames = {name: found[name][place] for name in self.names if name not in LISTED}
+            for name, values in self.row(row, flip, frames).items():
+                found[name].append(values)
+        return [np.stack(rows) if name in LISTED else rows for name, rows in found.items()]
 
-        def together(name: str) -> np.ndarray:
-            grids = [row[name] for row in rows]
-            if name in ("features", "history", "pixel"):
-                return np.stack(grids)
-            return pad(grids, self.size, flips, GREY if name == "image" else 0)
+    def room(self, name: str, count: int) -> np.ndarray | list:
+        """What takes so many rows: frames (count, H, W, c), or a list."""
+        if name in LISTED:
+            return []
+        kind = self.types[self.names.index(name)]
+        return aligned((count, *self.shape(name)), np.dtype(kind.as_numpy_dtype))
 
-        return [together(name) for name in self.names]
-
-    def row(self, ids: np.ndarray, flip: bool) -> dict[str, np.ndarray]:
-        """What one picture gives, fitted: grids (h, w, c) as they are, the rest in its place."""
+    def row(self, ids: np.ndarray, flip: bool, frames: dict[str, np.ndarray]) -> dict:
+        """Puts what one picture gives into its frames (H, W, c); returns what has none."""
         sample = self.samples[self.found.picture[ids[0]] if self.found else ids]
         shape = shape_of(sample)
         target = fitted(shape, self.size)
-        made = self.store.read(sample) if self.store else make(sample, self.size, self.kept)
-        made["valid"] = everywhere(*target)
-        for key, grid in self.maps.items():
-            made[key] = grid(*target)[..., None]
+        inner = {
+            name: cleared(frame, target, GREY if name == "image" else 0)
+            for name, frame in frames.items()
+        }
+        made = self.made(sample, inner, straight=not flip and target[1] == self.size[1])
+        made |= {name: grid(*target)[..., None] for name, grid in self.maps.items()}
+        if "fixations" in self.names and not self.found:
+            made["fixations"] = counts(*sample.points.T, shape, target)[..., None]
+        for name, grid in made.items():
+            if grid is not inner[name]:
+                put(inner[name], grid, flip)
+        inner["valid"][...] = 1
+        listed = {}
         if self.features:
-            made["features"] = np.asarray(self.features(sample), np.float32)
+            listed["features"] = np.asarray(self.features(sample), np.float32)
         if self.found:
             at = functools.partial(histories.placed, target, self.size, flip)
-            made["history"] = at(self.found.fitted(ids, shape, target))
-            made["pixel"] = at(self.found.pixels(ids, shape, target))
-        elif "fixations" in self.names:
-            made["fixations"] = np.float32(counts(*sample.points.T, shape, target))[..., None]
-        return made
+            listed["history"] = at(self.found.fitted(ids, shape, target))
+            listed["pixel"] = at(self.found.pixels(ids, shape, target))
+        return listed
 
-
-@functools.lru_cache(maxsize=64)
-def everywhere(height: int, width: int) -> np.ndarray:
-    """What is valid of a picture."""
-    return np.ones((height, width, 1), np.uint8)
+    def made(self, sample: Sample, inner: dict[str, np.ndarray], straight: bool) -> dict:
+        """What is kept of a sample; `straight`: it may be read right into its place."""
+        if not self.store:
+            return make(sample, self.size, self.kept)
+        places = {name: inner[name] for name in self.kept}
+        return self.store.read(sample, places if straight else None)
 
 
 def remembered(maps: Mapping[str, Maker]) -> dict[str, Maker]:

@@ -80,19 +80,17 @@ class Store:
             for _ in tqdm(made, total=len(lacking), disable=None, leave=False):
                 pass
 
-    def read(self, sample: Sample) -> dict[str, np.ndarray]:
-        """A sample's arrays by name."""
-        shape = fitted(sample.shape, self.size)
-        row = os.pread(self.rows, self._length(shape), self.places[sample] * self.length)
-        found, start = {}, 0
-        for name in self.names:
-            kind, depth = KINDS[name]
-            part = np.frombuffer(row, np.uint8, shape[0] * shape[1] * depth * kind.itemsize, start)
-            # Where an array begins is a multiple of a number's size by chance alone.
-            part = part if kind.itemsize == 1 else part.copy()
-            found[name] = part.view(kind).reshape(*shape, depth)
-            start += part.nbytes
+    def read(self, sample: Sample, into: dict[str, np.ndarray] | None = None) -> dict:
+        """A sample's arrays by name: those of `into`, each in one piece, or new ones."""
+        found = into or self._empty(fitted(sample.shape, self.size))
+        parts = [found[name] for name in self.names]
+        os.preadv(self.rows, parts, self.places[sample] * self.length)
         return found
+
+    def _empty(self, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+        """Arrays of a picture fitted to a shape."""
+        kinds = {name: KINDS[name] for name in self.names}
+        return {name: np.empty((*shape, depth), kind) for name, (kind, depth) in kinds.items()}
 
     def _length(self, shape: tuple[int, int]) -> int:
         """How many bytes the arrays of a picture fitted to a shape have."""
