@@ -16,6 +16,7 @@ from config import UsageError
 from model.density import log_density
 from model.optimizer import averaged
 from model.steps import floats, inputs_of, make_steps
+from model.strategy import is_chief
 
 Share = tuple[int, int, int]  # which of how many workers, and how many devices all of them have
 
@@ -123,7 +124,7 @@ def fit(
     """
     network = model if network is None else network
     steps = make_steps(strategy, network, model.optimizer, losses, metrics, accumulate)
-    watch = watching(callbacks, model, epochs, data.steps)
+    watch = watching(strategy, callbacks, model, epochs, data.steps)
     watch.on_train_begin()
     for epoch in range(progress.epoch, epochs):
         if patience and progress.waited() >= patience:
@@ -146,14 +147,19 @@ def fit(
 
 
 def watching(
-    callbacks, model: keras.Model, epochs: int, steps: int
+    strategy, callbacks, model: keras.Model, epochs: int, steps: int
 ) -> keras.callbacks.CallbackList:
-    """The callbacks and a progress bar; says how much trains."""
+    """The callbacks and, on the worker that writes, a progress bar; says how much trains."""
     count = [sum(math.prod(w.shape) for w in ws) for ws in (model.trainable_weights, model.weights)]
     logging.info("%s of the model's %s weights train", *(f"{number:,}" for number in count))
     bar = 1 if sys.stdout.isatty() else 2  # into a file: a line an epoch, not one a step
     return keras.callbacks.CallbackList(
-        list(callbacks), add_progbar=True, model=model, epochs=epochs, steps=steps, verbose=bar
+        list(callbacks),
+        add_progbar=is_chief(strategy),
+        model=model,
+        epochs=epochs,
+        steps=steps,
+        verbose=bar,
     )
 
 

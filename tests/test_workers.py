@@ -240,6 +240,7 @@ def test_workers_that_do_not_set_out_alike_are_refused(own, start, tmp_path):
         assert task.returncode == 2 and "do not set out alike" in err
 
 
+@pytest.mark.slow
 def test_a_port_that_another_program_has(own, start, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
