@@ -90,7 +90,8 @@ def summed(function: Callable, parts: Mapping[str, tf.Tensor]):
     first = function({key: value[0] for key, value in parts.items()})
     if all(value.shape[0] == 1 for value in parts.values()):
         return first
-    rest = {key: value[1:] for key, value in parts.items()}
+    with tf.control_dependencies(tf.nest.flatten(first)):  # else two are in memory at once
+        rest = {key: tf.identity(value[1:]) for key, value in parts.items()}
     return tf.foldl(
         lambda total, part: tf.nest.map_structure(tf.add, total, function(part)),
         rest,
