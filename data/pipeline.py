@@ -1,5 +1,6 @@
 """tf.data: an epoch's plan -> batches of fitted, mirrored, padded pictures and their truth."""
 
+import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -12,6 +13,7 @@ from data.reading import Features, Maker, Reader, remembered
 from data.samples import Sample
 from data.store import Store
 
+AT_ONCE, AHEAD = min(os.cpu_count() or 1, 8), 2  # batches in the making; those that wait, made
 NOTHING: Mapping[str, Maker] = MappingProxyType({})
 
 
@@ -119,10 +121,18 @@ def batches(
 
     rows = parts(filled(steps, batch_size), batch_size, skip, share)
     dataset = tf.data.Dataset.from_tensor_slices(rows)
-    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.map(load, num_parallel_calls=AT_ONCE, deterministic=True).prefetch(AHEAD)
     # Spread, a batch is many times as large: one of those waits, not many.
-    return dataset.map(histories.spread).prefetch(1) if found else dataset
+    dataset = dataset.map(histories.spread).prefetch(1) if found else dataset
+    return dataset.with_options(settled())
+
+
+def settled() -> tf.data.Options:
+    """Nothing is tuned while a dataset is read: the thread that does it, in TensorFlow 2.21, often
+    sleeps on when the last batch is read, and the end of an epoch waits for it, up to a minute."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def numbers(samples: Sequence[Sample]) -> np.ndarray:

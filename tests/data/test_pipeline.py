@@ -458,3 +458,9 @@ def test_two_devices_share_each_batch(tmp_path):
         assert len(rows) == -(-5 // int(size)) * int(size)
         assert all(index == column for _, index, _, column in rows)  # each with its own truth
         assert {device for device, *_ in rows} == {0, 1}
+
+
+def test_nothing_is_tuned_while_batches_are_read(tmp_path):
+    """TensorFlow's thread that tunes keeps an epoch from ending for up to a minute."""
+    found = batches([sample(tmp_path, SIZE)], SIZE, 1)
+    assert found.options().autotune.enabled is False
