@@ -132,6 +132,7 @@ def tasks(do: dict) -> dict:
     import tensorflow as tf
 
     from config import Config
+    from data import pipeline
     from model import build, optimizer, steps, strategy, trainer
 
     settings = Config.make({"head": "softmax", "precision": do["precision"]})
@@ -150,8 +151,8 @@ def tasks(do: dict) -> dict:
         batch[name].tofile(folder / name)
     np.concatenate([weight.numpy().ravel() for weight in model.weights]).tofile(folder / "weights")
     step, _ = steps.make_steps(devices, model, adam, {"kld": 1.0}, [])
-    pictures = tf.data.Dataset.from_tensors(batch).repeat()
-    answers = trainer.predict(devices, model, pictures)
+    pictures = tf.data.Dataset.from_tensors(batch).repeat().with_options(pipeline.settled())
+    answers = trainer.predict(devices, model, lambda share: pictures)
     first = [next(answers)[1] for _ in range(do["batch"])]
     np.stack(first).tofile(folder / WRITTEN[0])
     given = {name: tf.constant(value) for name, value in batch.items()}

@@ -59,15 +59,17 @@ def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files
 def predicted(strategy, run: Run, settings: Config, model, size, samples) -> Iterator:
     """A network's log-densities in its frame: one a sample, of scanpaths one a fixation."""
     fill = kept(strategy, settings, storage.cache(run.results), model, size)
-    dataset = batches(
-        samples if settings.scanpath else [sample.bare() for sample in samples],
-        size,
-        settings.batch_size,
-        maps=prior(settings, run),
-        features=fill(samples) if fill else None,
-        group=settings.fixations_per_picture if settings.scanpath else 0,
-    )
-    return trainer.predict(strategy, model.get_layer("readout") if fill else model, dataset)
+    shown = samples if settings.scanpath else [sample.bare() for sample in samples]
+    options = {
+        "maps": prior(settings, run),
+        "features": fill(samples) if fill else None,
+        "group": settings.fixations_per_picture if settings.scanpath else 0,
+    }
+
+    def make(share: trainer.Share):
+        return batches(shown, size, settings.batch_size, share=share, **options)
+
+    return trainer.predict(strategy, model.get_layer("readout") if fill else model, make)
 
 
 def prior(settings: Config, run: Run) -> dict[str, Callable]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from config import UsageError
 from model.steps import floats
-from model.trainer import Share
+from model.trainer import Share, distributed
 
 _CHECK = 4  # bytes of the checksum
 _HEADER = 1024  # as many bytes hold a .npy's header
@@ -133,7 +133,7 @@ def encoded(
 
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
     alone = (0, 1, len(strategy.extended.worker_devices))
-    for batch in strategy.distribute_datasets_from_function(lambda _: make(alone)):
+    for batch in distributed(strategy, lambda _: make(alone)):
         for parts in zip(*map(strategy.experimental_local_results, step(batch)), strict=True):
             rows = zip(*(part.numpy() for part in parts), strict=True)
             yield from ((int(index), array) for array, index, weight in rows if weight > 0)

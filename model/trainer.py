@@ -1,5 +1,6 @@
 """The loop: epochs of steps under a strategy, validation, and what calls for saving."""
 
+import itertools
 import math
 import sys
 import time
@@ -213,14 +214,22 @@ def run_steps(
     logging.info("%.1f s, of which %.1f %% waiting for pictures", seconds, share)
 
 
-def distributed(strategy: tf.distribute.Strategy, make: Callable[[Share], tf.data.Dataset]):
-    """Batches for the strategy's devices, of what each worker makes of its share."""
+def distributed(
+    strategy: tf.distribute.Strategy, make: Callable[[Share], tf.data.Dataset]
+) -> Iterator[Mapping]:
+    """Batches for the strategy's devices, of what each worker makes of its share: for each of its
+    devices one after another.
 
-    def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        workers, devices = context.num_input_pipelines, context.num_replicas_in_sync
-        return make((context.input_pipeline_id, workers, devices))
-
-    return strategy.distribute_datasets_from_function(parts)
+    Not by distribute_datasets_from_function: that reads each device's queue by a pipeline of its
+    own, which is tuned while it is read; see pipeline.settled.
+    """
+    values = strategy.experimental_distribute_values_from_function
+    own = strategy.experimental_local_results(values(lambda each: each.replica_id_in_sync_group))
+    total = strategy.num_replicas_in_sync
+    parts = iter(make((own[0] // len(own), total // len(own), total)))
+    while group := list(itertools.islice(parts, len(own))):
+        by_device = dict(zip(own, group, strict=True))
+        yield values(lambda each, found=by_device: found[each.replica_id_in_sync_group])
 
 
 class Wait:
@@ -275,9 +284,9 @@ def evaluate(
 
 
 def predict(
-    strategy: tf.distribute.Strategy, model: keras.Model, dataset: tf.data.Dataset
+    strategy: tf.distribute.Strategy, model: keras.Model, make: Callable[[Share], tf.data.Dataset]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the dataset's order."""
+    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the batches' order."""
 
     def replica(batch):
         batch = floats(batch)
@@ -287,7 +296,7 @@ def predict(
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
 
     def answers():
-        for batch in strategy.experimental_distribute_dataset(dataset):
+        for batch in distributed(strategy, make):
             answer, ids, weight = (
                 np.concatenate(
                     [part.numpy() for part in strategy.experimental_local_results(value)]

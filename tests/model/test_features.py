@@ -279,10 +279,10 @@ from test_features import SIZE, dataset, encoder, pictures
 from model.features import fill, fingerprint, read
 with strategy.scope():
     model = encoder()
-digests = [str(index) for index in range(6)]
-fill(strategy, model, lambda share: dataset(pictures(6), 4 // share[2]), digests, Path(sys.argv[1]))
+digests = [str(index) for index in range(8)]
+fill(strategy, model, lambda share: dataset(pictures(8), 4 // share[2]), digests, Path(sys.argv[1]))
 found = np.stack([read(Path(sys.argv[1]), digest) for digest in digests])
-away = abs(found - model(pictures(6)).numpy()).max()
+away = abs(found - model(pictures(8)).numpy()).max()
 print(json.dumps([float(away), fingerprint(model, SIZE)]))
 """
 

@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_names_the_pictures():
 
 def test_predictions_are_densities_in_order_without_the_filling():
     model, _ = run()
-    found = list(trainer.predict(one_device(), model, batches(4, 2, weight=[1, 1, 1, 0])))
+    found = list(trainer.predict(one_device(), model, lambda _: batches(4, 2, weight=[1, 1, 1, 0])))
     assert [index for index, _ in found] == [0, 1, 2]
     for _, answer in found:
         assert answer.shape == (*SIZE, 1)
@@ -168,7 +168,7 @@ def test_fixations_of_a_picture_are_samples_of_their_own():
     strategy = one_device()
     with strategy.scope():
         model = split(group=3)
-    found = dict(trainer.predict(strategy, model, scanpaths()))
+    found = dict(trainer.predict(strategy, model, lambda _: scanpaths()))
     alone = {}
     for batch in scanpaths(batch=1):
         answer = model({"image": batch["image"], "shift": batch["shift"]})["logits"].numpy()
@@ -408,7 +408,7 @@ def trained(strategy, batch=2, accumulate=1):
         model.optimizer.build(model.trainable_variables)
     data = t.scanpaths(batch=batch)
     progress = t.fitted(strategy, model, data, 3, accumulate=accumulate)
-    found = list(trainer.predict(strategy, model, data))
+    found = list(trainer.predict(strategy, model, lambda share: t.shared(data, share)))
     states = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
     return states, progress.history, [i for i, _ in found], [a for _, a in found]
 
