@@ -295,14 +295,9 @@ def predict(
 
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
 
-    def answers():
-        for batch in distributed(strategy, make):
-            answer, ids, weight = (
-                np.concatenate(
-                    [part.numpy() for part in strategy.experimental_local_results(value)]
-                )
-                for value in (step(batch), batch["id"], batch["weight"])
-            )
-            yield from ((int(i), a) for i, a, w in zip(ids, answer, weight, strict=True) if w > 0)
-
-    return answers()
+    for batch in distributed(strategy, make):
+        answer, ids, weight = (
+            np.concatenate([part.numpy() for part in strategy.experimental_local_results(value)])
+            for value in (step(batch), batch["id"], batch["weight"])
+        )
+        yield from ((int(i), a) for i, a, w in zip(ids, answer, weight, strict=True) if w > 0)
