@@ -1,7 +1,7 @@
 """Adam, the course of its learning rate, and the running average of the weights that it moves."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
@@ -25,16 +25,16 @@ def make(settings: Config, steps: int) -> keras.optimizers.Adam:
 def schedule(settings: Config, steps: int) -> float | schedules.LearningRateSchedule:
     """The learning rate as a function of the step alone, so that a resumed run needs no state.
 
-    After a linear rise from 0 over `warmup` epochs it stays where it is (constant), is multiplied
-    by gamma as each of the `milestones` epochs is over (multistep), or falls along a cosine to 0 at
-    the end of all epochs (Loshchilov & Hutter, ICLR 2017).
+    After a linear rise over `warmup` epochs, whose first step moves already, it stays where it is
+    (constant), is multiplied by gamma as each of the `milestones` epochs is over (multistep), or
+    falls along a cosine to 0 at the end of all epochs (Loshchilov & Hutter, ICLR 2017).
     """
     rate, rise = float(settings.learning_rate), round(settings.warmup * steps)
     if settings.schedule == "cosine":
-        fall = max(1, settings.epochs * steps - rise)
-        if rise:
-            return schedules.CosineDecay(0.0, fall, warmup_target=rate, warmup_steps=rise)
-        return schedules.CosineDecay(rate, fall)
+        cosine = schedules.CosineDecay(rate, max(1, settings.epochs * steps - rise))
+        if not rise:
+            return cosine
+        return Warmup(lambda step: cosine(ops.maximum(step - rise, 0)), rise)
     if settings.schedule == "multistep":
         milestones = sorted(set(settings.milestones))
         # Keras keeps a value up to and including its boundary.
@@ -45,14 +45,14 @@ def schedule(settings: Config, steps: int) -> float | schedules.LearningRateSche
 
 
 class Warmup(schedules.LearningRateSchedule):
-    """Any course of the learning rate, times a linear rise from 0 to 1 over `steps`."""
+    """Any course of the learning rate, times 1 / steps, 2 / steps, ... 1 and 1 from then on."""
 
-    def __init__(self, course: float | schedules.LearningRateSchedule, steps: int):
+    def __init__(self, course: float | Callable, steps: int):
         self.course, self.steps = course, steps
 
     def __call__(self, step):
         rate = self.course(step) if callable(self.course) else self.course
-        return rate * ops.minimum(1.0, ops.cast(step, "float32") / self.steps)
+        return rate * ops.minimum(1.0, ops.cast(step + 1, "float32") / self.steps)
 
 
 class AveragingAdam(keras.optimizers.Adam):

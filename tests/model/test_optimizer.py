@@ -81,8 +81,15 @@ def test_a_cosine_stretches_with_more_epochs():
 @pytest.mark.parametrize("schedule", ["constant", "multistep", "cosine"])
 def test_warm_up_rises_linearly_also_over_a_part_of_an_epoch(schedule):
     given = {"schedule": schedule, "milestones": (3,)}
-    assert rates(10, (0, 1, 2, 4), warmup=0.4, **given) == pytest.approx([0, 0.125, 0.25, 0.5])
-    assert rates(10, (0, 5, 10), warmup=1, **given) == pytest.approx([0, 0.25, 0.5])
+    rising = rates(10, (0, 1, 2, 3, 4), warmup=0.4, **given)
+    assert rising == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5])
+    assert rates(10, (0, 5, 9, 10), warmup=1, **given) == pytest.approx([0.05, 0.3, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "multistep", "cosine"])
+def test_no_step_before_the_end_is_without_a_rate(schedule):
+    given = {"schedule": schedule, "milestones": (3,)}
+    assert min(rates(10, range(40), warmup=1.5, **given)) > 0
 
 
 def test_after_the_warm_up_each_goes_its_way():
