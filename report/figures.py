@@ -85,7 +85,7 @@ def _short(value: float) -> str:
 def calibration_plot(found: Mapping[str, Any]) -> Markup:
     """The share of fixations below each level of the density's own mass, against the diagonal.
 
-    `found` is what `statistics.calibration` returns; its interval is a band.
+    `found` is what `statistics.calibration` returns; its interval, where there is one, is a band.
     """
     left, top = 54, 8
     bottom = top + SIDE
@@ -95,7 +95,8 @@ def calibration_plot(found: Mapping[str, Any]) -> Markup:
         return " ".join(f"{left + a * SIDE:.1f},{bottom - b * SIDE:.1f}" for a, b in pairs)
 
     levels = found["levels"]
-    band = path([*levels, *levels[::-1]], [*found["low"], *found["high"][::-1]])
+    ends = np.concatenate([found["low"], found["high"][::-1]])
+    band = path([*levels, *levels[::-1]], ends) if np.isfinite(ends).all() else ""
     parts = [
         f'<rect class="frame" x="{left}" y="{top}" width="{SIDE}" height="{SIDE}"/>',
         f'<polygon class="band" points="{band}"/>',

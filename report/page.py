@@ -12,8 +12,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from report.figures import calibration_plot, histogram
-from report.statistics import SCALES, UNKNOWN, Row, calibration
-from report.table import BASELINES, explained_text
+from report.statistics import FEWEST, SCALES, UNKNOWN, Row, calibration
+from report.table import BASELINES, explained_lines, too_few
 from storage import replacing
 
 EXTREMES = 10
@@ -48,7 +48,8 @@ def write_page(
         curve=curve,
         columns=[(name, SCALES.get(name, UNKNOWN)) for name in names],
         baselines=_baselines(found),
-        explained=explained_text(found),
+        explained=explained_lines(found),
+        few=too_few(len(rows)) if len(rows) < FEWEST else None,
         histograms=_histograms(found, rows, names),
         extremes=_extremes(rows, names),
         calibration=calibration(rows),

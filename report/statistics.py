@@ -14,40 +14,49 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """What a metric's numbers mean: unit; better = 1 (higher), -1 (lower) or 0 (not known)."""
+    """What a metric's numbers mean: unit; better = 1 (higher), -1 (lower) or 0 (not known); `by`:
+    what they depend on beside the pictures and their fixations: the baseline, the negatives, or the
+    empirical density, with which whole pictures are compared, so that fixations have no mean."""
 
     unit: str
     better: int
+    by: str | None = None
 
 
 SCALES = {
     "LL": Scale("bits per fixation over a uniform density", 1),
-    "IG": Scale("bits per fixation over the centre bias", 1),
+    "IG": Scale("bits per fixation over the centre bias", 1, "baseline"),
     "AUC": Scale("against every pixel, 0.5 is chance", 1),
     "AUC_Judd": Scale("against pixels without fixation, 0.5 is chance", 1),
-    "sAUC": Scale("against fixations on other pictures, 0.5 is chance", 1),
+    "sAUC": Scale("against fixations on other pictures, 0.5 is chance", 1, "negatives"),
     "NSS": Scale("standard deviations above the map’s mean", 1),
-    "CC": Scale("correlation with the empirical density, −1 to 1", 1),
-    "SIM": Scale("mass shared with the empirical density, 0 to 1", 1),
-    "KLDiv": Scale("nats from the empirical density, 0 is perfect", -1),
-    "sAUC_MIT": Scale("against fixations on ten other pictures, 0.5 is chance", 1),
-    "SIM_MIT": Scale("as SIM, of maps stretched to 0..1", 1),
-    "KLDiv_MIT": Scale("nats from the empirical density, Matlab’s formula", -1),
-    "InfoGain_MIT": Scale("bits over the centre bias, of maps stretched to 0..1", 1),
+    "CC": Scale("correlation with the empirical density, −1 to 1", 1, "density"),
+    "SIM": Scale("mass shared with the empirical density, 0 to 1", 1, "density"),
+    "KLDiv": Scale("nats from the empirical density, 0 is perfect", -1, "density"),
+    "sAUC_MIT": Scale("against fixations on ten other pictures, 0.5 is chance", 1, "negatives"),
+    "SIM_MIT": Scale("as SIM, of maps stretched to 0..1", 1, "density"),
+    "KLDiv_MIT": Scale("nats from the empirical density, Matlab’s formula", -1, "density"),
+    "InfoGain_MIT": Scale("bits over the centre bias, of maps stretched to 0..1", 1, "baseline"),
 }
 UNKNOWN = Scale("", 0)
-CEILINGS = ("truth", "goldstandard")  # what explainable information is measured by: the first known
+CEILINGS = ("goldstandard", "observers", "truth")  # baselines that tell how much can be known
+FEWEST = 10  # pictures that have an interval: of fewer, none keeps what it promises
 DRAWS, BLOCK = 10_000, 2_000_000  # a block of 16 MB at a time
+LEVEL = (0.025, 0.975)
 LEVELS = np.linspace(0, 1, 51)
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """The averages of an evaluation, as they are stored in `<name>.metrics.json`.
+def summarise(rows: Sequence[Row], conditional: bool = False) -> dict[str, Any]:
+    """Return the averages of an evaluation, as they are stored in `<name>.metrics.json`.
 
     Rows have "metrics" {name: value}, and may have "fixations" (their number) and "baselines"
-    {name: {metric: value}}. Returns n_images, n_fixations, image and fixation (means over images
-    and over fixations, {} where no fixation is known), interval {metric: [low, high]} of the means
-    over images, baselines {name: {image, fixation}} and explained (as `explained` gives it).
+    {name: {metric: value}}. `conditional`: what is tested knows more than the picture, such as the
+    fixations before, so that what pictures allow is no measure of it.
+
+    Returns n_images, n_fixations, n_infinite (images whose IG is not finite), image and fixation
+    (means over images and over fixations, {} where no fixation is known), interval {metric: [low,
+    high]} of the means over images, baselines {name: {image, fixation}} and explained (as
+    `explained` gives it).
     """
     counts = [row.get("fixations") or 0 for row in rows]
     given = [row.get("baselines") or {} for row in rows]
@@ -56,13 +65,14 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "n_images": len(rows),
         "n_fixations": sum(counts),
+        "n_infinite": sum(not math.isfinite(metrics.get("IG", 0)) for metrics in found),
         **_averages(found, counts),
         "interval": intervals(rows, "metrics"),
         "baselines": {
             name: _averages([baselines.get(name) or {} for baselines in given], counts)
             for name in names
         },
-        "explained": explained(rows),
+        "explained": None if conditional else explained(rows),
     }
 
 
@@ -74,7 +84,7 @@ def means(rows: Sequence[Row], key: str) -> dict[str, float]:
 
 def fixation_means(rows: Sequence[Row], key: str) -> dict[str, float]:
     """The mean over rows, each weighing by its number of fixations: the mean over all fixations of
-    what is one over a picture's; {} without any.
+    what is one over a picture's; NaN for what is none; {} without any fixation.
     """
     seen = [row for row in rows if row.get("fixations")]
     names, values = _table([row[key] for row in seen])
@@ -82,7 +92,8 @@ def fixation_means(rows: Sequence[Row], key: str) -> dict[str, float]:
     if not seen:
         return {}
     with np.errstate(invalid="ignore"):
-        return dict(zip(names, (counts @ values / counts.sum()).tolist(), strict=True))
+        found = dict(zip(names, (counts @ values / counts.sum()).tolist(), strict=True))
+    return {n: math.nan if SCALES.get(n, UNKNOWN).by == "density" else x for n, x in found.items()}
 
 
 def _averages(found: Sequence[Mapping[str, float]], counts: Sequence[int]) -> dict[str, dict]:
@@ -102,22 +113,14 @@ def _mean(values: np.ndarray) -> list[float]:
         return values.mean(axis=0).tolist() if values.size else []
 
 
-def interval(
-    values: np.ndarray, seed: int = 0, draws: int = DRAWS, level: float = 0.95
-) -> tuple[Any, Any]:
-    """Bootstrap interval of the mean over images: percentiles of the means of resampled images.
+def interval(values: np.ndarray, seed: int = 0, draws: int = DRAWS) -> tuple[Any, Any]:
+    """Return the 95 % interval of the mean over images, (low, high), as `ratio` has it.
 
-    `values` is (n,) or (n, k): k metrics of n images, resampled together. Returns (low, high),
-    floats or (k,) each; the same for the same seed. A metric that is not finite somewhere has none:
-    NaN. (Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.)
+    `values` is (n,) or (n, k): k metrics of n images, resampled together. Floats or (k,) each.
     """
     values = np.asarray(values, float)
-    table = values.reshape(len(values), -1)
-    known = np.isfinite(table).all(axis=0)
-    ends = np.full((2, table.shape[1]), math.nan)
-    if known.any() and len(table):
-        ends[:, known] = _ends(_resampled(table[:, known], seed, draws) / len(table), level)
-    return tuple(ends.reshape(2, *values.shape[1:]).tolist() if values.ndim == 1 else ends)
+    ends = ratio(values, np.ones(len(values)), seed, draws)[1:]
+    return tuple(ends.tolist() if values.ndim == 1 else ends)
 
 
 def intervals(rows: Sequence[Row], key: str) -> dict[str, list[float]]:
@@ -128,18 +131,43 @@ def intervals(rows: Sequence[Row], key: str) -> dict[str, list[float]]:
     return dict(zip(names, np.transpose(interval(values)).tolist(), strict=True))
 
 
-def ratio(values: np.ndarray, by: np.ndarray, seed: int = 0, level: float = 0.95) -> np.ndarray:
-    """The ratio of two means over images and its bootstrap interval: (share, low, high).
+def ratio(values: np.ndarray, by: np.ndarray, seed: int = 0, draws: int = DRAWS) -> np.ndarray:
+    """Return the ratio of two means over images and its 95 % interval: (share, low, high).
 
-    `values` (n,) or (n, k) and `by` (n,) are resampled together. Returns (3,) or (3, k).
+    `values` (n,) or (n, k) and `by` (n,) are resampled together, the same for the same seed.
+    Returns (3,) or (3, k). The interval is the bootstrap's with Student's quotient (bootstrap-t;
+    Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12), which keeps its promise
+    on few images too, where percentiles of resampled means are too narrow. NaN below FEWEST images,
+    and for what is not finite somewhere.
     """
-    table = np.column_stack([values, by]).astype(float)
-    sums = _resampled(table, seed, DRAWS)
-    totals = table.sum(axis=0)
+    table, by = np.asarray(values, float).reshape(len(by), -1), np.asarray(by, float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        drawn = sums[:, :-1] / sums[:, -1:]
-        found = np.vstack([totals[:-1] / totals[-1], _ends(drawn, level)])
+        share = table.sum(axis=0) / by.sum()
+    found = np.vstack([share, np.full((2, len(share)), math.nan)])
+    known = np.isfinite(share)
+    if len(by) >= FEWEST and known.any():
+        gaps = table[:, known] - share[known] * by[:, None]
+        found[1:, known] = share[known] + _studentised(gaps, by, seed, draws)
     return found[:, 0] if np.ndim(values) == 1 else found
+
+
+def _studentised(gaps: np.ndarray, by: np.ndarray, seed: int, draws: int) -> np.ndarray:
+    """The ends (2, k) of intervals around ratios, from each image's gap (n, k) to its own."""
+    from scipy.special import stdtrit
+
+    k = gaps.shape[1]
+    columns = np.column_stack([gaps, gaps**2, gaps * by[:, None], by, by**2])
+    sums = _resampled(columns, seed, draws)
+    (off, squares, products), whole = np.split(sums[:, : 3 * k], 3, axis=1), sums[:, -2:, None]
+    moved = off / whole[:, 0]
+    # Squares of each draw's own gaps, to its own ratio.
+    spread = squares - 2 * moved * products + moved**2 * whole[:, 1]
+    wide = spread > 1e-12 * squares.max(axis=0)
+    quotients = np.where(wide, off / np.sqrt(np.where(wide, spread, 1)), 0)
+    # Draws without spread have no quotient: of nearly constant values, Student's own is taken.
+    usual = stdtrit(len(by) - 1, LEVEL)[:, None] / np.sqrt(1 - 1 / len(by))
+    low, high = np.where(wide.mean(axis=0) > 0.99, np.quantile(quotients, LEVEL, axis=0), usual)
+    return np.stack([-high, -low]) * np.sqrt((gaps**2).sum(axis=0)) / by.sum()
 
 
 def _resampled(table: np.ndarray, seed: int, draws: int) -> np.ndarray:
@@ -156,28 +184,28 @@ def _counts(n: int, seed: int, draws: int) -> Iterator[np.ndarray]:
         yield np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
 
 
-def _ends(drawn: np.ndarray, level: float) -> np.ndarray:
-    return np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-
-
 def explained(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Share of explainable information: the model's mean IG over the gold standard's, or over the
-    true density's where that is known; None where neither is, or has none to explain.
+    """Return the model's mean IG as a share of what is known: of the leave-one-out gold standard's,
+    a lower bound of what can be known; beside it of what all observers together say, an upper end,
+    and of the true density's.
 
-    Returns of (the baseline's name), share, interval [low, high] and n_images, the pictures for
-    which both are known and finite. (Kuemmerer, Wallis, Bethge, PNAS 112, 2015.)
+    None where IG is not finite on every picture, and where no ceiling is known of all of them.
+    Returns of (the first known ceiling's name), share, interval [low, high], n_images, and beside:
+    {name: {share, interval}} of the others. (Kuemmerer, Wallis, Bethge, PNAS 112, 2015.)
     """
+    model = np.array([row["metrics"].get("IG", math.nan) for row in rows], float)
+    given = [row.get("baselines") or {} for row in rows]
+    shares = {}
     for name in CEILINGS:
-        pairs = [
-            (row["metrics"].get("IG", math.nan), best.get("IG", math.nan))
-            for row in rows
-            if (best := (row.get("baselines") or {}).get(name))
-        ]
-        model, gold = np.array([pair for pair in pairs if np.isfinite(pair).all()]).reshape(-1, 2).T
-        if gold.sum() > 0:
-            share, *ends = ratio(model, gold).tolist()
-            return {"of": name, "share": share, "interval": ends, "n_images": len(gold)}
-    return None
+        best = np.array([each.get(name, {}).get("IG", math.nan) for each in given], float)
+        if np.isfinite([model, best]).all() and best.sum() > 0:
+            share, *ends = ratio(model, best).tolist()
+            shares[name] = {"share": share, "interval": ends}
+    if not shares:
+        return None
+    first, *others = shares
+    beside = {name: shares[name] for name in others}
+    return {"of": first, **shares[first], "n_images": len(rows), "beside": beside}
 
 
 @dataclass(frozen=True)
@@ -192,46 +220,24 @@ class Difference:
     high: float
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """Differences by metric, over `count` pictures; `alone`: how many more each of the two has."""
-
-    metrics: Mapping[str, Difference]
-    count: int
-    alone: tuple[int, int]
-
-
-def paired(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> Pairing:
-    """Differences of the metrics that both have, over the pictures of the same name.
+def paired(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> dict[str, Difference]:
+    """Return the differences of the metrics that both have, picture by picture.
 
     Raises:
-        ValueError: no picture in common, or one of them has other fixations in the other.
+        ValueError: they are not of the same pictures, by their names.
     """
     a, b = ({row["name"]: row for row in rows} for rows in (rows_a, rows_b))
-    names = [name for name in a if name in b]
-    if not names:
-        raise ValueError(f"no picture in common: {_first(a)}; {_first(b)}")
-    for name in names:
-        counts = [row[name].get("fixations") or 0 for row in (a, b)]
-        if counts[0] != counts[1]:
-            raise ValueError(
-                f"not the same truth: '{name}' has {counts[0]} and {counts[1]} fixations"
-            )
-    first, second = ([row[name]["metrics"] for name in names] for row in (a, b))
+    if a.keys() != b.keys():
+        raise ValueError(f"not of the same pictures, such as '{min(a.keys() ^ b.keys())}'")
+    first, second = ([row[name]["metrics"] for name in a] for row in (a, b))
     metrics = [n for n in _table(first)[0] if all(n in each for each in second)]
     x, y = (np.array([[float(e[m]) for m in metrics] for e in side]) for side in (first, second))
+    if not x.size:
+        return {}
     with np.errstate(invalid="ignore"):
         gaps = y - x
-    columns = [_mean(x), _mean(y), _mean(gaps), *(interval(gaps) if metrics else ((), ()))]
-    found = {
-        name: Difference(*map(float, values))
-        for name, *values in zip(metrics, *columns, strict=True)
-    }
-    return Pairing(found, len(names), (len(a) - len(names), len(b) - len(names)))
-
-
-def _first(rows: Mapping[str, Row]) -> str:
-    return f"{len(rows)} pictures, first '{next(iter(rows))}'" if rows else "none"
+    columns = zip(metrics, _mean(x), _mean(y), _mean(gaps), *interval(gaps), strict=True)
+    return {name: Difference(*map(float, values)) for name, *values in columns}
 
 
 def percentiles(log_density: np.ndarray, fixations: np.ndarray) -> np.ndarray:
@@ -266,7 +272,7 @@ def calibration(rows: Sequence[Row]) -> dict[str, Any] | None:
         return None
     below = np.array([(each[:, None] <= LEVELS).sum(axis=0) for each in known], float)
     counts = np.array([len(each) for each in known], float)
-    share, low, high = ratio(below, counts)
+    share, low, high = np.clip(ratio(below, counts), 0, 1)
     gaps = share - LEVELS
     return {
         "levels": LEVELS,

@@ -5,20 +5,33 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from report.statistics import Pairing, Row, paired
+from report.statistics import FEWEST, SCALES, UNKNOWN, Difference, Row, paired
 from storage import replacing
 
 BASELINES = {
     "uniform": "uniform",
     "centerbias": "centre bias",
     "goldstandard": "gold standard",
+    "observers": "all observers",
     "truth": "true density",
 }
+# What each is that IG is a share of.
+CEILINGS = {
+    "goldstandard": "of the leave-one-out gold standard's IG, a lower bound of what can be known",
+    "observers": "of the IG of all observers' own kernel density, its upper end",
+    "truth": "of the true density's IG, all that can be known",
+}
 METRICS, TABLE = ".metrics.json", ".csv"
+OTHER = {
+    "baseline": "training sides of the baselines",
+    "negatives": "negatives",
+    "density": "empirical densities",
+}
+DASH = "-"  # for what is not defined
 
 
 def write_metrics(path: Path, found: Mapping[str, Any]) -> None:
@@ -114,33 +127,44 @@ def _reason(error: Exception) -> str:
 
 
 def text_table(found: Mapping[str, Any], title: str = "model") -> str:
-    """An evaluation as text: a line each for baselines, model, and its interval, and a headline.
+    """An evaluation as text: a line each for baselines, model, and its interval, and its shares.
 
     `found` is as for `write_metrics`, `title` the model's line. Up to 107 columns wide.
     """
+    count, few = found["n_images"], found["n_images"] < FEWEST
     lines = {
         BASELINES.get(name, name): means["image"] for name, means in found["baselines"].items()
     }
     lines[title] = found["image"]
-    for name, end in (("  95 % from", 0), ("  to", 1)):
+    for name, end in () if few else ((f"  95 % (n = {count:,}) from", 0), ("  to", 1)):
         lines[name] = {metric: ends[end] for metric, ends in found["interval"].items()}
-    said = f"{found['protocol']}; means over {_count(found['n_images'], 'picture')}"
+    said = f"{found['protocol']}; means over {_count(count, 'picture')}"
     if found["fixation"]:
         lines["  per fixation"] = found["fixation"]
         said += f" (last line: over {_count(found['n_fixations'], 'fixation')})"
-    return "\n".join(filter(None, [said, aligned(lines), explained_text(found)]))
+    return "\n".join([said, aligned(lines), *[too_few(count)] * few, *explained_lines(found)])
 
 
-def explained_text(found: Mapping[str, Any]) -> str:
-    """The share of explainable information in a sentence, or nothing where it is not known."""
-    if not (share := found.get("explained")):
-        return ""
+def too_few(count: int) -> str:
+    """Why so many pictures have no interval."""
+    return f"no intervals: {_count(count, 'picture')}, at least {FEWEST} are needed"
+
+
+def explained_lines(found: Mapping[str, Any]) -> list[str]:
+    """The shares of what can be known, a sentence each; or why there are none."""
+    share, count = found.get("explained"), _count(found["n_images"], "picture")
+    if not share:
+        lost = found["n_infinite"] if "goldstandard" in found["baselines"] else 0
+        said = f"no share of the gold standard's IG: IG is not finite on {lost:,} of {count}"
+        return [said] if lost else []
+    shares = {share["of"]: share, **share["beside"]}
+    return [_share_line(each, CEILINGS[of], count) for of, each in shares.items()]
+
+
+def _share_line(share: Mapping[str, Any], of: str, count: str) -> str:
     value, low, high = (f"{100 * x:.1f} %" for x in (share["share"], *share["interval"]))
-    some = "" if share["n_images"] == found["n_images"] else f" on {share['n_images']} pictures"
-    return (
-        f"{value} of the explainable information (95 % interval {low} to {high}): "
-        f"mean IG over that of the {BASELINES[share['of']]}{some}"
-    )
+    known = f"95 % interval {low} to {high}, " if math.isfinite(share["interval"][0]) else ""
+    return f"{value} {of} ({known}{count})"
 
 
 def _count(number: int, what: str) -> str:
@@ -148,7 +172,7 @@ def _count(number: int, what: str) -> str:
 
 
 def aligned(lines: Mapping[str, Mapping[str, float]]) -> str:
-    """`lines`, title -> {metric: value}, as aligned text with three decimals; blank where none."""
+    """`lines`, title -> {metric: value}, as aligned text with three decimals; a dash where none."""
     names = list(dict.fromkeys(name for line in lines.values() for name in line))
     first, width = max(map(len, lines)), max([10, *(len(name) + 2 for name in names)])
     head = " " * first + "".join(f"{name:>{width}}" for name in names)
@@ -160,41 +184,66 @@ def aligned(lines: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _cell(value: float | None, form: str = "10.3f") -> str:
-    if value is None:
-        return ""
+    if value is None or math.isnan(value):
+        return f"{DASH:>10}"
     return format(0.0 if abs(value) < 0.0005 else value, form)
 
 
-def compare(a: Path, b: Path) -> Pairing:
-    """The paired differences of two evaluations, given their metrics.json; each CSV lies beside.
+def compare(a: Path, b: Path) -> str:
+    """Return, as text, how two evaluations differ, given their metrics.json; each CSV lies beside.
+
+    Metrics that depend on what differs between them are left out, and named.
 
     Raises:
-        ValueError: a file is missing or damaged, protocols or truths differ, no common picture.
+        ValueError: a file is missing or damaged, or they are not of the same pictures, fixations
+            and protocol.
     """
-    protocols = [read_metrics(path)["protocol"] for path in (a, b)]
-    if protocols[0] != protocols[1]:
-        raise ValueError(f"not comparable: {a} is by '{protocols[0]}', {b} by '{protocols[1]}'")
+    found = [read_metrics(path) for path in (a, b)]
+    for path, one in zip((a, b), found, strict=True):
+        if not {"protocol", "pictures"} <= set(one.get("measured") or {}):
+            raise ValueError(f"{path}: does not say of which fixations it is; test it again")
+    first, second = (one["measured"] for one in found)
+    if first["protocol"] != second["protocol"]:
+        said = f"{a} is by '{first['protocol']}', {b} by '{second['protocol']}'"
+        raise ValueError(f"not comparable: {said}")
+    if first["pictures"] != second["pictures"]:
+        corpora = " and ".join(dict.fromkeys(str(one.get("corpus")) for one in found))
+        raise ValueError(f"{a} and {b}: of other pictures or fixations ({corpora}): not comparable")
     tables = (path.with_name(path.name.removesuffix(METRICS) + TABLE) for path in (a, b))
     try:
-        return paired(*map(read_table, tables))
+        pairs = paired(*map(read_table, tables))
     except ValueError as error:
         raise ValueError(f"{a} and {b}: {error}") from None
+    differ = {part for part in first.keys() | second.keys() if first.get(part) != second.get(part)}
+    names = [path.name.removesuffix(METRICS) for path in (a, b)]
+    head = f"A: {names[0]}, B: {names[1]}; {first['protocol']}"
+    return comparison_text(pairs, differ, head, found[0]["n_images"])
 
 
-def comparison_text(pairing: Pairing, a: str, b: str, protocol: str) -> str:
+def comparison_text(
+    pairs: Mapping[str, Difference], differ: Collection[str], head: str, count: int
+) -> str:
     """A line a metric: A, B, the mean difference and its interval, marked where 0 is outside."""
-    said = f"A: {a}, B: {b}; {protocol}; means over {_count(pairing.count, 'picture')}"
-    if any(pairing.alone):
-        said += " that both have (left out: {} of A, {} of B)".format(*pairing.alone)
-    head = f"{'':12}{'A':>10}{'B':>10}{'B - A':>10}{'95 % from':>12}{'to':>10}"
-    lines = []
-    for name, found in pairing.metrics.items():
+    lines, left = [], {}
+    for name, found in pairs.items():
+        by = SCALES.get(name, UNKNOWN).by
+        if by in differ:
+            left.setdefault(by, []).append(name)
+            continue
         gap = "".join(_cell(x, "+10.3f") for x in (found.mean, found.low, found.high))
         clear = "  *" if found.low > 0 or found.high < 0 else ""
         lines.append(
             f"{name:12}{_cell(found.a)}{_cell(found.b)}{gap[:10]}  {gap[10:]}{clear}".rstrip()
         )
-    return "\n".join([said, head, *lines, "* the interval of the paired difference is without 0"])
+    said = [
+        f"{head}; means over {_count(count, 'picture')}",
+        f"{'':12}{'A':>10}{'B':>10}{'B - A':>10}{'95 % from':>12}{'to':>10}",
+        *lines,
+    ]
+    star = "* 0 is outside of the interval; unadjusted for the number of metrics"
+    said.append(too_few(count) if count < FEWEST else star)
+    said += [f"left out: {', '.join(left[by])}, for the {OTHER[by]} differ" for by in left]
+    return "\n".join(said)
 
 
 def runs(results: Path) -> list[str]:

@@ -119,36 +119,46 @@ def cells(text):
     return [re.findall(r"<td class=\"[^\"]*\">(.*?)</td>", each) for each in rows]
 
 
+def several(fixations=1):
+    """Twelve rows whose NSS is 1 or 2."""
+    return [row(f"{i:02d}", fixations, NSS=1.0 + i % 2, CC=0.5) for i in range(12)]
+
+
 def test_means_stand_beside_their_interval_and_the_baselines(page):
-    rows = [row("a", 1, NSS=1.0, CC=0.25), row("b", 3, NSS=2.0, CC=0.75)]
+    rows = several()
     found = known(rows, mine={"CC": 0.5}, centerbias={"NSS": 0.889, "CC": -0.125}, uniform={})
     text = page(rows, found)
+    low, high = found["interval"]["NSS"]
     assert cells(text) == [
-        ["1.500", "[1.000, 2.000]", "1.750", "0.889", "–"],
-        ["0.500", "[0.250, 0.750]", "0.625", "−0.125", "0.500"],
+        ["1.500", f"[{low:.3f}, {high:.3f}]", "1.500", "0.889", "–"],
+        ["0.500", "[0.500, 0.500]", "–", "−0.125", "0.500"],
     ]
     assert re.findall(r'"number">(?:Centre bias|Mine|Uniform)', text) == [
         '"number">Centre bias',
         '"number">Mine',
     ]
+    assert "<small>12 pictures</small>" in text
 
 
 def test_without_fixations_there_is_no_column_of_means_over_them(page):
-    rows = [row("a", None, CC=0.25), row("b", None, CC=0.75)]
-    text = page(rows)
-    assert cells(text) == [["0.500", "[0.250, 0.750]"]]
+    text = page(several(None))
+    assert [len(row) for row in cells(text)] == [2, 2]
     assert "per fixation" not in text
 
 
-def test_an_interval_that_is_not_known_is_dashes(page):
-    assert cells(page())[0][:2] == ["–", "[–, –]"]
+def test_few_pictures_have_no_interval_and_no_band_and_that_is_said(page):
+    rows = [{**each, "percentiles": [0.2, 0.7]} for each in ROWS]
+    text = page(rows)
+    assert "95 % interval" not in text and "95&nbsp;% interval" not in text
+    assert "No intervals: 3 pictures, at least 10 are needed." in text
+    assert 'class="band" points=""' in text
 
 
-def test_share_of_explainable_information_is_said(page):
+def test_shares_of_what_can_be_known_are_said(page):
     rows = [{**row("a", IG=1.0), "baselines": {"goldstandard": {"IG": 2.0}}}]
     text = Page(page(rows)).text
-    assert "50.0 % of the explainable information" in text
-    assert "explainable" not in page()
+    assert "50.0 % of the leave-one-out gold standard's IG, a lower bound" in text
+    assert "gold standard" not in page()
 
 
 def test_histograms_show_each_metric_with_the_centre_bias(page):

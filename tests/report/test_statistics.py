@@ -32,8 +32,14 @@ def test_means_are_over_rows_and_what_all_of_them_have():
 
 
 def test_means_over_fixations_weigh_pictures_by_them():
-    rows = [row(fixations=1, NSS=4.0, CC=0.5), row(fixations=3, NSS=0.0, CC=0.7)]
-    assert fixation_means(rows, "metrics") == pytest.approx({"NSS": 1.0, "CC": 0.65})
+    rows = [row(fixations=1, NSS=4.0, odd=0.5), row(fixations=3, NSS=0.0, odd=0.7)]
+    assert fixation_means(rows, "metrics") == pytest.approx({"NSS": 1.0, "odd": 0.65})
+
+
+@pytest.mark.parametrize("name", ["CC", "SIM", "KLDiv", "SIM_MIT", "KLDiv_MIT"])
+def test_what_compares_whole_pictures_has_no_mean_over_fixations(name):
+    rows = [row(fixations=1, **{name: 0.5}), row(fixations=3, **{name: 0.7})]
+    assert math.isnan(fixation_means(rows, "metrics")[name])
 
 
 def test_a_picture_without_fixations_counts_in_no_mean_over_them():
@@ -44,17 +50,56 @@ def test_a_picture_without_fixations_counts_in_no_mean_over_them():
 
 def test_interval_is_that_of_the_normal_limit():
     # The mean of n draws of variance v has standard deviation sqrt(v / n), 1.96 of it a side.
-    values = np.random.default_rng(1).exponential(1, 400)
+    values = np.random.default_rng(1).normal(1, 1, 400)
     low, high = interval(values, draws=20_000)
     half = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    assert low == pytest.approx(values.mean() - half, abs=0.05 * half)
+    assert high == pytest.approx(values.mean() + half, abs=0.05 * half)
 
 
-def test_interval_of_two_values_is_exact():
-    # Means of two draws from {0, 1} are 0, .5, 1 with probabilities 1/4, 1/2, 1/4.
-    assert interval([0, 1], level=0.4) == (0.5, 0.5)
-    assert interval([0, 1], level=0.6) == (0.0, 1.0)
+def drawn(shape, count, size, seed=0):
+    """(size, count): samples of a distribution whose mean is 0."""
+    random = np.random.default_rng(seed)
+    return {
+        "normal": lambda: random.normal(size=(size, count)),
+        "skewed": lambda: random.gamma(4, size=(size, count)) - 4,  # as information gains are
+        "very skewed": lambda: random.exponential(size=(size, count)) - 1,
+    }[shape]()
+
+
+@pytest.mark.parametrize("size", [10, 20, 49, 50, 200])
+@pytest.mark.parametrize("shape", ["normal", "skewed", "very skewed"])
+def test_intervals_cover_the_mean_as_often_as_they_promise(shape, size):
+    """95 of 100 times; 1500 simulated evaluations tell that to .011, at two standard deviations."""
+    low, high = interval(drawn(shape, 1500, size), draws=2000)
+    covered = np.mean((low <= 0) & (high >= 0))
+    assert covered == pytest.approx(0.95, abs=0.025)
+
+
+@pytest.mark.parametrize("size", [10, 30, 100])
+def test_intervals_of_shares_cover_them_as_often_as_they_promise(size):
+    """A model that knows .7 of what can be known of each picture, give or take."""
+    random, covered = np.random.default_rng(0), 0
+    for _ in range(600):
+        gold = random.gamma(4, size=size)
+        _, low, high = ratio(0.7 * gold + random.normal(0, 0.5, size), gold, draws=1000)
+        covered += low <= 0.7 <= high
+    assert covered / 600 == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_few_pictures_have_no_interval(size):
+    assert np.isnan(interval(np.arange(size))).all()
+    assert np.isnan(ratio(np.arange(size) + 1.0, np.ones(size))[1:]).all()
+
+
+def test_interval_of_hardly_any_spread_is_students():
+    from scipy import stats
+
+    values = np.array([0.0] * 9 + [1])  # a third of the draws have no 1, and so no deviation
+    wanted = stats.t.interval(0.95, 9, values.mean(), stats.sem(values))
+    assert interval(values) == pytest.approx(wanted, abs=1e-12)
+    assert interval(np.full(12, 0.3)) == pytest.approx((0.3, 0.3), abs=1e-12)
 
 
 def test_interval_is_the_same_for_a_seed_alone_and_among_others():
@@ -62,7 +107,6 @@ def test_interval_is_the_same_for_a_seed_alone_and_among_others():
     low, high = interval(values)
     assert interval(values[:, 1]) == pytest.approx((low[1], high[1]), abs=1e-12)
     assert interval(values[:, 1], seed=1) != pytest.approx((low[1], high[1]), abs=1e-9)
-    assert interval(values[:1, 0]) == (values[0, 0],) * 2
 
 
 def test_blocks_of_draws_leave_the_interval_as_it_is(monkeypatch):
@@ -73,8 +117,9 @@ def test_blocks_of_draws_leave_the_interval_as_it_is(monkeypatch):
 
 
 def test_what_is_not_finite_has_no_interval_and_spoils_no_other():
-    found = intervals([row(LL=-math.inf, CC=0.5), row(LL=1.0, CC=0.5)], "metrics")
-    assert found["CC"] == [0.5, 0.5]
+    rows = [row(LL=-math.inf, CC=0.5), *[row(LL=1.0, CC=0.5)] * 9]
+    found = intervals(rows, "metrics")
+    assert found["CC"] == pytest.approx([0.5, 0.5])
     assert all(map(math.isnan, found["LL"]))
 
 
@@ -97,27 +142,41 @@ def test_share_is_a_ratio_of_means_not_a_mean_of_ratios():
     assert explained([row(IG=1.0, gold=1.0), row(IG=0.0, gold=3.0)])["share"] == 0.25
 
 
-def test_share_is_over_pictures_that_have_both():
-    rows = [row(IG=1.0, gold=2.0), row(IG=9.0), row(IG=5.0, gold=math.nan)]
-    found = explained(rows)
-    assert (found["share"], found["n_images"]) == (0.5, 1)
+def test_there_is_no_share_where_either_side_is_not_finite_everywhere():
+    """A model that is infinitely wrong on some pictures is not praised for the others."""
+    fine = [row(IG=2.0, gold=2.0)] * 21
+    assert explained(fine)["share"] == 1
+    assert explained([*fine, row(IG=-math.inf, gold=2.0)]) is None
+    assert explained([*fine, row(IG=9.0)]) is None
+    assert explained([*fine, row(IG=1.0, gold=math.nan)]) is None
     assert explained([row(IG=1.0)]) is None
     assert explained([row(IG=1.0, gold=-0.5)]) is None
 
 
-def test_the_true_density_is_what_explains_where_it_is_known():
-    known = row(IG=1.0, gold=2.0)
-    known["baselines"]["truth"] = {"IG": 4.0}
-    assert explained([known])["of"] == "truth"
-    assert explained([known])["share"] == 0.25
+def test_what_knows_more_than_the_picture_has_no_share():
+    rows = [row(IG=1.0, gold=2.0)] * 12
+    assert summarise(rows)["explained"]["share"] == 0.5
+    assert summarise(rows, conditional=True)["explained"] is None
+
+
+def test_the_upper_end_and_the_true_density_stand_beside_the_share():
+    rows = [row(IG=1.0, gold=2.0) for _ in range(12)]
+    for each in rows:
+        each["baselines"] |= {"truth": {"IG": 4.0}, "observers": {"IG": 5.0}}
+    found = explained(rows)
+    assert (found["of"], found["share"], found["n_images"]) == ("goldstandard", 0.5, 12)
+    assert {name: each["share"] for name, each in found["beside"].items()} == {
+        "observers": 0.2,
+        "truth": 0.25,
+    }
 
 
 def test_ratio_resamples_columns_with_their_denominator():
-    by = np.array([1.0, 2.0, 5.0])
+    by = np.arange(1.0, 13)
     found = ratio(np.stack([by * 0.2, by * 0 + 1], 1), by)
     assert found[:, 0] == pytest.approx([0.2] * 3)
-    assert found[0, 1] == 3 / 8
-    assert found[1, 1] == pytest.approx(0.2) and found[2, 1] == pytest.approx(1)
+    assert found[0, 1] == pytest.approx(12 / 78)
+    assert found[1, 1] < 12 / 78 < found[2, 1]
 
 
 def test_summary_holds_all_averages():
@@ -125,28 +184,27 @@ def test_summary_holds_all_averages():
     found = summarise(rows)
     assert (found["n_images"], found["n_fixations"]) == (2, 4)
     assert found["image"] == pytest.approx({"IG": 1.5, "CC": 0.3})
-    assert found["fixation"] == pytest.approx({"IG": 1.75, "CC": 0.35})
+    assert found["fixation"] == pytest.approx({"IG": 1.75, "CC": math.nan}, nan_ok=True)
     assert found["baselines"] == {"goldstandard": {"image": {"IG": 3.0}, "fixation": {"IG": 3.5}}}
-    assert found["interval"]["IG"] == [1.0, 2.0]
+    assert np.isnan(found["interval"]["IG"]).all() and found["n_infinite"] == 0
+    assert len(summarise(rows * 5)["interval"]["IG"]) == 2
     assert found["explained"]["share"] == 0.5
 
 
-def test_paired_differences_are_over_common_pictures_by_name():
-    a = [row("x", NSS=1.0, CC=0.1), row("y", NSS=2.0, CC=0.1), row("z", NSS=50.0, CC=0.1)]
-    b = [row("y", NSS=2.5), row("w", NSS=9.0), row("x", NSS=1.5)]
+def test_paired_differences_are_by_name():
+    a = [row(f"{i:02d}", NSS=float(i), CC=0.1) for i in range(12)]
+    b = [row(f"{i:02d}", NSS=i + 0.5) for i in reversed(range(12))]
     found = paired(a, b)
-    assert (found.count, found.alone) == (2, (1, 1))
-    assert list(found.metrics) == ["NSS"]
-    nss = found.metrics["NSS"]
-    assert (nss.a, nss.b) == (1.5, 2.0)
-    assert (nss.mean, nss.low, nss.high) == (0.5, 0.5, 0.5)
+    assert list(found) == ["NSS"]
+    nss = found["NSS"]
+    assert (nss.a, nss.b) == (5.5, 6.0)
+    assert (nss.mean, nss.low, nss.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_pairs_without_a_common_picture_or_truth_are_refused():
-    with pytest.raises(ValueError, match="no picture in common: 1 pictures, first 'x'; none"):
-        paired([row("x", NSS=1.0)], [])
-    with pytest.raises(ValueError, match="not the same truth: 'x' has 3 and 4 fixations"):
-        paired([row("x", 3, NSS=1.0)], [row("x", 4, NSS=1.0)])
+def test_pairs_of_other_pictures_are_refused():
+    with pytest.raises(ValueError, match="not of the same pictures, such as 'y'"):
+        paired([row("x", NSS=1.0)], [row("x", NSS=1.0), row("y", NSS=1.0)])
+    assert paired([row("x", NSS=1.0)], [row("x", CC=1.0)]) == {}
 
 
 def test_percentiles_by_hand():
@@ -189,4 +247,5 @@ def test_calibration_by_hand_and_none_where_nothing_is_known():
     share = dict(zip(found["levels"].round(2).tolist(), found["share"].tolist(), strict=True))
     assert (share[0.08], share[0.1], share[0.5], share[0.9], share[1.0]) == (0, 0.25, 0.5, 0.75, 1)
     assert found["gap"] == pytest.approx(0.5 - 0.88)
+    assert np.isnan(found["low"]).all()  # two pictures have no interval
     assert calibration([{}, {"percentiles": None}, {"percentiles": []}]) is None

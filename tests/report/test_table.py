@@ -7,8 +7,7 @@ from report.statistics import summarise
 from report.table import (
     aligned,
     compare,
-    comparison_text,
-    explained_text,
+    explained_lines,
     read_metrics,
     read_table,
     runs,
@@ -29,23 +28,29 @@ def row(name, fixations=3, baselines=None, **metrics):
     }
 
 
-def evaluation(rows, protocol="Tuebingen protocol"):
-    return {"protocol": protocol, "corpus": "own", "model": "run", **summarise(rows)}
+def evaluation(rows, **parts):
+    """An evaluation, and what it says that it measured."""
+    measured = {"protocol": "Tuebingen protocol", "pictures": "1", "density": "2"}
+    measured |= {"baseline": ["3"], "negatives": "4", **parts}
+    about = {"protocol": measured["protocol"], "measured": measured, "corpus": "own"}
+    return {**about, "model": "run", **summarise(rows)}
 
 
 def test_metrics_are_stored_under_the_names_that_were_promised(tmp_path):
     rows = [row("a", 1, {"uniform": {"IG": -1.0}}, IG=1.0), row("b", 3, {}, IG=2.0)]
     write_metrics(tmp_path / "reports" / "run.metrics.json", evaluation(rows))
     found = json.loads((tmp_path / "reports" / "run.metrics.json").read_text())
+    assert found.pop("measured")["pictures"] == "1"
     assert found == {
         "protocol": "Tuebingen protocol",
         "corpus": "own",
         "model": "run",
         "n_images": 2,
         "n_fixations": 4,
+        "n_infinite": 0,
         "image": {"IG": 1.5},
         "fixation": {"IG": 1.75},
-        "interval": {"IG": [1.0, 2.0]},
+        "interval": {"IG": [None, None]},
         "baselines": {"uniform": {"image": {}, "fixation": {}}},
         "explained": None,
     }
@@ -106,7 +111,7 @@ def test_a_damaged_table_is_an_error_of_one_line(tmp_path, text):
     assert "\n" not in str(error.value)
 
 
-def test_text_is_aligned_and_blank_where_nothing_is_known():
+def test_text_is_aligned_with_a_dash_where_nothing_is_known():
     lines = {
         "model": {"CC": 0.5, "KLDiv": -1.25},
         "centre bias": {"CC": -0.0001, "KLDiv": math.nan},
@@ -115,8 +120,8 @@ def test_text_is_aligned_and_blank_where_nothing_is_known():
     assert aligned(lines).splitlines() == [
         "                   CC     KLDiv",
         "model           0.500    -1.250",
-        "centre bias     0.000       nan",
-        "gold                       -inf",
+        "centre bias     0.000         -",
+        "gold                -      -inf",
     ]
 
 
@@ -125,23 +130,32 @@ def test_long_names_widen_all_columns():
     assert lines == ["             CC  InfoGain_MIT", "m         0.500         1.000"]
 
 
+def pictures(count, **baselines):
+    """Rows whose IG is 0, 2, 0, 2, ... where the gold standard's is 4."""
+    baselines = {"centerbias": {"IG": 0.0}, "goldstandard": {"IG": 4.0}, **baselines}
+    return [row(f"{i:02d}", 1 + i % 2 * 2, baselines, IG=i % 2 * 2.0, CC=0.5) for i in range(count)]
+
+
 def test_terminal_table_names_protocol_averaging_and_interval():
-    rows = [
-        row("a", 1, {"centerbias": {"IG": 0.0}, "goldstandard": {"IG": 2.0}}, IG=1.0, CC=0.25),
-        row("b", 3, {"centerbias": {"IG": 0.0}, "goldstandard": {"IG": 4.0}}, IG=2.0, CC=0.75),
-    ]
-    assert text_table(evaluation(rows), "run").splitlines() == [
-        "Tuebingen protocol; means over 2 pictures (last line: over 4 fixations)",
-        "                      IG        CC",
-        "centre bias        0.000",
-        "gold standard      3.000",
-        "run                1.500     0.500",
-        "  95 % from        1.000     0.250",
-        "  to               2.000     0.750",
-        "  per fixation     1.750     0.625",
-        "50.0 % of the explainable information (95 % interval 50.0 % to 50.0 %): mean IG over that "
-        "of the gold standard",
-    ]
+    lines = text_table(evaluation(pictures(20)), "run").splitlines()
+    head, names, *body, share = lines
+    assert head == "Tuebingen protocol; means over 20 pictures (last line: over 40 fixations)"
+    assert names.split() == ["IG", "CC"]
+    centre, gold, run, low, high, fixation = (line.split() for line in body)
+    assert centre == ["centre", "bias", "0.000", "-"] and gold == ["gold", "standard", "4.000", "-"]
+    assert run == ["run", "1.000", "0.500"]
+    assert low[:-2] == ["95", "%", "(n", "=", "20)", "from"] and high[0] == "to"
+    assert float(low[-2]) < 1 < float(high[-2])
+    assert fixation == ["per", "fixation", "1.500", "-"]
+    value = "25.0 % of the leave-one-out gold standard's IG, a lower bound of what can be known"
+    assert share.startswith(f"{value} (95 % interval 1") and share.endswith(" %, 20 pictures)")
+
+
+def test_few_pictures_have_no_interval_and_that_is_said():
+    lines = text_table(evaluation(pictures(4)), "run").splitlines()
+    assert not [line for line in lines if "95 %" in line]
+    assert "no intervals: 4 pictures, at least 10 are needed" in lines
+    assert lines[-1].endswith("a lower bound of what can be known (4 pictures)")
 
 
 def test_whole_terminal_table_is_120_columns_wide_at_most():
@@ -153,44 +167,89 @@ def test_whole_terminal_table_is_120_columns_wide_at_most():
     assert all(name in text for name in NAMES)
 
 
-def test_share_says_on_how_many_pictures_where_some_lack_it():
-    rows = [row("a", 3, {"goldstandard": {"IG": 2.0}}, IG=1.0), row("b", IG=1.0)]
-    assert explained_text(evaluation(rows)).endswith("of the gold standard on 1 pictures")
-    assert explained_text(evaluation(rows[1:])) == ""
+def test_shares_of_all_that_is_known_stand_under_one_another():
+    lines = explained_lines(evaluation(pictures(4, observers={"IG": 8.0}, truth={"IG": 5.0})))
+    assert lines == [
+        "25.0 % of the leave-one-out gold standard's IG, a lower bound of what can be known (4 "
+        "pictures)",
+        "12.5 % of the IG of all observers' own kernel density, its upper end (4 pictures)",
+        "20.0 % of the true density's IG, all that can be known (4 pictures)",
+    ]
+
+
+def test_an_infinite_information_gain_has_no_share_and_says_so():
+    rows = pictures(4)
+    rows[1]["metrics"]["IG"] = -math.inf
+    assert explained_lines(evaluation(rows)) == [
+        "no share of the gold standard's IG: IG is not finite on 1 of 4 pictures"
+    ]
+    assert explained_lines(evaluation([row("b", IG=1.0)])) == []
 
 
 @pytest.fixture
 def stored(tmp_path):
-    def store(name, rows, protocol="Tuebingen protocol"):
+    def store(name, rows, **parts):
         path = tmp_path / f"{name}.metrics.json"
-        write_metrics(path, evaluation(rows, protocol))
+        write_metrics(path, evaluation(rows, **parts))
         write_table(tmp_path / f"{name}.csv", rows)
         return path
 
     return store
 
 
+def scored(count, more):
+    """Rows of so many pictures; `more` is added to their NSS."""
+    values = [dict(NSS=i % 3 + more, CC=0.5, IG=1.0, sAUC=0.7) for i in range(count)]
+    return [row(f"{i:02d}", **metrics) for i, metrics in enumerate(values)]
+
+
 def test_two_evaluations_are_compared_by_picture(stored):
-    a = stored("a.b", [row("x", NSS=1.0, CC=0.5), row("y", NSS=2.0, CC=0.5), row("z", NSS=9, CC=1)])
-    b = stored("c", [row("y", NSS=2.5, CC=0.25), row("x", NSS=1.5, CC=0.75)])
-    text = comparison_text(compare(a, b), "first", "second", "Tuebingen protocol")
+    text = compare(stored("a.b", scored(12, 0)), stored("c", scored(12, 0.5)[::-1]))
     assert text.splitlines() == [
-        "A: first, B: second; Tuebingen protocol; means over 2 pictures that both have (left out: "
-        "1 of A, 0 of B)",
+        "A: a.b, B: c; Tuebingen protocol; means over 12 pictures",
         "                     A         B     B - A   95 % from        to",
-        "NSS              1.500     2.000    +0.500      +0.500    +0.500  *",
-        "CC               0.500     0.500    +0.000      -0.250    +0.250",
-        "* the interval of the paired difference is without 0",
+        "NSS              1.000     1.500    +0.500      +0.500    +0.500  *",
+        "CC               0.500     0.500    +0.000      +0.000    +0.000",
+        "IG               1.000     1.000    +0.000      +0.000    +0.000",
+        "sAUC             0.700     0.700    +0.000      +0.000    +0.000",
+        "* 0 is outside of the interval; unadjusted for the number of metrics",
     ]
 
 
+def test_few_pictures_are_compared_without_intervals(stored):
+    lines = compare(stored("a", scored(3, 0)), stored("b", scored(3, 0.5))).splitlines()
+    assert lines[2] == "NSS              1.000     1.500    +0.500           -         -"
+    assert lines[-1] == "no intervals: 3 pictures, at least 10 are needed"
+
+
+@pytest.mark.parametrize(
+    ("part", "left", "why"),
+    [
+        ("baseline", "IG", "training sides of the baselines"),
+        ("negatives", "sAUC", "negatives"),
+        ("density", "CC", "empirical densities"),
+    ],
+)
+def test_what_measured_otherwise_is_left_out_and_said(stored, part, left, why):
+    text = compare(stored("a", scored(3, 0)), stored("b", scored(3, 0), **{part: "another"}))
+    assert text.splitlines()[-1] == f"left out: {left}, for the {why} differ"
+    assert not [line for line in text.splitlines() if line.startswith(f"{left} ")]
+    assert "NSS              1.000" in text
+
+
 def test_what_cannot_be_compared_says_why_in_one_line(stored):
-    a, other = stored("a", [row("x", NSS=1.0)]), stored("b", [row("y", NSS=1.0)])
-    with pytest.raises(ValueError, match=r"a\.metrics\.json and .*b\.metrics\.json: no picture in"):
+    a, other = stored("a", scored(3, 0)), stored("b", scored(3, 0), pictures="others")
+    with pytest.raises(ValueError, match=r"b\.metrics\.json: of other pictures or fixations"):
         compare(a, other)
-    old = stored("c", [row("x", NSS=1.0)], "MIT protocol")
+    mit = stored("c", scored(3, 0), protocol="MIT protocol")
     with pytest.raises(ValueError, match="'Tuebingen protocol', .*'MIT protocol'"):
+        compare(a, mit)
+    old = a.with_name("old.metrics.json")
+    old.write_text(json.dumps({"protocol": "Tuebingen protocol", "image": {}}))
+    with pytest.raises(ValueError, match=r"old\.metrics\.json: .*test it again"):
         compare(a, old)
+    with pytest.raises(ValueError, match="not of the same pictures"):
+        compare(a, stored("d", scored(4, 0)))
     (a.parent / "a.csv").unlink()
     with pytest.raises(ValueError, match=r"a\.csv: no such file"):
         compare(a, a)
