@@ -18,7 +18,10 @@ WEIGH = ("images", "fixations")
 SCHEDULES = ("constant", "multistep", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 STRATEGIES = ("auto", "tpu", "workers", "mirrored", "one")
-FOREIGN = {"msinet": ("missing", "mixture"), "deepgaze": ("head",)}  # fields of other models
+FOREIGN = {
+    "msinet": ("missing", "mixture", "prior"),
+    "deepgaze": ("head",),
+}  # fields of other models
 # Where a model's usual settings are not the fields' own defaults.
 USUAL = {
     "deepgaze": {
@@ -74,6 +77,11 @@ class Config:
     fixations_per_picture: int = option(
         16, "scanpath training: fixations of a picture that an epoch shows, drawn anew", low=1
     )
+    prior: str | None = option(
+        None, "deepgaze: what it is told of where people look whatever the picture: uniform, the "
+        "centre bias of a corpus, or a file, .npy of logarithms, a run's .centerbias.h5; default: "
+        "the corpus' own, for a training picture that of other folds",
+    )  # fmt: skip
     initial: str | None = option(
         None, "corpus or run whose best weights the run starts from, or none; default: the corpus'"
     )
@@ -97,7 +105,7 @@ class Config:
         (), "multistep: epochs after which the learning rate falls, such as 12,18", low=1
     )
     gamma: float = option(0.1, "multistep: by which factor", low=0.0, high=1.0)
-    warmup: float = option(0.0, "epochs in which the learning rate rises from 0", low=0.0)
+    warmup: float = option(0.0, "epochs in which the learning rate rises", low=0.0)
     clip: float = option(0.0, "the gradients' greatest norm; 0: any", low=0.0)
     average: float = option(
         0.0, "momentum of the weights' running average, such as 0.99; 0: none", low=0.0, high=0.9999
@@ -127,6 +135,10 @@ class Config:
     subset: str | None = option(
         None, "a file with the names, one a line, of the training pictures to keep"
     )
+    hold_out: int = option(
+        0, "how many training pictures choose the epoch, in place of the validation side, which is "
+        "then only tested", low=0,
+    )  # fmt: skip
     partial: bool = option(False, "train on what is there of a corpus, keeping its split's ratio")
     precision: str = option("float32", "in which layers compute", choices=PRECISIONS)
     cache: bool = option(

@@ -127,6 +127,9 @@ def for_test(parser: Parser) -> None:
     add("--protocol", choices=("tuebingen", "mit"), default="tuebingen",
         help="mit: the older Matlab code's variants, not comparable [tuebingen]")  # fmt: skip
     add("--maps", choices=("tuebingen",), help="score each metric on the map made for it")
+    add("--skip-first", action="store_true",
+        help="leave the first fixation of each scanpath out of what is scored")  # fmt: skip
+    prior(parser)
     add("--compare", nargs=2, metavar="RUN", help="the difference of two tested runs")
     add("--format", choices=("png", "npy"), default="png",
         help="of saliency maps: 8-bit pictures, or float log-densities [png]")  # fmt: skip
@@ -141,8 +144,17 @@ def for_scanpaths(parser: Parser) -> None:
     parser.add_argument("--count", type=whole, default=10, help="of scanpaths [10]")
     parser.add_argument("--length", type=whole, default=8, help="of each, in fixations [8]")
     parser.add_argument("--seed", type=whole, default=1, help="of the draws [1]")
+    prior(parser)
     parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
     written(parser)
+
+
+def prior(parser: Parser) -> None:
+    """--prior, in place of the one that a run was trained with."""
+    parser.add_argument(
+        "--prior", metavar="CORPUS|uniform|FILE",
+        help="deepgaze: the centre bias that it is told, or a file of one [that of its training]",
+    )  # fmt: skip
 
 
 def whole(text: str) -> int:

@@ -25,17 +25,25 @@ def train(args) -> None:
     corpus = open_corpus(args.data, args.path)
     storage.import_tensorflow()
     from commands import training
+    from model.fresh import begun
 
-    went_on: dict[str, bool] = {}
+    stages = []
     for name, settings in runs.items():
-        logging.info("run %s", name)
-        # A later stage starts from the one before it, not from --weights; what that learned anew,
-        # it learns anew.
+        # A later stage starts from the one before it, not from --weights.
         weights = None if settings.initial in runs else args.weights
-        fresh = args.fresh or went_on.get(settings.initial, False)
-        run = Run(args.results, name)
-        went_on[name] = training.train(run, corpus, settings, fresh=fresh, weights=weights)
-    if settings.folds and len(runs) > 1 and training.is_chief(training.strategy_of(settings)):
+        stages.append((Run(args.results, name), settings, weights))
+    name = args.name or f"{settings.model}_{corpus_name(args.data)}"
+    folds = len({settings.fold for settings in runs.values()})
+    pooled = Run(args.results, f"{name}_{folds}folds") if folds > 1 else None
+    began, going_on = None, set(runs)
+    if args.fresh:
+        began, going_on = begun(stages, corpus, pooled and pooled.metrics)
+    for run, settings, weights in stages:
+        logging.info("run %s", run.name)
+        start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
+        start["chained"] = settings.initial in runs
+        training.train(run, corpus, settings, root=args.path, **start)
+    if pooled and training.is_chief(training.strategy_of(settings)):
         pool(args, settings)
 
 

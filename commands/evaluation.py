@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from config import UsageError
 from data.decode import decode
@@ -18,7 +19,7 @@ from data.samples import Sample
 from data.truth import relative_points, shuffled, truth
 from model.baselines import CentreBias, centre_bias, uniform
 from model.density import OUTSIDE
-from model.gold import GoldStandard, gold_standard, known_observers
+from model.gold import GoldStandard, gold_standard, lacking
 from model.maps import tuebingen
 from model.metrics import PROTOCOLS, score
 from model.mit import others
@@ -39,53 +40,64 @@ class Part(NamedTuple):
 @dataclass(frozen=True)
 class Subject:
     """What is tested. `files` are those of its pictures and report; `line` says to a person what it
-    is; `answers` yields, for each of some samples in order, the parts of its answer."""
+    is; `answers` yields, for each of some samples in order, the parts of its answer; `conditional`:
+    it knows more than the picture, the fixations before."""
 
     files: Run
     line: str
     answers: Callable[[list[Sample]], Iterator[Iterable[Part]]]
+    conditional: bool = False
 
 
 @dataclass(frozen=True)
 class Yardstick:
     """What a corpus' answers are measured by: the centre bias of its training side at a shape, the
     fixations on the other pictures, the gold standard where observers are known, and the protocol.
-    `others` gives the logarithm of the mean density that is answered for the other pictures, where
-    each metric is to be scored on the map that was made for it."""
+    `others` gives, for a sample and its log-density, the logarithm of the mean density that is
+    answered for the other pictures, where each metric is to be scored on the map made for it."""
 
     centre: Callable[[int, int], np.ndarray]
     negatives: Callable[[Sample], np.ndarray] | None
     gold: GoldStandard | None
     protocol: str
-    others: Callable[[Sample], np.ndarray] | None = None
+    others: Callable[[Sample, np.ndarray], np.ndarray | None] | None = None
 
     def scores(self, sample: Sample, part: Part, known: Mapping) -> dict[str, float]:
         """A part's metrics by the names that the field writes."""
         names, centre = PROTOCOLS[self.protocol], self.centre(*sample.shape)
-        found = score(part.log_density, known, centre, part.saliency, self.protocol)
+        whole = part.points is None
+        found = score(part.log_density, known, centre, part.saliency, self.protocol, whole)
         if self.others:
-            maps = tuebingen(part.log_density, self.others(sample), sample.sigma)
+            others = self.others(sample, part.log_density)
+            maps = tuebingen(part.log_density, others, sample.sigma)
             for name in found:
-                on = maps.get(name.removesuffix("_judd"))
-                if on is not None and name != "ig":
-                    found[name] = score(part.log_density, known, centre, on)[name]
+                key = name.removesuffix("_judd")
+                if key in maps and key != "ig":
+                    on = maps[key]
+                    scored = {} if on is None else score(part.log_density, known, centre, on)
+                    found[name] = scored.get(name, np.nan)
         return {names[name]: value for name, value in found.items()}
 
 
 def yardstick(
-    training: list[Sample], tested: list[Sample], subject: Subject, protocol: str, maps: bool
+    training: list[Sample],
+    tested: list[Sample],
+    subject: Subject,
+    negatives: Callable[[Sample], np.ndarray] | None,
+    args,
 ) -> Yardstick:
     """What the tested side of a corpus is measured by."""
     bias = centre_bias(relative_points(training))
-    pointed = all(sample.points is not None for sample in tested)
-    taken = shuffled if protocol == "tuebingen" else ten_others
-    return Yardstick(
-        bias.log_density,
-        taken(tested) if pointed else None,
-        gold_of(training, tested, bias) if pointed and protocol == "tuebingen" else None,
-        protocol,
-        mean_of_others(subject, tested) if maps else None,
-    )
+    gold = gold_of(training, tested, bias) if negatives and args.protocol == "tuebingen" else None
+    others = mean_of_others(subject, tested) if args.maps else None
+    return Yardstick(bias.log_density, negatives, gold, args.protocol, others)
+
+
+def negatives_of(tested: list[Sample], protocol: str) -> Callable[[Sample], np.ndarray] | None:
+    """The fixations on the others of all pictures that are tested; None where some have none."""
+    if any(sample.points is None for sample in tested):
+        return None
+    return shuffled(tested) if protocol == "tuebingen" else ten_others(tested)
 
 
 def ten_others(samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
@@ -99,22 +111,25 @@ def ten_others(samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
     return negatives
 
 
-def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
-    """The logarithm of the mean density answered for the other pictures, at a sample's shape."""
+def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable:
+    """The logarithm of the mean density answered for the other pictures, at a sample's shape, given
+    the sample and its own log-density; None where there are no others."""
     shape = samples[0].shape
 
-    def density(parts: Iterable[Part]) -> np.ndarray:
-        part, *more = parts
-        if more:
-            raise UsageError(f"--maps: {subject.files.name} answers with more than one density")
-        found = np.float64(resize(np.exp(part.log_density)[..., None], shape)[..., 0])
+    def density(log_density: np.ndarray) -> np.ndarray:
+        found = np.float64(resize(np.exp(log_density)[..., None], shape)[..., 0])
         return found / found.sum()
 
-    own = {s.name: density(p) for s, p in zip(samples, subject.answers(samples), strict=True)}
-    total = sum(own.values())
+    total = np.zeros(shape)
+    for part, *more in subject.answers(samples):
+        if more:
+            raise UsageError(f"--maps: {subject.files.name} answers with more than one density")
+        total += density(part.log_density)
 
-    def of(sample: Sample) -> np.ndarray:
-        mean = np.maximum(total - own[sample.name], 0) / max(len(samples) - 1, 1)
+    def of(sample: Sample, log_density: np.ndarray) -> np.ndarray | None:
+        if len(samples) < 2:
+            return None
+        mean = np.maximum(total - density(log_density), 0) / (len(samples) - 1)
         found = np.float64(resize(mean[..., None], sample.shape)[..., 0])
         return np.log(np.maximum(found / found.sum(), np.finfo(np.float64).tiny))
 
@@ -122,22 +137,25 @@ def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable[[Sample]
 
 
 def gold_of(training: list[Sample], tested: list[Sample], bias: CentreBias) -> GoldStandard | None:
-    """The gold standard of a corpus, fitted on its training side, whose centre bias is given; None
-    where observers are not known of all."""
-    if not all(known_observers(sample.table.subject) for sample in [*training, *tested]):
+    """The gold standard of a corpus, fitted on its training side, whose centre bias is given; None,
+    and why, where observers are not known of all."""
+    why = lacking({s.name: s.counted.subject for s in [*training, *tested]})
+    if why:
+        logging.warning("no gold standard, and no share of it: %s", why)
         return None
     return gold_standard([people(sample) for sample in training], bias)
 
 
 def people(sample: Sample):
     """Points, observers and shape, as the gold standard takes them."""
-    return sample.points, sample.table.subject, sample.shape
+    return sample.points, sample.counted.subject, sample.shape
 
 
-def ceiling(gold: GoldStandard, sample: Sample, centre: np.ndarray) -> dict[str, float]:
-    """What the gold standard knows of a picture's fixations, in bits per fixation."""
+def ceiling(gold: GoldStandard, sample: Sample, centre: np.ndarray, own: bool) -> dict[str, float]:
+    """What the gold standard knows of a picture's fixations, in bits per fixation; with `own`, when
+    it knows those that it is asked about too."""
     points, observers, shape = people(sample)
-    found = gold.log_likelihood(points, observers, *shape)
+    found = gold.log_likelihood(points, observers, *shape, own)
     column, row = np.int64(points).T
     gain = found - centre[row, column]
     return {
@@ -173,7 +191,10 @@ def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterabl
         known["negatives"] = measure.negatives(sample)
     found, answer, levels = measured(measure, sample, parts, known)
     draw(run, fmt, sample, image, answer)
-    plain = replace(measure, others=None)
+    plain, gold = replace(measure, others=None), {}
+    if measure.gold:
+        ends = {"goldstandard": False, "observers": True}
+        gold = {name: ceiling(measure.gold, sample, centre, own) for name, own in ends.items()}
     return {
         "name": sample.name,
         "fixations": 0 if sample.points is None else len(sample.points),
@@ -182,7 +203,7 @@ def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterabl
         "baselines": {
             "uniform": plain.scores(sample, Part(uniform(*sample.shape)), known),
             "centerbias": plain.scores(sample, Part(centre), known),
-            **({"goldstandard": ceiling(measure.gold, sample, centre)} if measure.gold else {}),
+            **gold,
             **({} if best is None else {"truth": plain.scores(sample, Part(best), known)}),
         },
         "percentiles": levels,

@@ -6,43 +6,43 @@ from pathlib import Path
 
 from absl import logging
 
+from commands.evaluation import Subject
 from config import UsageError
-from data.corpus import Corpus
-from data.samples import Sample
+from data.samples import fingerprint
 from model.runs import Run
 from report.page import write_page
 from report.statistics import summarise
-from report.table import (
-    compare,
-    comparison_text,
-    read_metrics,
-    text_table,
-    write_metrics,
-    write_table,
-)
+from report.table import compare, text_table, write_metrics, write_table
 
 PROTOCOLS = {"tuebingen": "Tuebingen protocol", "mit": "old MIT protocol"}
 
 
 def report(
-    files: Run, line: str, corpus: Corpus, sample: Sample, rows: Sequence[Mapping], args
+    subject: Subject, cases: Sequence, measured: Mapping, rows: Sequence[Mapping], args
 ) -> dict[str, float]:
-    """Writes an evaluation's page, table and numbers; prints and returns its means."""
+    """Writes an evaluation's page, table and numbers; prints and returns its means.
+
+    cases: what was tested, on the sides of a corpus; measured: all that two evaluations must share
+    for their numbers to be compared.
+    """
+    files, corpus, sample = subject.files, cases[0].corpus, cases[0].tested[0]
     curve = files.history.with_suffix(".png")
     files = Run(files.results, files.name + mode(args))
+    blur = "the authors' maps" if sample.density_map else f"Gaussian of {sample.sigma:g} px"
     found = {
-        "protocol": protocol(args, sample),
+        "protocol": f"{measured['protocol']}; empirical density: {blur}",
+        "measured": measured,
         "corpus": corpus.reference,
-        "model": line,
+        "model": subject.line,
         "name": files.name,
-        **summarise(rows),
+        **summarise(rows, subject.conditional),
     }
     write_metrics(files.metrics, found)
     write_table(files.table, rows)
     write_page(
         files.page,
         title=files.name,
-        model_line=line,
+        model_line=subject.line,
         found=found,
         rows=rows,
         note="At the stimuli's own size, from floats.",
@@ -55,21 +55,30 @@ def report(
 
 def mode(args) -> str:
     """What tells the report of another protocol from the usual one."""
-    return ("_mit" if args.protocol == "mit" else "") + ("_maps" if args.maps else "")
+    parts = {"_mit": args.protocol == "mit", "_maps": args.maps, "_skipfirst": args.skip_first}
+    return "".join(part for part, there in parts.items() if there)
 
 
-def protocol(args, sample: Sample) -> str:
-    """All that two evaluations must share for their numbers to be compared."""
-    blur = "the authors' maps" if sample.density_map else f"Gaussian of {sample.sigma:g} px"
+def measured(cases: Sequence, args) -> dict:
+    """What an evaluation's numbers depend on beside what is tested, each as a fingerprint: the
+    protocol, the pictures and their fixations, their empirical densities, the training sides that
+    baselines are fitted on, and the pictures whose fixations are negatives."""
     maps = "; each metric on the map made for it" if args.maps else ""
-    return f"{PROTOCOLS[args.protocol]}; empirical density: {blur}{maps}"
+    first = "; without the first fixation of each scanpath" if args.skip_first else ""
+    tested = [sample for case in cases for sample in case.tested]
+    ordered = sorted(tested, key=lambda sample: sample.name)
+    return {
+        "protocol": f"{PROTOCOLS[args.protocol]}{maps}{first}",
+        "pictures": fingerprint(ordered),
+        "density": fingerprint(ordered, blur=True),
+        "baseline": [fingerprint(case.training) for case in cases],
+        "negatives": fingerprint(tested),
+    }
 
 
 def difference(results: Path, a: str, b: str) -> None:
     """Prints how two tested runs differ, picture by picture."""
-    paths = [Run(results, name).metrics for name in (a, b)]
     try:
-        pairing = compare(*paths)
+        print(compare(*(Run(results, name).metrics for name in (a, b))))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    print(comparison_text(pairing, a, b, read_metrics(paths[0])["protocol"]))

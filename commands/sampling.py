@@ -1,6 +1,7 @@
 """What `scanpaths` does: a trained model looks at a picture, fixation by fixation."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,12 +10,14 @@ from keras import ops
 
 import storage
 from commands import subjects
+from commands.priors import prior_of, suffix
 from config import Config, UsageError
 from data.corpus import corpus_name
 from data.decode import decode
 from data.images import fitted, margins
 from data.pipeline import batches
 from data.samples import Sample, pictures
+from model.baselines import Prior
 from model.build import build
 from model.density import log_density
 from model.runs import Run, chosen
@@ -38,23 +41,25 @@ def scanpaths(args) -> None:
     if len(found) > 1:
         raise UsageError(f"-p {args.path}: {len(found)} pictures; one is looked at")
     looked, size = found[0], tuple(about["size"])
-    after = viewer(run, settings, size, looked)
+    cache = storage.cache(args.results)
+    prior = args.prior and prior_of(args.prior, Path("data"), cache)
+    after = viewer(run, settings, size, looked, prior)
     paths = sample(after, looked.shape, args.count, args.length, args.seed)
-    drawn = run.picture(looked.name, "_scanpaths.png")
+    drawn = run.picture(looked.name, f"_scanpaths{suffix(args.prior)}.png")
     write_csv(drawn.with_suffix(".csv"), paths)
     save_scanpaths(drawn, decode(looked.stimulus), paths)
     logging.info("scanpaths: %s and .csv", drawn)
 
 
 def viewer(
-    run: Run, settings: Config, size: tuple[int, int], looked: Sample
+    run: Run, settings: Config, size: tuple[int, int], looked: Sample, prior: Prior | None
 ) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
     """A function of histories (count, 4, 2), in pixels of the picture, that gives the log-density
     of the next fixation for each; the picture is encoded once."""
     keras.config.set_dtype_policy(settings.precision)
     model = build(settings, size)
     load_weights(model, run.best)
-    (batch,) = map(floats, batches([looked], size, 1, maps=subjects.prior(settings, run)))
+    (batch,) = map(floats, batches([looked], size, 1, maps=subjects.priors(settings, run, prior)))
     seen = {"features": model.get_layer("encoder")(batch["image"])}
     seen["centre_bias"] = batch["centre_bias"]
     target = fitted(looked.shape, size)

@@ -6,6 +6,7 @@ Each is a function of samples that yields, for each of them in order, the parts 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import compress
 from pathlib import Path
 
 import keras
@@ -15,6 +16,7 @@ from tqdm import tqdm
 import config
 import storage
 from commands.evaluation import Part, Subject
+from commands.priors import told
 from commands.training import kept
 from config import Config, UsageError
 from data.images import unfit
@@ -22,8 +24,8 @@ from data.pipeline import batches
 from data.predictions import Predictions
 from data.samples import Sample
 from model import trainer
-from model.baselines import CentreBias
-from model.build import TITLES, build, title
+from model.baselines import CentreBias, Prior, load_prior
+from model.build import TAKE_PRIOR, TITLES, build, title
 from model.gold import GoldStandard
 from model.metrics import as_log_density
 from model.runs import Run
@@ -36,8 +38,19 @@ def settings_of(run: Run, about: dict) -> Config:
     return Config.make(config.from_json(about["config"], str(run.best)))
 
 
-def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files: Run) -> Subject:
-    """A trained model, whose answers are at the input size of the corpus that it is tested on."""
+def of_run(
+    run: Run,
+    about: dict,
+    settings: Config,
+    size: tuple[int, int],
+    files: Run,
+    prior: Prior | None = None,
+) -> Subject:
+    """A trained model, whose answers are at the input size of the corpus that it is tested on;
+    `prior`: instead of the one that it was trained with."""
+    if prior and settings.model not in TAKE_PRIOR:
+        takes = " and ".join(TAKE_PRIOR)
+        raise UsageError(f"--prior: {TITLES[settings.model]} takes no centre bias, {takes} does")
     if settings.model == "centerbias":
         bias = CentreBias.load(run.best)
         return Subject(files, TITLES["centerbias"], everywhere(bias.log_density))
@@ -48,20 +61,28 @@ def of_run(run: Run, about: dict, settings: Config, size: tuple[int, int], files
         with strategy.scope():
             model = build(settings, size)
             load_weights(model, run.best)
-        frames = predicted(strategy, run, settings, model, size, samples)
+        maps = priors(settings, run, prior)
+        frames = predicted(strategy, run, settings, model, size, samples, maps)
         for sample in tqdm(samples, disable=None):
-            points = sample.points if settings.scanpath else [None]
-            yield parts(sample, [(next(frames)[1], point) for point in points])
+            if settings.scanpath:
+                seen = [next(frames)[1] for _ in range(len(sample.table))]
+                scored = seen if sample.scored is None else compress(seen, sample.scored)
+                yield parts(sample, zip(scored, sample.points, strict=True))
+            else:
+                yield parts(sample, [(next(frames)[1], None)])
 
-    return Subject(files, f"{title(settings)}, epoch {about['epoch']}", answers)
+    held = settings.hold_out
+    chosen = f"{held} held-out training pictures" if held else "the validation side"
+    line = f"{title(settings)}, epoch {about['epoch']}, chosen on {chosen}"
+    return Subject(files, line, answers, settings.scanpath)
 
 
-def predicted(strategy, run: Run, settings: Config, model, size, samples) -> Iterator:
+def predicted(strategy, run: Run, settings: Config, model, size, samples, maps) -> Iterator:
     """A network's log-densities in its frame: one a sample, of scanpaths one a fixation."""
     fill = kept(strategy, settings, storage.cache(run.results), model, size)
     shown = samples if settings.scanpath else [sample.bare() for sample in samples]
     options = {
-        "maps": prior(settings, run),
+        "maps": maps,
         "features": fill(samples) if fill else None,
         "group": settings.fixations_per_picture if settings.scanpath else 0,
     }
@@ -72,10 +93,10 @@ def predicted(strategy, run: Run, settings: Config, model, size, samples) -> Ite
     return trainer.predict(strategy, model.get_layer("readout") if fill else model, make)
 
 
-def prior(settings: Config, run: Run) -> dict[str, Callable]:
-    """The maps that a network takes beside the picture: the centre bias of its training."""
-    takes = settings.model == "deepgaze"
-    return {"centre_bias": CentreBias.load(run.centre_bias).log_density} if takes else {}
+def priors(settings: Config, run: Run, prior: Prior | None = None) -> dict[str, Callable]:
+    """The maps that a network takes beside the picture: a prior, or the one of its training."""
+    takes = settings.model in TAKE_PRIOR
+    return {"centre_bias": told(prior or load_prior(run.centre_bias))} if takes else {}
 
 
 def parts(sample: Sample, frames) -> Iterator[Part]:
@@ -114,7 +135,7 @@ def observers(gold: GoldStandard) -> Callable:
     """What the gold standard answers: a part an observer, as the others predict them."""
 
     def of(sample: Sample) -> Iterator[Part]:
-        found = gold.log_densities(sample.points, sample.table.subject, *sample.shape)
+        found = gold.log_densities(sample.points, sample.counted.subject, *sample.shape)
         return (Part(answer, sample.points[mine]) for mine, answer in found)
 
     return lambda samples: (of(sample) for sample in tqdm(samples, disable=None))

@@ -10,19 +10,21 @@ from absl import logging
 
 import storage
 from commands import subjects
-from commands.evaluation import Subject, draw, gold_of, in_threads, rows, yardstick
-from commands.reporting import difference, report
-from commands.training import fit_centre_bias, load_sides
+from commands.evaluation import Subject, draw, gold_of, in_threads, negatives_of, rows, yardstick
+from commands.priors import Prior, prior_of, suffix
+from commands.reporting import difference, measured, report
+from commands.sides import load_sides
+from commands.training import fit_centre_bias
 from config import Config, UsageError
 from data.corpus import Corpus, corpus_name, listed, open_corpus
 from data.decode import decode
-from data.samples import Sample, pictures
+from data.samples import Sample, fingerprint, pictures
 from data.truth import relative_points
 from model import restore
 from model.baselines import centre_bias, uniform
 from model.build import TITLES
-from model.gold import check_observers
-from model.runs import Run, chosen, run_name
+from model.gold import lacking
+from model.runs import Run, chosen, read_about, run_name
 
 UNTRAINED = ("uniform", "goldstandard")
 
@@ -45,20 +47,26 @@ def test(args) -> dict[str, float]:
     """
     if (args.kind is None) != (args.predictions is None):
         raise UsageError("--predictions FOLDER and --kind density or saliency belong together")
+    if args.prior and (args.predictions or args.model in UNTRAINED):
+        raise UsageError("--prior: only a trained network takes a centre bias")
     if args.compare:
         return difference(args.results, *args.compare) or {}
     Config(folds=args.folds, fold=args.fold)  # refuses what makes no sense
     if args.path and not is_root(args):
         return draw_pictures(args)
+    cases = list(all_cases(args))
+    # Those of all folds are others to each other.
+    negatives = negatives_of([sample for case in cases for sample in case.tested], args.protocol)
     found = []
-    for case in all_cases(args):
-        subject, sides = case.subject, (case.training, case.tested)
-        measure = yardstick(*sides, subject, args.protocol, bool(args.maps))
-        found += rows(subject, case.tested, measure, args)
-    files = subject.files
-    if args.folds and not args.fold:
-        files = Run(args.results, f"{base_name(args)}_{args.folds}folds")
-    return report(files, subject.line, case.corpus, case.tested[0], found, args)
+    for case in cases:
+        sides = (case.training, case.tested)
+        measure = yardstick(*sides, case.subject, negatives, args)
+        found += rows(case.subject, case.tested, measure, args)
+    subject = cases[-1].subject
+    if len(cases) > 1:
+        name = f"{base_name(args)}_{args.folds}folds{suffix(args.prior)}"
+        subject = replace(subject, files=Run(args.results, name))
+    return report(subject, cases, measured(cases, args), found, args)
 
 
 def is_root(args) -> bool:
@@ -79,14 +87,16 @@ def draw_pictures(args) -> dict:
             f"--name {run.name}"
         )
     samples = pictures(args.path, storage.cache(args.results) / "checked.json")
-    subject = subjects.of_run(run, about, settings, tuple(about["size"]), run)
+    files = Run(run.results, run.name + suffix(args.prior))
+    prior = given_prior(args, Path("data"))
+    subject = subjects.of_run(run, about, settings, tuple(about["size"]), files, prior)
 
     def show(sample: Sample, parts) -> None:
         (part,) = parts
-        draw(run, args.format, sample, decode(sample.stimulus), part.log_density)
+        draw(files, args.format, sample, decode(sample.stimulus), part.log_density)
 
     in_threads(show, zip(samples, subject.answers(samples), strict=True))
-    logging.info("pictures: %s", run.images)
+    logging.info("pictures: %s", files.images)
     return {}
 
 
@@ -115,18 +125,23 @@ def named(args, fold: int = 0) -> str | None:
     return base and run_name(base, args.folds if fold else 0, fold)
 
 
+def given_prior(args, root: Path) -> Prior | None:
+    """The prior that is asked for, in place of that of a run's training."""
+    return args.prior and prior_of(args.prior, root, storage.cache(args.results))
+
+
 def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list[Sample]]:
     """A corpus' samples as a configuration has them, but for what the arguments say."""
     settings = replace(settings, partial=settings.partial or args.partial)
     if args.pixels_per_degree is not None:
         settings = replace(settings, pixels_per_degree=args.pixels_per_degree)
-    return load_sides(corpus, storage.cache(args.results), settings)
+    return load_sides(corpus, storage.cache(args.results), settings, args.skip_first)
 
 
 def trained(args, fold: int) -> Case:
     """A run, or the mean of those whose names `+` joins."""
     name = named(args, fold)
-    if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
+    if args.model == "centerbias" and args.data:
         fit(args, Run(args.results, name), fold)
     if name is None or Run(args.results, name).best.exists():
         return one(args, name)
@@ -148,20 +163,31 @@ def one(args, name: str | None) -> Case:
     size, files = tuple(about["size"]), run
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
     if corpus.reference != about["corpus"]:
-        sides = replace(sides, pixels_per_degree=None, folds=0, fold=0)
+        sides = replace(sides, pixels_per_degree=None, folds=0, fold=0, partial=False)
         size, files = corpus.size, run.on(corpus.name)
+    files = Run(files.results, files.name + suffix(args.prior))
     training, tested = sides_of(args, corpus, sides)
     restore.refuse_seen(about, corpus.reference, tested, f"{run.name} cannot be tested")
-    subject = subjects.of_run(run, about, settings, size, files)
+    prior = given_prior(args, args.path or Path("data"))
+    subject = subjects.of_run(run, about, settings, size, files, prior)
+    if prior:
+        subject = replace(subject, line=f"{subject.line}; prior: {args.prior}")
     return Case(subject, corpus, training, tested)
 
 
 def fit(args, run: Run, fold: int) -> None:
-    """Fits the centre bias that is asked for: a matter of seconds."""
+    """Fits the centre bias that is asked for, a matter of seconds, unless that was done on the very
+    same fixations."""
     corpus = open_corpus(args.data, args.path or Path("data"))
-    settings = Config.make({"model": args.model, "folds": args.folds, "fold": fold})
-    settings = replace(settings, partial=args.partial)
-    fit_centre_bias(settings, corpus, run, sides_of(args, corpus, settings)[0])
+    settings, before = Config(model="centerbias", folds=args.folds, fold=fold), None
+    if run.best.exists():
+        about = read_about(run)
+        settings, before = subjects.settings_of(run, about), about.get("training")
+    if settings.model != "centerbias":
+        return  # --name is another model's
+    training, _ = sides_of(args, corpus, settings)
+    if before != fingerprint(training):
+        fit_centre_bias(settings, corpus, run, training)
 
 
 def untrained(args, fold: int) -> Case:
@@ -171,7 +197,9 @@ def untrained(args, fold: int) -> Case:
     if args.model == "uniform":
         answers = subjects.everywhere(uniform)
     else:
-        check_observers({s.name: s.table.subject for s in [*training, *tested] if s.table})
+        why = lacking({s.name: s.counted.subject for s in [*training, *tested] if s.table})
+        if why:
+            raise UsageError(why)
         bias = centre_bias(relative_points(training))
         answers = subjects.observers(gold_of(training, tested, bias))
     files = Run(

@@ -3,7 +3,7 @@
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,8 @@ from absl import logging
 
 import config
 import storage
+from commands import priors
+from commands.sides import load_sides
 from commands.stopping import Stop, Stopped
 from config import Config, UsageError
 from data.corpus import Corpus
@@ -21,20 +23,34 @@ from data.histories import gather
 from data.histories import names as names_of
 from data.pipeline import batches
 from data.reading import keep
-from data.samples import Sample, load
+from data.samples import Sample, fingerprint
+from data.splits import held_out
 from data.truth import keys, relative_points
 from model import features, metrics, optimizer, restore, states, trainer
-from model.baselines import CentreBias, centre_bias
-from model.build import build
+from model.baselines import centre_bias
+from model.build import TAKE_PRIOR, build
 from model.keeper import GOES_ON, Idle, Keeper, describe, saving
 from model.runs import Run
 from model.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
 
 
-def train(run: Run, corpus: Corpus, settings: Config, *, fresh: bool, weights: Path | None) -> bool:
-    """Trains one run, from where the restore chain says, and keeps its best weights; returns
-    whether it was not done before.
+def train(
+    run: Run,
+    corpus: Corpus,
+    settings: Config,
+    *,
+    root: Path,
+    fresh: bool,
+    weights: Path | None,
+    chained: bool = False,
+    began: str | None = None,
+) -> None:
+    """Trains one run, from where the restore chain says, and keeps its best weights.
+
+    Args:
+        root: where corpora lie.
+        fresh, weights, chained, began: see restore.find_start.
 
     Raises:
         UsageError: what is asked for is not there, or cannot be; or another process has the run.
@@ -56,18 +72,22 @@ def train(run: Run, corpus: Corpus, settings: Config, *, fresh: bool, weights: P
             training, _ = load_sides(corpus, cache, settings)
             if chief:
                 fit_centre_bias(settings, corpus, run, training)
-            return True
-        start = restore.find_start(run, corpus, settings, fresh=fresh, weights=weights)
+            return
+        asked = {"fresh": fresh, "weights": weights, "chained": chained, "began": began}
+        start = restore.find_start(run, corpus, settings, **asked)
         metrics.check_names(settings.loss, settings.metrics)
-        samples = load_sides(corpus, cache, settings)  # which takes long
+        training, validation = load_sides(corpus, cache, settings)  # which takes long
+        held = []
+        if settings.hold_out:
+            training, held = held_out(training, settings.hold_out, settings.seed)
+            validation = held
         if settings.scanpath:
-            gather([*samples[0], *samples[1]])  # refuses what has no order
-        start = restore.on_pictures(start, run, corpus.reference, *samples)
+            gather([*training, *validation])  # refuses what has no order
+        start = restore.on_pictures(start, run, corpus.reference, training, validation, held)
         with lost_workers(), plain_errors():
-            went_on = learn(strategy, settings, corpus, run, start, *samples)
+            learn(strategy, settings, corpus, root, run, start, training, validation)
     logging.info("best weights: %s", run.best)
     logging.info("history: %s and .png", run.history)
-    return went_on
 
 
 def strategy_of(settings: Config):
@@ -106,22 +126,15 @@ def plain_errors() -> Iterator[None]:
         raise
 
 
-def load_sides(corpus: Corpus, cache: Path, settings: Config) -> tuple[list[Sample], list[Sample]]:
-    """A corpus' training and validation samples, as a configuration has them."""
-    return load(
-        corpus,
-        cache / "checked.json",
-        settings.partial,
-        settings.pixels_per_degree,
-        fold=(settings.fold, settings.folds) if settings.fold else None,
-        subset=Path(settings.subset) if settings.subset else None,
-    )
-
-
-def learn(strategy, settings: Config, corpus: Corpus, run: Run, start, training, validation):
-    """Builds the network, fills what is cached, runs the loop; returns whether epochs were left."""
+def learn(
+    strategy, settings: Config, corpus: Corpus, root: Path, run: Run, start, training, validation
+) -> None:
+    """Builds the network, fills what is cached, runs the loop."""
     size, chief = settings.size or corpus.size, is_chief(strategy)
-    bias = centre_bias(relative_points(training)) if settings.model == "deepgaze" else None
+    cache, prior, maps = cache_of(run, chief), None, {}
+    if settings.model in TAKE_PRIOR:
+        prior, told = priors.of_training(settings.prior, corpus, root, cache, training)
+        maps = {"centre_bias": told}
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     with strategy.scope():
@@ -129,15 +142,14 @@ def learn(strategy, settings: Config, corpus: Corpus, run: Run, start, training,
         trainer.freeze(model, settings.freeze)
         model.compile(optimizer=optimizer.make(settings, -(-len(training) // settings.batch_size)))
         progress = restore.begin(start, model)
-    agree(strategy, repr((settings, start.shape, progress.epoch, progress.step)))
-    begun = progress.epoch
-    if begun >= settings.epochs:
-        logging.info("all %d epochs are done; a larger --epochs goes on", begun)
-    if bias and chief:
+    agree(strategy, repr((settings, start.shape, start.source, progress.epoch, progress.step)))
+    if progress.epoch >= settings.epochs:
+        logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
+    if prior and chief:
         with saving(run):
-            bias.save(run.centre_bias)
-    fill = kept(strategy, settings, cache_of(run, chief), model, size)
-    data = wire(settings, size, bias, training, validation, fill, cache_of(run, chief))
+            prior.save(run.centre_bias)
+    fill = kept(strategy, settings, cache, model, size)
+    data = wire(settings, size, maps, training, validation, fill, cache)
     known = ("fixations",) if settings.scanpath else keys([*training, *validation])
     with stoppable(progress) as stop:
         trainer.fit(
@@ -155,7 +167,6 @@ def learn(strategy, settings: Config, corpus: Corpus, run: Run, start, training,
             accumulate=settings.accumulate,
             stop=stop,
         )
-    return progress.epoch > begun
 
 
 @contextmanager
@@ -202,11 +213,11 @@ def kept(strategy, settings: Config, cache: Path, model: keras.Model, size) -> C
     return fill
 
 
-def wire(settings: Config, size, bias: CentreBias | None, training, validation, fill, cache: Path):
+def wire(settings: Config, size, maps: Mapping, training, validation, fill, cache: Path):
     """The datasets of a run."""
     samples, known = [*training, *validation], keys([*training, *validation])
     common = {
-        "maps": {"centre_bias": bias.log_density} if bias else {},
+        "maps": maps,
         "features": fill(samples) if fill else None,
         "group": settings.fixations_per_picture if settings.scanpath else 0,
         "weigh": settings.weigh,
@@ -234,7 +245,7 @@ def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, training) -> Non
     """The baseline's training: a kernel density of the training fixations."""
     bias = centre_bias(relative_points(training))
     about = {"corpus": corpus.reference, "size": settings.size or corpus.size, "epoch": 0}
-    about |= {"config": asdict(settings), "metrics": {}}
+    about |= {"config": asdict(settings), "metrics": {}, "training": fingerprint(training)}
     with saving(run):
         describe(run, about, training)
         bias.save(run.best)

@@ -43,6 +43,11 @@ class Fixations:
         """The rows of a boolean mask (M,) or of an array of indices."""
         return Fixations(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def later(self) -> np.ndarray:
+        """(M,) bool: which rows are not the first of their scanpath."""
+        _, first = np.unique(self.scanpath, return_index=True)
+        return ~np.isin(np.arange(len(self)), first)
+
     def by_stimulus(self, count: int) -> list["Fixations"]:
         """One table for each of the stimuli 0..count-1, rows in their order."""
         order = np.argsort(self.n, kind="stable")

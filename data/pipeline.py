@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from config import UsageError
 from data import histories
-from data.reading import Features, Maker, Reader, remembered
+from data.reading import Features, Maker, Reader
 from data.samples import Sample
 from data.store import Store
 
@@ -84,7 +84,7 @@ def batches(
     Args:
         batch_size: B pictures; with a share, of all workers together.
         weigh: what counts the same: `images`, or `fixations`.
-        maps: more keys, and what gives their (h, w) where a picture is fitted to (h, w).
+        maps: more keys, and what gives a sample's (h, w) where its picture is fitted to (h, w).
         features: gives the (h', w', C) that a batch has in place of the picture, which is then
             not even decoded.
         group: F > 0: a sample is a fixation, and each picture comes with F; see histories.plan.
@@ -110,7 +110,7 @@ def batches(
         steps = histories.plan(found, steps, group, seed=seed, epoch=epoch, weigh=weigh)
     elif weigh == "fixations":
         steps["weight"] *= numbers(samples)[steps["id"]]
-    read = Reader(samples, size, remembered(maps), features, found, store)
+    read = Reader(samples, size, maps, features, found, store)
 
     def load(rows):
         values = tf.numpy_function(read, [rows["id"], rows["flip"]], read.types)

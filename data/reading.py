@@ -17,7 +17,7 @@ from data.samples import Sample
 from data.store import KINDS, Store
 from data.truth import density, keys, shape_of
 
-Maker = Callable[[int, int], np.ndarray]  # of (height, width) to an array of that shape
+Maker = Callable[[Sample, int, int], np.ndarray]  # of a sample at (height, width)
 Features = Callable[[Sample], np.ndarray]
 
 LISTED = ("features", "history", "pixel")  # keys of a batch that are no grids of the frame
@@ -86,7 +86,7 @@ class Reader:
             for name, frame in frames.items()
         }
         made = self.made(sample, inner, straight=not flip and target[1] == self.size[1])
-        made |= {name: grid(*target)[..., None] for name, grid in self.maps.items()}
+        made |= {name: grid(sample, *target)[..., None] for name, grid in self.maps.items()}
         if "fixations" in self.names and not self.found:
             made["fixations"] = counts(*sample.points.T, shape, target)[..., None]
         for name, grid in made.items():
@@ -108,15 +108,6 @@ class Reader:
             return make(sample, self.size, self.kept)
         places = {name: inner[name] for name in self.kept}
         return self.store.read(sample, places if straight else None)
-
-
-def remembered(maps: Mapping[str, Maker]) -> dict[str, Maker]:
-    """The same in float32, made once for each of the last shapes."""
-
-    def float32(make: Maker) -> Maker:
-        return functools.lru_cache(maxsize=64)(lambda *shape: np.float32(make(*shape)))
-
-    return {key: float32(make) for key, make in maps.items()}
 
 
 def keep(folder: Path, samples: Sequence[Sample], size: tuple[int, int], names) -> Store | None:

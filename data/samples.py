@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -22,28 +23,54 @@ class Sample:
 
     name: its path below stimuli/; stimulus: what `decode` takes; table: the fixations inside it,
     those of a scanpath in order (`n` means nothing here), or None where the corpus has none;
-    density_map: the picture of its blurred map where that is the truth; sigma: of the blur where
-    the density is made of the fixations; truth: .npy of its true density where that is known
-    (synthetic corpora); digest: of the stimulus' content, in hex.
+    scored: which of them count, where not all do; density_map: the picture of its blurred map where
+    that is the truth; sigma: of the blur where the density is made of the fixations; truth: .npy of
+    its true density where that is known (synthetic corpora); digest, map_digest: of the stimulus'
+    and of the map's content, in hex.
     """
 
     name: str
     stimulus: Picture
     shape: tuple[int, int] | None = None
     table: Fixations | None = None
+    scored: np.ndarray | None = None
     density_map: Path | None = None
     sigma: float = 0.0
     truth: Path | None = None
     digest: str = ""
+    map_digest: str = ""
+
+    @property
+    def counted(self) -> Fixations | None:
+        """The fixations that count, or None where none are known."""
+        return self.table if self.scored is None else self.table.select(self.scored)
 
     @property
     def points(self) -> np.ndarray | None:
-        """(M, 2) float64, x and y of the fixations in the stimulus' pixels, or None."""
-        return None if self.table is None else np.stack([self.table.x, self.table.y], 1)
+        """(M, 2) float64, x and y of the fixations that count in the stimulus' pixels, or None."""
+        found = self.counted
+        return None if found is None else np.stack([found.x, found.y], 1)
 
     def bare(self) -> "Sample":
         """The stimulus alone, as for one whose truth is not known."""
         return Sample(self.name, self.stimulus, self.shape, digest=self.digest)
+
+
+def fingerprint(samples: Iterable[Sample], blur: bool = False) -> str:
+    """Return 16 hex digits that tell samples, in their order, from any others.
+
+    Of each: its name, its picture and the fixations that count, or the map where there are none;
+    with `blur`, the map or the blur that is its empirical density.
+    """
+    found = blake2b(digest_size=8)
+    for sample in samples:
+        known = (sample.name, sample.digest, sample.shape)
+        if blur or sample.points is None:
+            known += (sample.map_digest or float(sample.sigma),)
+        found.update(repr(known).encode())
+        if sample.points is not None:
+            found.update(sample.points.tobytes())
+    return found.hexdigest()
 
 
 def pictures(path: Path, memory: Path) -> list[Sample]:
@@ -74,6 +101,7 @@ def load(
     sigma: float | None = None,
     fold: tuple[int, int] | None = None,
     subset: Path | None = None,
+    skip_first: bool = False,
 ) -> tuple[list[Sample], list[Sample]]:
     """Training and validation samples of a corpus, every picture of them checked.
 
@@ -83,10 +111,12 @@ def load(
         sigma: of the blur, instead of the corpus' own.
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
         subset: a file of names, one a line; what else is on the training side is left out.
+        skip_first: the first fixation of each scanpath does not count.
 
     Raises:
         UsageError: pictures without truth, truth without picture, damaged or missing pictures,
-            maps of another shape than their stimulus, a fold or a subset that does not exist.
+            maps of another shape than their stimulus, a fold or a subset that does not exist,
+            first fixations that are not known.
     """
     records = records_of(corpus, partial)
     maps = maps_of(corpus, records, sigma, partial)
@@ -101,7 +131,8 @@ def load(
     )
     shapes = {path: found.shape for path, found in seen.items()}
     check_ratios(corpus, names, maps, shapes)
-    kept = inside(corpus, names, records, shapes)
+    later = later_ones(corpus, names, records, maps) if skip_first else {}
+    kept, scored = inside(corpus, names, records, shapes, later)
     truths = below(corpus.files, "truth")
 
     def sample(name: str) -> Sample:
@@ -110,16 +141,18 @@ def load(
             stimulus=corpus.stimuli[name],
             shape=shapes[corpus.stimuli[name]],
             table=kept.get(name),
+            scored=scored.get(name),
             density_map=maps.get(name),
             sigma=sigma or corpus.sigma,
             truth=truths.get(str(Path(name).with_suffix(".npy"))),
             digest=seen[corpus.stimuli[name]].digest,
+            map_digest=seen[maps[name]].digest if name in maps else "",
         )
 
-    empty = {name for name, rows in kept.items() if not len(rows)}
+    empty = {name for name, rows in kept.items() if not scored.get(name, np.ones(len(rows))).any()}
     empty |= {name for name in names if name in maps and seen[maps[name]].black}
     if empty:
-        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation inside, or a black map"
+        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
         logging.warning("%s, first '%s'; left out", said, min(empty))
     return tuple([sample(name) for name in part if name not in empty] for part in (train, valid))
 
@@ -281,19 +314,42 @@ def skewed(stimulus: tuple[int, int], drawn: tuple[int, int]) -> bool:
     return abs(mw * h - mh * w) > max(h, w, mh, mw)
 
 
-def inside(corpus: Corpus, names, records, shapes) -> dict[str, Fixations]:
-    """The fixations that are inside their picture; the others are counted and said."""
+def later_ones(corpus: Corpus, names, records, maps) -> dict[str, np.ndarray]:
+    """For each name, (M,) which of its fixations are not the first of their scanpath.
+
+    Raises:
+        UsageError: that is not known of all; or the truth is a map, in which they all are.
+    """
+    if maps or records is None:
+        cure = "; --pixels-per-degree takes the fixations instead" if maps and records else ""
+        raise UsageError(
+            f"--skip-first: the truth of {corpus.name} is maps, which hold all fixations{cure}"
+        )
+    for name in names:
+        if (records[name].scanpath < 0).any():
+            raise UsageError(
+                f"--skip-first: {corpus.name} does not say in which order people looked, first at "
+                f"'{name}'; it needs scanpaths, as in a fixations.hdf5 of FixationTrains"
+            )
+    return {name: records[name].later() for name in names}
+
+
+def inside(corpus: Corpus, names, records, shapes, later):
+    """The fixations that are inside their picture, and which of them are among the `later`, by
+    name; the others are counted and said."""
     if records is None:
-        return {}
-    kept = {}
+        return {}, {}
+    kept, scored = {}, {}
     for name in names:
         height, width = shapes[corpus.stimuli[name]]
         rows = records[name]
         within = (rows.x >= 0) & (rows.x < width) & (rows.y >= 0) & (rows.y < height)
         kept[name] = rows.select(within)
+        if name in later:
+            scored[name] = later[name][within]
     before = sum(len(records[name]) for name in names)
     dropped = before - sum(map(len, kept.values()))
     if dropped:
         said = "%s: %d of %d fixations lie outside their picture, dropped"
         logging.warning(said, corpus.name, dropped, before)
-    return kept
+    return kept, scored

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -65,6 +66,25 @@ def folded(names: list[str], fold: int, folds: int) -> tuple[list[str], list[str
     order = np.random.RandomState(42).permutation(len(names))
     apart = np.arange(len(names)) % folds == fold - 1
     return [names[i] for i in order[~apart]], [names[i] for i in order[apart]]
+
+
+def held_out(training: Sequence, count: int, seed: int) -> tuple[list, list]:
+    """Training samples without some, and these: as many, in the order of a hash of their names and
+    a seed, so that others that come or go hardly change which.
+
+    Raises:
+        UsageError: none would be left to train on.
+    """
+    if count >= len(training):
+        raise UsageError(
+            f"--hold-out {count}: must be below {len(training)}, the training pictures"
+        )
+    ranked = sorted(training, key=lambda s: blake2b(f"{seed} {s.name}".encode()).digest())
+    held = {sample.name for sample in ranked[:count]}
+    sides = ([], [])
+    for sample in training:
+        sides[sample.name in held].append(sample)
+    return sides
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def shuffled(samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
     All samples need fixations.
     """
     x, y = np.concatenate([sample.points for sample in samples]).T
-    lengths = [len(sample.table) for sample in samples]
+    lengths = [len(sample.points) for sample in samples]
     heights, widths = np.repeat([sample.shape for sample in samples], lengths, axis=0).T
     names = {sample.name for sample in samples}
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ BANDWIDTHS = (0.4, 0.25, 0.15, 0.1, 0.07, 0.05, 0.035, 0.025, 0.018, 0.013, 0.01
 REFINEMENTS = 3
 KEPT = 32  # shapes whose maps are kept: 200 MB at 768x1024
 NUMBERS = ("x", "y", "bandwidth", "uniform")
+TEMPLATE = "template"
 
 
 def uniform(height: int, width: int) -> np.ndarray:
@@ -98,6 +100,64 @@ class CentreBias:
             if value.shape != (1,) or not 0 < value[0] <= 1:
                 raise UsageError(f"{said}: {name} must be one number above 0, at most 1")
         return cls(*points, *(float(value[0]) for value in numbers))
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """Where people look whatever the picture, as a grid of somebody's own: `values` (H, W), natural
+    logarithms of a density but for a constant, finite; stretched to any picture."""
+
+    values: np.ndarray
+
+    def log_density(self, height: int, width: int) -> np.ndarray:
+        """(height, width), nats, float64; its exp sums to 1."""
+        from scipy.ndimage import zoom
+        from scipy.special import logsumexp
+
+        scale = np.divide((height, width), self.values.shape)
+        grid = zoom(self.values, scale, order=1, mode="nearest", grid_mode=True)
+        return grid - logsumexp(grid)
+
+    def save(self, path: Path) -> None:
+        """Writes an HDF5 file, in one piece, from which `load_prior` makes the very same."""
+        with storage.hdf5(path) as file:
+            file.create_dataset(TEMPLATE, data=self.values, fletcher32=True)
+
+
+Prior = CentreBias | Template
+UNIFORM = CentreBias(np.empty(0), np.empty(0), 1.0, 1.0)
+
+
+def load_prior(path: Path) -> Prior:
+    """Returns what `save` wrote; raises UsageError where the file is missing or damaged."""
+    import h5py
+
+    values = None
+    with (
+        suppress(OSError),
+        storage.local(path) as copy,
+        h5py.File(copy, "r", locking=False) as file,
+    ):
+        values = np.asarray(file[TEMPLATE], np.float64) if TEMPLATE in file else None
+    return CentreBias.load(path) if values is None else Template(values)
+
+
+def left_out(
+    points: Sequence[np.ndarray], bias: CentreBias
+) -> Callable[[int, int, int], np.ndarray]:
+    """Returns what gives for one of the pictures, by its place, and (height, width) the log-density
+    of their centre bias without the fixations of the picture's own fold.
+
+    points: as for `centre_bias`, which found the kernel on the same folds.
+    """
+
+    @functools.lru_cache(FOLDS * KEPT)
+    def of_fold(fold: int, height: int, width: int) -> np.ndarray:
+        others = [p for k in range(FOLDS) if k != fold for p in points[k::FOLDS]]
+        x, y = np.concatenate(others or [np.empty((0, 2))]).T
+        return CentreBias(x, y, bias.bandwidth, bias.uniform).log_density(height, width)
+
+    return lambda index, height, width: of_fold(index % FOLDS, height, width)
 
 
 def centre_bias(points: Sequence[np.ndarray]) -> CentreBias:

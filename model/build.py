@@ -18,6 +18,7 @@ TITLES = {
     "centerbias": "centre bias",
     "goldstandard": "gold standard",
 }
+TAKE_PRIOR = ("deepgaze",)  # networks that are told where people look whatever the picture
 
 
 def build(settings: Config, size: tuple[int, int], weights: str = "none") -> keras.Model:
@@ -32,6 +33,16 @@ def build(settings: Config, size: tuple[int, int], weights: str = "none") -> ker
             mixture=settings.mixture,
         )
     return msinet.build(settings.encoder, size, settings.head, weights)
+
+
+def depends_on(model: str, scanpath: bool) -> tuple[str, ...]:
+    """The fields of a configuration by which trained weights mean something: with another value of
+    one of them they would load, and say something else."""
+    networks = {
+        "msinet": msinet.DEPENDS,
+        "deepgaze": deepgaze.DEPENDS + deepgaze.SCANPATHS_DEPEND * scanpath,
+    }
+    return networks.get(model, ())
 
 
 def title(settings: Config) -> str:

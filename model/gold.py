@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from config import UsageError
 from model.baselines import CentreBias, likeliest, spread
 
 PICTURES = 500  # at most so many choose the gold standard's three numbers
@@ -32,14 +31,15 @@ class GoldStandard:
     uniform: float
 
     def log_likelihood(
-        self, points: np.ndarray, observers: np.ndarray, height: int, width: int
+        self, points: np.ndarray, observers: np.ndarray, height: int, width: int, own: bool = False
     ) -> np.ndarray:
-        """(M,), nats: each fixation's log-density, all observers but its own being known.
+        """(M,), nats: each fixation's log-density, all observers but its own being known; with
+        `own` that too, which says more than can be known of a fixation before it is made.
 
         points: (M, 2) x and y inside the picture, in its pixels; observers: (M,) who looked. It is
         what `log_densities` has at the fixations' pixels, but takes milliseconds.
         """
-        others = at_fixations(points, observers, height, width, self.bandwidth)
+        others = at_fixations(points, observers, height, width, self.bandwidth, own)
         column, row = np.int64(points).T
         bias = np.exp(self.bias.log_density(height, width)[row, column])
         return np.log(self._mixed(others, bias, height * width))
@@ -98,14 +98,20 @@ def without_others(points: np.ndarray, height: int, width: int, bias: CentreBias
 
 
 def at_fixations(
-    points: np.ndarray, observers: np.ndarray, height: int, width: int, bandwidth: float
+    points: np.ndarray,
+    observers: np.ndarray,
+    height: int,
+    width: int,
+    bandwidth: float,
+    own: bool = False,
 ) -> np.ndarray:
-    """(M,): each fixation's pixel by the kernel density of the other observers' fixations.
+    """(M,): each fixation's pixel by the kernel density of the other observers' fixations; with
+    `own`, of its own observer's too, itself among them.
 
     Kernels at fixations alone, not whole maps. Every fixation needs another observer's.
     """
     sigma = bandwidth * np.sqrt(height * width)
-    others = observers[:, None] != observers
+    others = (observers[:, None] != observers) | own
     kernel, inside = np.ones(others.shape), np.ones(len(points))
     for values, size in ((points[:, 0], width), (points[:, 1], height)):
         kernel *= mass(np.floor(values)[:, None], np.floor(values)[:, None] + 1, values, sigma)
@@ -125,13 +131,14 @@ def known_observers(observers: np.ndarray) -> bool:
     return bool((observers >= 0).all()) and len(np.unique(observers)) > 1
 
 
-def check_observers(observers: Mapping[str, np.ndarray]) -> None:
-    """Raises UsageError that names the first picture without gold standard; by name, (M,) each."""
+def lacking(observers: Mapping[str, np.ndarray]) -> str | None:
+    """Why some pictures have no gold standard, with the first of them; by name, (M,) each."""
     for name, found in observers.items():
         if not known_observers(found):
             known = len(np.unique(found[found >= 0]))
             unknown = int((found < 0).sum())
-            raise UsageError(
+            return (
                 f"the gold standard needs two known observers of every picture: {name!r} has "
                 f"{known}, and {unknown} of its {len(found)} fixations are of unknown observers"
             )
+    return None

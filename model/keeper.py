@@ -75,6 +75,7 @@ class Keeper:
         if self.done == (progress.epoch, progress.step):
             return
         came = {"initial": self.start.initial, "chain": self.start.chain[1:]}
+        came |= {"source": self.start.source, "began": self.start.began}
         content = {"shape": self.start.shape, **came, "progress": dataclasses.asdict(progress)}
         files = {
             MODEL: lambda path: write_weights(path, self.model),

@@ -18,15 +18,16 @@ def tuebingen(log_density, others_mean_log_density, sigma: float, seed: int = 0)
     Args:
         log_density: (height, width), nats, normalised.
         others_mean_log_density: the logarithm of the mean density that the model predicts for the
-            other pictures, at this one's size.
+            other pictures, at this one's size; None where there are none: neither is a map then.
         sigma: the standard deviation in pixels of the empirical maps' kernel.
     """
     density = np.exp(log_density)
     smooth = blurred(density, sigma)
+    others = others_mean_log_density
     return {
         "ig": log_density,
         "auc": equalised(log_density),
-        "sauc": log_density - others_mean_log_density,
+        "sauc": None if others is None else log_density - others,
         "nss": density,
         "cc": smooth,
         "sim": similar(density, sigma, seed=seed),

@@ -94,6 +94,9 @@ LABELS = {
     "sim": "SIM",
     "kld": "KLDiv",
 }
+# What compares a whole answer with all fixations of a picture: answers in parts have none of it.
+# AUC_Judd's thresholds are the fixations: of a single one it would be (1 + AUC) / 2.
+WHOLE = {"auc_judd", "cc", "sim", "kld", "sim_mit", "kld_mit"}
 # Protocol -> what it gives and the name in tables; values of two protocols are not comparable. AUC,
 # NSS and CC of "mit" are Tuebingen's: Matlab's differ by jitter and by counting repeats once.
 PROTOCOLS = {
@@ -192,9 +195,15 @@ class _Predicted:
 
 
 def score(
-    log_density, known: Mapping, baseline, saliency=None, protocol: str = "tuebingen"
+    log_density,
+    known: Mapping,
+    baseline,
+    saliency=None,
+    protocol: str = "tuebingen",
+    whole: bool = True,
 ) -> dict[str, float]:
-    """All metrics of a protocol that the truth allows, of one picture, in float64.
+    """All metrics of a protocol that the truth allows, of one picture, in float64; NaN for what is
+    not defined without fixations, or without negatives.
 
     Args:
         log_density: (height, width), nats; -inf is allowed, and honest in LL and IG.
@@ -204,6 +213,7 @@ def score(
         saliency: the map (height, width) that was predicted, where it was no density: all but LL
             and IG are taken of it as pysaliency does. AUC knows its order alone; else it counts as
             a density.
+        whole: whether this is all that is answered for the picture, not for some of its fixations.
     """
     flat = {"log_density": log_density, "baseline": baseline, **known}
     flat = {name: np.ravel(np.asarray(x, np.float64)) for name, x in flat.items()}
@@ -224,7 +234,7 @@ def score(
         found["sim"], found["kld"] = sums[5], sums[6] + scale
     if protocol == "mit":
         found |= mit.score(predicted.raw(predicted.values), flat)
-    names = PROTOCOLS[protocol]
+    names = [name for name in PROTOCOLS[protocol] if whole or name not in WHOLE]
     return {name: float(np.squeeze(found[name])) for name in names if name in found}
 
 
@@ -274,7 +284,9 @@ def _at_fixations(predicted: _Predicted, own, fixations, log_density, baseline, 
     if "negatives" in others:
         other = np.flatnonzero(others["negatives"] > 0)
         found["sauc"] = measures.area_among(*reached, values[other], others["negatives"][other])
-    return found
+        if not len(other):
+            found["sauc"] = math.nan
+    return found if len(at) else dict.fromkeys(found, math.nan)
 
 
 def _ranks(values: np.ndarray, reached: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ def others(count: int, index: int, seed: int = 0) -> np.ndarray:
 
 
 def sauc_mit(saliency, fixations, negatives, seed: int = 0) -> float:
-    """Shuffled AUC as Borji et al. (IEEE TIP 22, 2013) take it; .5 for a constant map.
+    """Shuffled AUC as Borji et al. (IEEE TIP 22, 2013) take it; .5 for a constant map, NaN
+    without fixations or negatives.
 
     Mean over 100 random splits, each of as many negatives as there are fixated pixels; the curve's
     corners are 0, .1, .2, ... of the map scaled to 0..1. Repeats count once.
@@ -28,7 +29,9 @@ def sauc_mit(saliency, fixations, negatives, seed: int = 0) -> float:
         seed: chooses the splits.
     """
     scaled = _scaled(saliency)
-    if scaled is None or not (np.any(fixations > 0) and np.any(negatives > 0)):
+    if not (np.any(fixations > 0) and np.any(negatives > 0)):
+        return np.nan
+    if scaled is None:
         return 0.5
     own, other = scaled[fixations > 0], scaled[negatives > 0]
     random = np.random.default_rng(seed)
@@ -63,13 +66,13 @@ def kld_mit(saliency, density) -> float:
 
 
 def ig_mit(saliency, fixations, baseline) -> float:
-    """Information gain in bits, of maps scaled to 0..1 first; 0 without fixations.
+    """Information gain in bits, of maps scaled to 0..1 first; NaN without fixations.
 
     baseline: a map as `saliency`, the centre bias' density as a rule. Repeats count once.
     """
     at = np.nonzero(fixations > 0)
     if not len(at[0]):
-        return 0.0
+        return np.nan
     own, centre = (np.log2(_density(x)[at] + EPSILON) for x in (saliency, baseline))
     return float((own - centre).mean())
 

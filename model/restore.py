@@ -10,6 +10,7 @@ from absl import logging
 
 from config import Config, UsageError, show
 from model import states
+from model.build import depends_on
 from model.runs import (
     WEIGHTS,
     Run,
@@ -34,7 +35,9 @@ class Start:
     """Where a run starts from: `path` has the weights (a folder of state for `resume`), None for
     the encoder's own; `line` says it to a person; `shape` is the configuration's fingerprint;
     `initial` the run that it is fine-tuned from, if it is; `chain` has a link (runs.link) for each
-    run whose pictures the weights have seen; `whole`: the weights are the encoder's too."""
+    run whose pictures the weights have seen; `whole`: the weights are the encoder's too; `source`:
+    the digest of the initial run's weights; `began`: the fresh start that the run goes back to, if
+    it does: what it is called, and the epochs that it was to train."""
 
     line: str
     shape: dict
@@ -43,42 +46,74 @@ class Start:
     initial: str | None = None
     chain: tuple[dict, ...] = ()
     whole: bool = True
+    source: str | None = None
+    began: Mapping | None = None
 
     def encoder_weights(self, settings: Config) -> str:
         """What the encoder is built with: nothing where other weights follow."""
         return "none" if self.path and self.whole else own_weights(settings)
 
 
-def find_start(run: Run, corpus, settings: Config, *, fresh: bool, weights: Path | None) -> Start:
+def find_start(
+    run: Run,
+    corpus,
+    settings: Config,
+    *,
+    fresh: bool,
+    weights: Path | None,
+    chained: bool = False,
+    began: str | None = None,
+) -> Start:
     """The first of these that is there; each refusal names what differs or what to run first.
 
-    1. The run's own latest state, unless `fresh`: the run goes on where it stopped.
+    1. The run's own latest state, unless `fresh`, or `chained` and the initial run has other best
+       weights by now: the run goes on where it stopped.
     2. The `weights` that were asked for.
     3. The best weights of `initial`, the corpus' or the configuration's.
     4. What the encoder learned elsewhere.
+
+    `began`: what a fresh start is called.
     """
-    shape = jsonable({"corpus": corpus.reference, **settings.shape(), "weights": weights})
+    shape = shape_of(corpus, settings, weights)
+    began = began and {"name": began, "epochs": settings.epochs}
     state = None if fresh else states.newest(run.latest)
+    if state is not None and chained:
+        source = states.digest(initial_of(run, corpus, settings).best)
+        if read_json(state / STATE).get("source", source) != source:
+            logging.info("%s starts anew: %s learned more", run.name, settings.initial)
+            state = None
     if state is not None:
         same_shape(run, state, shape)
         before = read_json(state / STATE)
         line = f"{run.name}'s own state after {so_far(before['progress'])}"
-        return Start(line, shape, state, True, before["initial"], tuple(before["chain"]))
+        known = {name: before.get(name) for name in ("source", "began")}
+        return Start(line, shape, state, True, before["initial"], tuple(before["chain"]), **known)
     if weights is not None:
-        return from_file(weights, settings, shape)
-    initial = settings.initial or corpus.initial or "none"
-    if initial.lower() != "none":
-        source = initial_run(run.results, initial, corpus.name, settings.model)
+        return dataclasses.replace(from_file(weights, settings, shape), began=began)
+    if (settings.initial or corpus.initial or "none").lower() != "none":
+        source = initial_of(run, corpus, settings)
         about = read_about(source)
         same_model(source.name, about, settings)
-        line, chain = f"{source.name}'s best weights", tuple(chain_of(about, source.name))
-        return Start(line, shape, source.best, initial=source.name, chain=chain)
+        known = {"chain": tuple(chain_of(about, source.name)), "source": states.digest(source.best)}
+        known |= {"initial": source.name, "began": began}
+        return Start(f"{source.name}'s best weights", shape, source.best, **known)
     chosen = own_weights(settings)
     if chosen not in ("imagenet", "hed", "none") and not Path(chosen).is_file():
         raise UsageError(
             f"--encoder-weights {chosen}: no such file; allowed are imagenet, hed, none or a path"
         )
-    return Start(f"the encoder's own, {chosen}", shape)
+    return Start(f"the encoder's own, {chosen}", shape, began=began)
+
+
+def shape_of(corpus, settings: Config, weights: Path | None) -> dict:
+    """The fingerprint of a configuration on a corpus, as it comes back from JSON."""
+    return jsonable({"corpus": corpus.reference, **settings.shape(), "weights": weights})
+
+
+def initial_of(run: Run, corpus, settings: Config) -> Run:
+    """The run that a configuration starts from."""
+    initial = settings.initial or corpus.initial
+    return initial_run(run.results, initial, corpus.name, settings.model)
 
 
 def so_far(progress: Mapping) -> str:
@@ -97,6 +132,9 @@ def from_file(weights: Path, settings: Config, shape: dict) -> Start:
                 f"--weights {weights}: published weights are of deepgaze, this run is "
                 f"{settings.model}; use -m deepgaze, or a file {WEIGHTS}"
             )
+        published = {"model": "deepgaze", "encoder": settings.encoder, "mixture": settings.mixture}
+        published |= {"scanpath": settings.scanpath}
+        same_model(str(weights), {"config": published}, settings)
         whole = settings.encoder_weights == "default"
         return Start(str(weights), shape, weights, chain=(link(str(weights)),), whole=whole)
     about = read_json(about_of(weights)) if about_of(weights).is_file() else {}
@@ -111,8 +149,16 @@ def own_weights(settings: Config) -> str:
     return ENCODER_WEIGHTS[settings.encoder] if chosen == "default" else chosen
 
 
-def on_pictures(start: Start, run: Run, corpus: str, training: Sequence, validation: Sequence):
-    """The start with its pictures, samples of a corpus, in the fingerprint and in the chain.
+def on_pictures(
+    start: Start,
+    run: Run,
+    corpus: str,
+    training: Sequence,
+    validation: Sequence,
+    held: Sequence = (),
+):
+    """The start with its pictures, samples of a corpus, in the fingerprint and in the chain; held:
+    the training pictures that validate in place of the validation side.
 
     Raises:
         UsageError: a run that goes on had other pictures, so that what it has seen in training
@@ -123,14 +169,19 @@ def on_pictures(start: Start, run: Run, corpus: str, training: Sequence, validat
     pictures = f"{len(training)}+{len(validation)} of {digest}"
     if start.resume:
         same_shape(run, start.path, {"pictures": pictures})
-    refuse_seen({"chain": start.chain}, corpus, validation, f"{run.name} cannot be validated")
-    own = link(run.name, corpus, {sample.name: sample.digest for sample in training})
+    what = f"{run.name} cannot be validated"
+    refuse_seen({"chain": start.chain}, corpus, validation, what, held=False)
+    sides = ({sample.name: sample.digest for sample in side} for side in (training, held))
+    own = link(run.name, corpus, *sides)
     shape, chain = {**start.shape, "pictures": pictures}, (own, *start.chain)
     return dataclasses.replace(start, shape=shape, chain=chain)
 
 
-def refuse_seen(about: Mapping, corpus: str, samples: Sequence, what: str) -> None:
-    """Raises UsageError where weights have seen samples of a corpus in training.
+def refuse_seen(
+    about: Mapping, corpus: str, samples: Sequence, what: str, held: bool = True
+) -> None:
+    """Raises UsageError where weights have seen samples of a corpus in training, or, with `held`,
+    were chosen by them.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
     name in the same corpus, by its content in another. Where it is not known what one was trained
@@ -148,10 +199,9 @@ def refuse_seen(about: Mapping, corpus: str, samples: Sequence, what: str) -> No
             )  # fmt: skip
             continue
         # Corpora have pictures twice, and their splits are what they are: there names tell.
-        same, digests = seen["corpus"] == corpus, set(seen["train"].values()) - {""}
-        found = [
-            s.name for s in samples if (s.name in seen["train"] if same else s.digest in digests)
-        ]
+        shown = seen["train"] | (seen.get("held", {}) if held else {})
+        same, digests = seen["corpus"] == corpus, set(shown.values()) - {""}
+        found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
         if found:
             raise UsageError(
                 f"{what}: {seen['run']} was trained on {len(found)} of the {len(samples)} "
@@ -196,11 +246,11 @@ def same_model(source: str, about: Mapping, settings: Config) -> None:
 
     What was trained without scanpaths starts one with them; not the other way round.
     """
-    before = {"model": Config.model, "mixture": Config.mixture, "scanpath": False}
-    before |= about["config"]
-    for name in ("model", "encoder", "mixture"):
-        wanted = getattr(settings, name)
-        found = before.get(name, wanted)
+    usual = {item.name: item.default for item in dataclasses.fields(Config)}
+    before = {**usual, **about["config"]}
+    # Where one that knows scanpaths starts from one that does not, what is of these is new.
+    for name in ("model", *depends_on(settings.model, before["scanpath"])):
+        wanted, found = getattr(settings, name), before[name]
         if found != wanted:
             raise UsageError(
                 f"{source} was trained with --{name} {found}, this run has {wanted}; use the same, "

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import storage
 from config import UsageError
@@ -130,10 +131,17 @@ def read_about(run: Run) -> dict:
     return about
 
 
-def link(run: str, corpus: str | None = None, train: Mapping[str, str] | None = None) -> dict:
-    """A link of a chain: a run, its corpus' reference, and the digests of the pictures that it was
-    trained on by their names; None where these are not known."""
-    return {"run": run, "corpus": corpus, "train": None if train is None else dict(train)}
+def link(
+    run: str,
+    corpus: str | None = None,
+    train: Mapping[str, str] | None = None,
+    held: Mapping[str, str] = MappingProxyType({}),
+) -> dict:
+    """A link of a chain: a run, its corpus' reference, and by their names the digests of the
+    pictures that it was trained on, None where these are not known, and of the training pictures
+    that were held out to choose its epoch."""
+    found = {"run": run, "corpus": corpus, "train": None if train is None else dict(train)}
+    return {**found, "held": dict(held)} if held else found
 
 
 def chain_of(about: Mapping, run: str) -> list[dict]:

@@ -42,12 +42,17 @@ def test_the_numbers_are_stored_with_protocol_counts_and_intervals(cli, trained)
     assert found["n_images"] == 3 and found["n_fixations"] == 36
     assert "Tuebingen" in found["protocol"] and "4 px" in found["protocol"]
     assert list(found["image"]) == list(found["fixation"]) == NAMES
-    low, high = found["interval"]["IG"]
-    assert low <= found["image"]["IG"] <= high
-    assert set(found["baselines"]) == {"uniform", "centerbias", "goldstandard"}
+    assert found["interval"]["IG"] == [None, None] and "3 pictures, at least 10" in out
+    assert set(found["baselines"]) == {"uniform", "centerbias", "goldstandard", "observers"}
     gold = found["baselines"]["goldstandard"]["image"]["IG"]
     assert found["explained"]["share"] == pytest.approx(found["image"]["IG"] / gold)
-    assert "of the explainable information" in out
+    upper = found["baselines"]["observers"]["image"]["IG"]
+    share = found["explained"]["beside"]["observers"]["share"]
+    assert upper > gold and share == pytest.approx(found["image"]["IG"] / upper)
+    assert "% of the leave-one-out gold standard's IG, a lower bound" in out
+    assert "own kernel density, its upper end" in out
+    fixation = found["fixation"]
+    assert [name for name in NAMES if fixation[name] is None] == ["CC", "SIM", "KLDiv"]
 
 
 def test_uniform_knows_nothing(cli, trained):
@@ -67,7 +72,7 @@ def test_the_gold_standard_is_all_that_is_explainable(cli, trained):
     found, _ = evaluate(cli, trained, "goldstandard_own", "-m", "goldstandard", *BLUR)
     assert found["explained"]["share"] == pytest.approx(1, abs=1e-9)
     assert found["image"]["AUC"] > 0.9 and found["image"]["IG"] > 2
-    assert "CC" not in found["image"]
+    assert list(found["image"]) == ["LL", "IG", "AUC", "sAUC", "NSS"]
 
 
 def test_a_fitted_baseline_is_not_the_newest_run(cli, trained):
@@ -167,8 +172,9 @@ def test_a_scanpath_model_is_scored_fixation_by_fixation(cli, trained):
     own, results = trained
     more = ("-m", "deepgaze", "--scanpath", "--epochs", "1", *SMALL)
     assert cli("train", "-d", own, "--results", results, *more)[0] == 0
-    found, _ = evaluate(cli, trained, "deepgaze_own", "-m", "deepgaze")
-    assert list(found["image"]) == NAMES[:6] and found["n_fixations"] == 36
+    found, out = evaluate(cli, trained, "deepgaze_own", "-m", "deepgaze")
+    assert list(found["image"]) == ["LL", "IG", "AUC", "sAUC", "NSS"] and found["n_fixations"] == 36
+    assert found["explained"] is None and "gold standard's IG" not in out
     err = refused(cli, trained, "-m", "deepgaze", "-p", own / "stimuli" / "00.png")
     assert "main.py scanpaths" in err
 

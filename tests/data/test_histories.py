@@ -155,7 +155,7 @@ def test_all_fixations_are_drawn_about_equally_often():
 
 
 def test_a_batch_has_a_row_for_each_fixation(tmp_path):
-    found = shown(several(tmp_path), 2, group=3, maps={"prior": lambda h, w: np.ones((h, w))})
+    found = shown(several(tmp_path), 2, group=3, maps={"prior": lambda _, h, w: np.ones((h, w))})
     described = {key: (value.dtype, value.shape) for key, value in found[0].items()}
     assert described == {
         "image": (np.uint8, (2, *SIZE, 3)),

@@ -249,7 +249,7 @@ def test_a_black_map_is_no_truth(own, caplog):
     give_maps(own)
     Image.new("L", (WIDTH, HEIGHT)).save(own / "saliency" / "b.png")
     assert "b.jpg" not in {sample.name for sample in load_all(own)}
-    assert "1 stimuli have no fixation inside, or a black map, first 'b.jpg'" in caplog.text
+    assert "1 stimuli have no fixation that counts, or a black map, first 'b.jpg'" in caplog.text
 
 
 def test_points_of_another_aspect_ratio(own):
@@ -272,7 +272,7 @@ def test_a_stimulus_whose_fixations_are_all_outside_is_left_out_and_said(own, ca
     rows = [row for row in text if not row.startswith("b.jpg")] + ["b.jpg,1,-5,4"]
     (own / "fixations.csv").write_text("\n".join(rows) + "\n")
     assert "b.jpg" not in {sample.name for sample in load_all(own)}
-    assert "1 stimuli have no fixation inside, or a black map, first 'b.jpg'" in caplog.text
+    assert "1 stimuli have no fixation that counts, or a black map, first 'b.jpg'" in caplog.text
 
 
 def test_nothing_is_said_or_dropped_when_all_are_inside(own, caplog):

@@ -322,8 +322,64 @@ def test_score_without_fixations():
     log_density, known, baseline = picture()
     known["fixations"] *= 0
     found = metrics.score(log_density, known, baseline)
-    assert [found[name] for name in ("ll", "ig", "nss")] == [0, 0, 0]
-    assert [found[name] for name in ("auc", "auc_judd", "sauc")] == [0.5, 0.5, 0.5]
+    assert list(found) == list(metrics.LABELS)
+    defined = [name for name, value in found.items() if not np.isnan(value)]
+    assert defined == ["cc", "sim", "kld"]
+
+
+def test_without_negatives_there_is_no_shuffled_area():
+    log_density, known, baseline = picture()
+    whole = metrics.score(log_density, known, baseline)
+    known["negatives"] *= 0
+    found = metrics.score(log_density, known, baseline)
+    assert np.isnan(found.pop("sauc")) and found == {k: v for k, v in whole.items() if k in found}
+
+
+CHANCE = {"ll": 0, "ig": 0, "auc": 0.5, "sauc": 0.5, "nss": 0}
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 50])
+def test_chance_is_chance_whatever_the_number_of_fixations(count):
+    """Fixations and negatives fall anywhere, whatever the map says: means over 600 pictures.
+
+    AUC_Judd alone depends on how many there are: with thresholds at n fixations, the area of n + 1
+    equal steps between them comes to (n + 2) / (2 n + 2); .75 for a single one.
+    """
+    random, shape = np.random.default_rng(count), (30, 40)
+    found = []
+    for _ in range(600):
+        values = normalised(random.normal(0, 0.3, shape))
+        pixels = random.integers(0, 1200, (2, count))
+        seen = [1.0 * np.bincount(each, minlength=1200).reshape(shape) for each in pixels]
+        density = np.exp(normalised(random.normal(0, 0.3, shape)))
+        known = {"fixations": seen[0], "negatives": seen[1], "density": density}
+        baseline = np.full(shape, -np.log(1200))
+        scores = metrics.score(values, known, baseline)
+        parts = metrics.score(values, known, baseline, whole=False)
+        assert parts == {name: scores[name] for name in CHANCE}
+        # A density that says anything about chance loses by it: what it has over all pixels.
+        lost = (values - baseline).mean() / np.log(2)
+        found.append([scores["ll"] - lost, scores["ig"] - lost, *list(scores.values())[2:]])
+    means = dict(zip(scores, np.mean(found, axis=0), strict=True))
+    errors = dict(zip(scores, np.std(found, axis=0) / np.sqrt(600), strict=True))
+    wanted = {**CHANCE, "auc_judd": (count + 2) / (2 * count + 2), "cc": 0}
+    for name, value in wanted.items():
+        assert means[name] == pytest.approx(value, abs=3.5 * errors[name] + 1e-3), name
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 50])
+def test_old_variants_are_at_chance_too(count):
+    random, shape = np.random.default_rng(count), (30, 40)
+    found = []
+    for _ in range(300):
+        pixels = random.integers(0, 1200, (2, count))
+        seen = [1.0 * np.bincount(each, minlength=1200).reshape(shape) for each in pixels]
+        known = {"fixations": seen[0], "negatives": seen[1]}
+        values, baseline = normalised(random.normal(size=shape)), np.full(shape, -np.log(1200))
+        scores = metrics.score(values, known, baseline, protocol="mit", whole=False)
+        found.append([scores["nss"], scores["sauc_mit"]])
+    error = np.std(found, axis=0) / np.sqrt(300)
+    assert (np.abs(np.mean(found, axis=0) - [0, 0.5]) < 3.5 * error).all()
 
 
 def test_score_is_unchanged_by_flips_and_by_looking_twice():

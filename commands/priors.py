@@ -1,0 +1,83 @@
+"""What a network is told of where people look whatever the picture: the centre bias, or --prior."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import storage
+from commands.sides import load_sides
+from config import Config, UsageError
+from data.corpus import Corpus, open_corpus
+from data.predictions import read_array
+from data.samples import Sample
+from data.truth import relative_points
+from model.baselines import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
+
+Told = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
+
+
+def prior_of(asked: str, root: Path, cache: Path) -> Prior:
+    """Return the prior that is asked for.
+
+    Args:
+        asked: `uniform`; a file: a .npy of natural logarithms, or the .h5 that a run left; or a
+            corpus, or a folder of one's own, whose training side's centre bias it is.
+        root: where corpora lie.
+
+    Raises:
+        UsageError: there is no such file or corpus, or the file holds something else.
+    """
+    if asked == "uniform":
+        return UNIFORM
+    path = storage.path(asked)
+    if path.is_file():
+        return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
+    if path.suffix.lower() in (".npy", ".h5"):
+        raise UsageError(f"--prior {asked}: no such file")
+    training, _ = load_sides(open_corpus(asked, root), cache, Config())
+    return centre_bias(relative_points(training))
+
+
+def read_template(path: Path) -> Template:
+    """Return the grid of logarithms in a .npy file, such as DeepGaze's centre biases; normalised
+    or not."""
+    values = np.asarray(read_array(path), np.float64)
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise UsageError(f"--prior {path}: must be finite numbers of two axes, height and width")
+    if values.min() >= 0 and values.max() > 0:
+        raise UsageError(f"--prior {path}: holds a density; its natural logarithm is needed")
+    return Template(values)
+
+
+def of_training(
+    asked: str | None, corpus: Corpus, root: Path, cache: Path, training: Sequence[Sample]
+) -> tuple[Prior, Told]:
+    """Return the prior of a training run, and what its samples are told of it: of the corpus' own
+    centre bias a training picture gets what the other folds' pictures say, as it will when it is
+    new."""
+    if asked is not None and asked not in (corpus.name, corpus.reference):
+        prior = prior_of(asked, root, cache)
+        return prior, told(prior)
+    points = relative_points(training)
+    prior = centre_bias(points)
+    others = left_out(points, prior)
+    places = {sample.name: place for place, sample in enumerate(training)}
+
+    def of(sample: Sample, height: int, width: int) -> np.ndarray:
+        if sample.name in places:
+            return others(places[sample.name], height, width)
+        return prior.log_density(height, width)
+
+    return prior, of
+
+
+def told(prior: Prior) -> Told:
+    """What every sample is told of a prior: the same."""
+    return lambda sample, height, width: prior.log_density(height, width)
+
+
+def suffix(asked: str | None) -> str:
+    """What tells the files of a run with another prior from its own."""
+    return "" if asked is None else "_prior-" + re.sub(r"[^\w.+-]+", "-", Path(asked).stem)
