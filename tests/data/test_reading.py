@@ -67,7 +67,7 @@ def test_the_store_gives_what_is_made_without_it(tmp_path, shape, truth_is):
 
 @pytest.mark.parametrize("case", ["pictures", "scanpaths", "features"])
 def test_batches_with_a_store_are_those_without_it_and_read_no_picture(tmp_path, samples, case):
-    options, names = {"maps": {"prior": lambda *shape: np.full(shape, 0.5)}}, BOTH
+    options, names = {"maps": {"prior": lambda _, *shape: np.full(shape, 0.5)}}, BOTH
     if case == "scanpaths":
         options["group"], names = 2, {"image"}
     if case == "features":

@@ -1,0 +1,172 @@
+"""A fresh start is gone on with by the command that began it, and begun again once it is done."""
+
+import csv
+import dataclasses
+import json
+import types
+
+import pytest
+from conftest import SMALL
+from networks import tiny
+
+from config import Config
+from model import restore, states
+from model.fresh import begun
+from model.keeper import Keeper
+from model.runs import Run
+from model.trainer import Progress
+
+CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
+SETTINGS = Config(encoder="small", epochs=4)
+
+
+def left(run, epoch, began=None, settings=SETTINGS, history=()):
+    """The state of a run after some epochs, as a command with this name for its start leaves it."""
+    known = {"fresh": True, "weights": None, "began": began}
+    start = restore.find_start(run, CORPUS, settings, **known)
+    keeper = Keeper(run, tiny(), start, {}, 0, 0.0, lambda *_: None)
+    keeper.save(Progress(epoch, history=list(history)))
+
+
+def planned(*runs, settings=SETTINGS):
+    return [(run, settings, None) for run in runs]
+
+
+def test_a_start_goes_on_until_all_of_it_is_done(tmp_path):
+    first, second = Run(tmp_path, "first"), Run(tmp_path, "second")
+    runs = planned(first, second)
+    name, going_on = begun(runs, CORPUS)
+    assert not going_on  # nothing was begun
+    left(first, 4, name)
+    left(second, 4, "before")  # done, by an earlier start
+    assert begun(runs, CORPUS) == (name, {"first"})
+    left(second, 1, name)
+    assert begun(runs, CORPUS) == (name, {"first", "second"})
+    left(second, 4, name)
+    other, going_on = begun(runs, CORPUS)
+    assert other != name and not going_on
+
+
+def test_a_start_is_done_when_what_it_writes_last_is_written(tmp_path):
+    run, last = Run(tmp_path, "first"), tmp_path / "last.json"
+    last.write_text("")
+    left(run, 4, "a")
+    assert begun(planned(run), CORPUS, last) == ("a", {"first"})
+    last.write_text("{}")
+    assert begun(planned(run), CORPUS, last)[1] == set()
+
+
+def test_another_command_begins_anew(tmp_path):
+    run = Run(tmp_path, "first")
+    left(run, 1)  # not begun by --fresh
+    assert begun(planned(run), CORPUS)[1] == set()
+    left(run, 1, "a")
+    for change in ({"seed": 7}, {"epochs": 9}):
+        other = dataclasses.replace(SETTINGS, **change)
+        assert begun(planned(run, settings=other), CORPUS)[1] == set()
+    assert begun([(run, SETTINGS, tmp_path / "w.weights.h5")], CORPUS)[1] == set()
+    assert begun(planned(run), CORPUS)[1] == {"first"}
+    (states.newest(run.latest) / restore.MODEL).write_bytes(b"")  # damaged
+    assert begun(planned(run), CORPUS)[1] == set()
+
+
+def test_a_run_that_lost_its_patience_is_done(tmp_path):
+    run, settings = Run(tmp_path, "first"), dataclasses.replace(SETTINGS, patience=2)
+    history = [{"epoch": n, "val_loss": loss} for n, loss in ((1, 0.5), (2, 0.6), (3, 0.7))]
+    known = {"fresh": True, "weights": None, "began": "a"}
+    start = restore.find_start(run, CORPUS, settings, **known)
+    keeper = Keeper(run, tiny(), start, {}, 0, 0.0, lambda *_: None)
+    keeper.save(Progress(3, best=0.5, history=history))
+    assert begun(planned(run, settings=settings), CORPUS)[1] == set()
+
+
+def history(results):
+    with (results / "history/msinet_own.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path, monkeypatch):
+    """And once it is done, the same command means another start."""
+    from model import trainer
+
+    fine = trainer.check_finite
+    command = ("train", "-d", own, *SMALL, "--epochs", "2", "--metrics", "cc", "--fresh")
+    command += ("--results", tmp_path)
+
+    def killed(sums, batch, strategy, names, when):
+        if when == "epoch 2, step 1":
+            raise KeyboardInterrupt
+        fine(sums, batch, strategy, names, when)
+
+    monkeypatch.setattr(trainer, "check_finite", killed)
+    assert cli(*command)[0] == 130
+    monkeypatch.undo()
+    code, out, _ = cli(*command)
+    assert code == 0 and "own state after 1 epochs" in out
+    first = history(tmp_path)
+    code, out, _ = cli(*command)
+    assert code == 0 and "own state" not in out
+    assert history(tmp_path) == first and len(first) == 2
+
+
+def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
+    """Whoever was killed in between: what it stands on is told by its own state."""
+    from model.weights import save_weights
+
+    first, second = Run(tmp_path, "msinet_first"), Run(tmp_path, "second")
+    settings = dataclasses.replace(SETTINGS, initial="msinet_first")
+    about = {"corpus": "own", "config": {"encoder": "small"}, "size": [8, 8], "epoch": 1}
+    save_weights(first.best, tiny(), about)
+    left(second, 1, settings=settings)
+
+    def start(chained):
+        return restore.find_start(
+            second, CORPUS, settings, fresh=False, weights=None, chained=chained
+        )
+
+    assert start(chained=True).resume
+    save_weights(first.best, tiny(), about)  # other weights
+    assert not start(chained=True).resume and start(chained=True).path == first.best
+    assert start(chained=False).resume  # a fine-tune by itself goes on with what it began
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"head": "minmax"}, {"head": "softmax"}, "--head minmax, this run has softmax"),
+        (
+            {"model": "deepgaze", "scanpath": True, "missing": "none"},
+            {"model": "deepgaze", "scanpath": True, "missing": "centre"},
+            "--missing none, this run has centre",
+        ),
+        ({"model": "deepgaze"}, {"model": "deepgaze", "scanpath": True, "missing": "centre"}, None),
+        ({"learning_rate": 1.0, "seed": 3}, {}, None),
+    ],
+)
+def test_weights_of_another_option_that_they_depend_on_are_refused(tmp_path, before, now, said):
+    from model.weights import save_weights
+
+    about = {"corpus": "own", "config": {"encoder": "small", **before}, "size": [8, 8], "epoch": 1}
+    save_weights(Run(tmp_path, "other").best, tiny(), about)
+    settings = Config(encoder="small", initial="other", **now)
+    given = {"fresh": False, "weights": None}
+    if said is None:
+        assert restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given).initial == "other"
+        return
+    with pytest.raises(restore.UsageError, match=f"other was trained with {said}; use the same"):
+        restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given)
+    file = {"fresh": False, "weights": Run(tmp_path, "other").best}
+    with pytest.raises(restore.UsageError, match=said):
+        restore.find_start(Run(tmp_path, "x"), CORPUS, dataclasses.replace(settings), **file)
+
+
+def test_published_weights_say_nothing_of_a_missing_fixation_at_the_centre(tmp_path):
+    file = tmp_path / "deepgaze3.pth"
+    file.touch()
+    given = {"fresh": False, "weights": file}
+    settings = Config(model="deepgaze", encoder="small", scanpath=True, missing="centre")
+    with pytest.raises(restore.UsageError, match="--missing none, this run has centre"):
+        restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given)
+    assert json.dumps(restore.find_start(
+        Run(tmp_path, "x"), CORPUS, dataclasses.replace(settings, missing="none"), **given
+    ).chain)  # fmt: skip
