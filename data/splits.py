@@ -77,7 +77,7 @@ def held_out(training: Sequence, count: int, seed: int) -> tuple[list, list]:
     """
     if count >= len(training):
         raise UsageError(
-            f"--hold-out {count}: must be below {len(training)}, the training pictures"
+            f"--hold-out {count}: there are {len(training)} pictures to train on"
         )
     ranked = sorted(training, key=lambda s: blake2b(f"{seed} {s.name}".encode()).digest())
     held = {sample.name for sample in ranked[:count]}

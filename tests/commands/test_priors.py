@@ -1,0 +1,178 @@
+"""What a network is told of where people look whatever the picture, and which pictures choose."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import SMALL, make_own
+
+from commands import priors
+from config import UsageError
+from data.corpus import open_corpus
+from data.samples import load
+from data.truth import relative_points
+from model.baselines import FOLDS, UNIFORM, CentreBias, Template, centre_bias, load_prior
+
+GAZE = ("-m", "deepgaze", *SMALL, "--epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A corpus, another one, and results with a DeepGaze and an MSI-Net of one epoch."""
+    import flags
+    import main
+
+    folder = tmp_path_factory.mktemp("told")
+    own, results = make_own(folder / "own"), folder / "results"
+    make_own(folder / "other", seed=4)
+    for more in (GAZE, (*SMALL, "--epochs", "1")):
+        argv = ["main.py", "train", "-d", own, "--results", results, *more]
+        assert main.main(flags.parse(list(map(str, argv)), main.COMMANDS)) == 0
+    return own, results
+
+
+def image(cli, told, name, *more):
+    """The means over images of an evaluation, and the line that says what was tested."""
+    own, results = told
+    code, _, err = cli("test", "-d", own, "--results", results, "-m", "deepgaze", *more)
+    assert (code, err) == (0, "")
+    found = json.loads((results / "reports" / f"deepgaze_own{name}.metrics.json").read_text())
+    return found["image"], found["model"]
+
+
+def test_a_prior_takes_the_place_of_that_of_the_training(cli, told):
+    own, results = told
+    usual, line = image(cli, told, "")
+    assert "prior" not in line and line.endswith("epoch 1, chosen on the validation side")
+    file = results / "ckpts/best/deepgaze_own.centerbias.h5"
+    same, line = image(cli, told, "_prior-deepgaze_own.centerbias", "--prior", file)
+    assert same == usual and line.endswith(f"; prior: {file}")
+    assert image(cli, told, "_prior-own", "--prior", own)[0] == usual
+    uniform, _ = image(cli, told, "_prior-uniform", "--prior", "uniform")
+    other, _ = image(cli, told, "_prior-other", "--prior", own.with_name("other"))
+    assert len({usual["IG"], uniform["IG"], other["IG"]}) == 3
+    assert (results / "images/deepgaze_own_prior-uniform").is_dir()
+
+
+def test_a_prior_of_pictures_and_of_the_wrong_network(cli, told, tmp_path):
+    own, results = told
+    common = ("test", "--results", results, "-p", own / "stimuli" / "00.png", "--format", "npy")
+    drawn = {}
+    for more in ((), ("--prior", "uniform")):
+        assert cli(*common, "--name", "deepgaze_own", *more)[0] == 0
+        folder = "deepgaze_own" + "_prior-uniform" * bool(more)
+        drawn[more[-1:]] = np.load(results / "images" / folder / "00.npy")
+    assert np.abs(drawn[()] - drawn[("uniform",)]).max() > 0.01
+    for more in (("--name", "msinet_own"), ("-d", own, "-m", "uniform")):
+        code, _, err = cli("test", "--results", results, "--prior", "uniform", *more)
+        assert code == 2 and "takes" in err and err.count("\n") == 1
+    code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--prior", "uniform")
+    assert code == 2 and "--prior uniform: msinet has no such thing" in err
+
+
+def test_files_of_priors(tmp_path):
+    random = np.random.default_rng(0)
+    grid = random.normal(size=(10, 20))
+    np.save(tmp_path / "grid.npy", grid)
+    found = priors.prior_of(str(tmp_path / "grid.npy"), tmp_path, tmp_path)
+    same = found.log_density(10, 20)
+    np.testing.assert_allclose(same, grid - np.log(np.exp(grid).sum()), atol=1e-12)
+    for shape in ((48, 64), (7, 9)):
+        assert np.exp(found.log_density(*shape)).sum() == pytest.approx(1, abs=1e-12)
+    np.save(tmp_path / "zeros.npy", np.zeros((1024, 1024)))  # as DeepGaze's users write uniform
+    flat = priors.prior_of(str(tmp_path / "zeros.npy"), tmp_path, tmp_path)
+    np.testing.assert_allclose(flat.log_density(3, 4), -np.log(12))
+    np.testing.assert_allclose(UNIFORM.log_density(3, 4), -np.log(12))
+    for prior in (UNIFORM, CentreBias(np.array([0.3]), np.array([0.4]), 0.1, 0.2), Template(grid)):
+        prior.save(tmp_path / "saved.h5")
+        again = load_prior(tmp_path / "saved.h5")
+        np.testing.assert_array_equal(again.log_density(8, 9), prior.log_density(8, 9))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.full((4, 5), 0.05), "holds a density; its natural logarithm"),
+        (np.full((4, 5), np.nan), "must be finite"),
+        (np.zeros(20), "two axes"),
+        (None, "no such file"),
+    ],
+)
+def test_files_that_are_no_prior_are_refused(tmp_path, values, said):
+    if values is not None:
+        np.save(tmp_path / "a.npy", values)
+    with pytest.raises(UsageError, match=f"^--prior .*a.npy: .*{said}"):
+        priors.prior_of(str(tmp_path / "a.npy"), tmp_path, tmp_path)
+
+
+def test_in_training_a_picture_is_told_of_the_other_folds_alone(own, tmp_path, caplog):
+    corpus = open_corpus(str(own), tmp_path)
+    training, validation = load(corpus, tmp_path / "checked.json")
+    prior, told = priors.of_training(None, corpus, tmp_path, tmp_path, training)
+    points = relative_points(training)
+    whole = centre_bias(points)
+    np.testing.assert_array_equal(
+        told(validation[0], 48, 64), whole.log_density(48, 64), err_msg="validation: all of it"
+    )
+    for place, sample in enumerate(training):
+        others = [p for i, p in enumerate(points) if i % FOLDS != place % FOLDS]
+        wanted = CentreBias(*np.concatenate(others).T, whole.bandwidth, whole.uniform)
+        np.testing.assert_array_equal(told(sample, 48, 64), wanted.log_density(48, 64))
+    assert prior.log_density(9, 9) == pytest.approx(whole.log_density(9, 9))
+    fixed, told = priors.of_training("uniform", corpus, tmp_path, tmp_path, training)
+    assert fixed is UNIFORM and (told(training[0], 2, 2) == -np.log(4)).all()
+
+
+def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_tested(
+    cli, own, tmp_path
+):
+    common = ("-d", own, "--results", tmp_path)
+    code, _, err = cli("train", *common, *SMALL, "--epochs", "1", "--hold-out", "3")
+    assert (code, err) == (0, "")
+    (link,) = json.loads((tmp_path / "ckpts/best/msinet_own.json").read_text())["chain"]
+    assert len(link["train"]) == 7 and len(link["held"]) == 3
+    assert not {*link["train"]} & {*link["held"]}
+    assert cli("test", *common)[0] == 0
+    found = json.loads((tmp_path / "reports/msinet_own.metrics.json").read_text())
+    assert found["n_images"] == 3 and "chosen on 3 held-out training pictures" in found["model"]
+    with (tmp_path / "reports/msinet_own.csv").open() as file:
+        names = {row["name"] for row in csv.DictReader(file)}
+    assert not names & ({*link["train"]} | {*link["held"]})
+    # In another corpus, what chose the epoch is no new picture.
+    other = make_own(tmp_path / "copy")
+    for path in (other / "stimuli").iterdir():
+        if path.name not in link["held"]:
+            path.unlink()
+    lines = (other / "fixations.csv").read_text().splitlines()
+    kept = [line for line in lines if line.split(",")[0] in ("image", *link["held"])]
+    (other / "fixations.csv").write_text("\n".join(kept) + "\n")
+    code, _, err = cli("test", *common, "--on", other)
+    assert code == 2 and "was trained on 1 of the 1" in err
+    code, _, err = cli("train", *common, *SMALL, "--name", "x", "--hold-out", "10")
+    assert code == 2 and "--hold-out 10: there are 10 pictures to train on" in err
+
+
+def test_a_partial_training_does_not_leak_into_a_test_on_another_corpus(cli, told, tmp_path):
+    own, results = tmp_path / "data" / "LAB", tmp_path / "r"
+    make_own(own)
+    for index in (1, 2):
+        (own / "stimuli" / f"{index:02d}.png").unlink()
+    lines = (own / "fixations.csv").read_text().splitlines()
+    kept = [line for line in lines if line[:2] not in ("01", "02")]
+    (own / "fixations.csv").write_text("\n".join(kept) + "\n")
+    (tmp_path / "lab.py").write_text(
+        "from data.corpus import Corpus\nfrom data.splits import Shuffled\n\n\n"
+        'class LAB(Corpus):\n    """Thirteen."""\n\n    size = (64, 64)\n'
+        "    split = Shuffled(train=10, valid=3)\n    sigma = 4\n"
+    )
+    common = ("--corpora", tmp_path / "lab.py", "-p", tmp_path / "data")
+    try:
+        more = (*SMALL, "--epochs", "1", "--partial", "--results", results)
+        assert cli("train", "-d", told[0], *more)[0] == 0
+        code, _, err = cli("test", "-d", told[0], "--results", results, "--on", "lab", *common)
+        assert code == 2 and "11 stimuli with truth, 13 expected" in err
+    finally:
+        from data.corpus import Corpus
+
+        Corpus.registry.pop("lab", None)
