@@ -76,9 +76,7 @@ def held_out(training: Sequence, count: int, seed: int) -> tuple[list, list]:
         UsageError: none would be left to train on.
     """
     if count >= len(training):
-        raise UsageError(
-            f"--hold-out {count}: there are {len(training)} pictures to train on"
-        )
+        raise UsageError(f"--hold-out {count}: there are {len(training)} pictures to train on")
     ranked = sorted(training, key=lambda s: blake2b(f"{seed} {s.name}".encode()).digest())
     held = {sample.name for sample in ranked[:count]}
     sides = ([], [])
