@@ -24,7 +24,7 @@ from model import restore
 from model.baselines import centre_bias, uniform
 from model.build import TITLES
 from model.gold import lacking
-from model.runs import Run, chosen, read_about, run_name
+from model.runs import Run, chosen, run_name
 
 UNTRAINED = ("uniform", "goldstandard")
 
@@ -141,8 +141,9 @@ def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list
 def trained(args, fold: int) -> Case:
     """A run, or the mean of those whose names `+` joins."""
     name = named(args, fold)
-    if args.model == "centerbias" and args.data:
-        fit(args, Run(args.results, name), fold)
+    if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
+        settings = Config(model="centerbias", folds=args.folds, fold=fold)
+        fit(args, Run(args.results, name), settings, args.data)
     if name is None or Run(args.results, name).best.exists():
         return one(args, name)
     members = [one(args, each) for each in name.split("+")]
@@ -161,6 +162,8 @@ def one(args, name: str | None) -> Case:
     run, about = chosen(args.results, name, args.model)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     size, files = tuple(about["size"]), run
+    if settings.model == "centerbias":
+        fit(args, run, settings, about["corpus"], about.get("training", ""))
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
     if corpus.reference != about["corpus"]:
         sides = replace(sides, pixels_per_degree=None, folds=0, fold=0, partial=False)
@@ -175,18 +178,18 @@ def one(args, name: str | None) -> Case:
     return Case(subject, corpus, training, tested)
 
 
-def fit(args, run: Run, fold: int) -> None:
-    """Fits the centre bias that is asked for, a matter of seconds, unless that was done on the very
-    same fixations."""
-    corpus = open_corpus(args.data, args.path or Path("data"))
-    settings, before = Config(model="centerbias", folds=args.folds, fold=fold), None
-    if run.best.exists():
-        about = read_about(run)
-        settings, before = subjects.settings_of(run, about), about.get("training")
-    if settings.model != "centerbias":
-        return  # --name is another model's
+def fit(args, run: Run, settings: Config, name: str, before: str | None = None) -> None:
+    """Fits a centre bias on a corpus, a matter of seconds, unless it was fitted on the very same
+    fixations, whose fingerprint was `before`."""
+    try:
+        corpus = open_corpus(name, args.path or Path("data"))
+    except UsageError:
+        if before is None:
+            raise
+        logging.info("%s: %s is not there any more; it stays as it was fitted", run.name, name)
+        return
     training, _ = sides_of(args, corpus, settings)
-    if before != fingerprint(training):
+    if fingerprint(training) != before:
         fit_centre_bias(settings, corpus, run, training)
 
 

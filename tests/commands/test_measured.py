@@ -283,3 +283,14 @@ def test_the_mean_of_the_others_holds_one_density_whatever_their_number():
         np.testing.assert_allclose(others(sample, np.log(drawn[index])), wanted, atol=1e-6)
     alone = evaluation.mean_of_others(subject, samples[:1])
     assert alone(samples[0], np.log(drawn[0])) is None
+
+
+def test_a_centre_bias_without_first_fixations_is_not_taken_for_one_with_them(cli, timed, tmp_path):
+    found = []
+    for more in ((), ("--skip-first",), ("--name", "centerbias_timed")):
+        asked = ("-d", timed, "-m", "centerbias") if "--name" not in more else ()
+        assert cli("test", "--results", tmp_path, *asked, *more)[0] == 0
+        name = "centerbias_timed" + "_skipfirst" * ("--skip-first" in more)
+        found.append(json.loads((tmp_path / f"reports/{name}.metrics.json").read_text())["image"])
+    assert found[0] == found[2] != found[1]
+    assert all(image["IG"] == pytest.approx(0, abs=1e-12) for image in found)
