@@ -10,14 +10,17 @@ INSTALLED := .venv/installed-$(EXTRA)
 
 .PHONY: demo test test-all test-cloud lint hed constraints clean
 
+# Most of the tests' time is Python's own, of one thread: two processes, which fit 8 GB of memory.
+PYTEST = .venv/bin/python -m pytest -n 2 --dist worksteal
+
 demo: $(INSTALLED)
 	.venv/bin/python main.py demo
 
 test: $(INSTALLED)
-	.venv/bin/python -m pytest -m "not slow and not corpus"
+	$(PYTEST) -m "not slow and not corpus"
 
 test-all: $(INSTALLED)
-	.venv/bin/python -m pytest
+	$(PYTEST)
 
 # Object stores, beside a local S3 server; their TensorFlow needs Python 3.11 or 3.12.
 test-cloud: .venv-cloud/installed
