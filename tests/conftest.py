@@ -1,6 +1,8 @@
-"""A command line and a small corpus that many tests share."""
+"""A command line, a small corpus and the devices that many tests share."""
 
+import gc
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -12,6 +14,17 @@ import flags
 import main
 
 SHAPE = (48, 64)
+
+# Graphs are many objects that live long: to look through them often took a tenth of the time.
+gc.set_threshold(50_000, 20, 100)
+
+
+def pytest_collection_finish():
+    """Part the processor into two devices, which TensorFlow allows until it has made a tensor."""
+    if "tensorflow" in sys.modules:
+        from model.strategy import logical_cpus
+
+        logical_cpus(2)
 
 
 def make_own(folder, count=13, seed=0):
@@ -37,6 +50,33 @@ SMALL = ("--encoder", "small", "--size", "64x64", "--pixels-per-degree", "4")
 @pytest.fixture
 def own(tmp_path):
     return make_own(tmp_path / "own")
+
+
+@pytest.fixture(params=["shallow", pytest.param("whole", marks=pytest.mark.slow)])
+def dense(request, monkeypatch):
+    """Give each block of DenseNet201, ours and Keras', two layers in place of 6 to 48; return what
+    names the layers of the last block by those of the whole network."""
+    if request.param == "whole":
+        return lambda name: name
+    import functools
+
+    import keras
+    from keras.src.applications.densenet import DenseNet
+
+    from model import encoders
+
+    def named(name):
+        return name.replace("block31", "block1").replace("block32", "block2")
+
+    block, taps = encoders._dense_block, map(named, encoders.TAPS["densenet201"])
+    monkeypatch.setattr(
+        encoders, "_dense_block", lambda x, count, name, dilation: block(x, 2, name, dilation)
+    )
+    monkeypatch.setitem(encoders.TAPS, "densenet201", tuple(taps))
+    monkeypatch.setattr(
+        keras.applications, "DenseNet201", functools.partial(DenseNet, [2, 2, 2, 2])
+    )
+    return named
 
 
 @pytest.fixture

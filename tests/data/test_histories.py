@@ -1,6 +1,3 @@
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +13,8 @@ from data.images import fitted, margins
 from data.pipeline import batches
 from data.pipeline import plan as order_of_pictures
 from data.samples import Sample
+from model.strategy import mirrored
 
-ROOT = Path(__file__).parents[2]
 SIZE = (24, 32)
 
 
@@ -256,45 +253,28 @@ def test_a_history_lies_in_the_pixel_of_its_fixation(tmp_path, mirrored):
     np.testing.assert_array_equal(np.floor(found["history"][place][1:, 0]), pixel[:-1])
 
 
-SHARDED = """
-import json, sys
-import numpy as np
-import tensorflow as tf
-from pathlib import Path
-from data.fixations import table
-from data.pipeline import batches
-from data.samples import Sample
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-files = sorted(Path(sys.argv[1]).glob("*.png"))
-rows = [table(np.arange(3) + 0.5, [i + 0.5] * 3, 0, scanpath=0) for i in range(5)]
-samples = [Sample(f.name, f, (24, 32), p, sigma=2.0) for f, p in zip(files, rows)]
-seen = []
-for batch in strategy.experimental_distribute_dataset(batches(samples, (24, 32), 4, group=3)):
-    keys = ("image", "id", "weight", "fixations", "history")
-    parts = zip(*(strategy.experimental_local_results(batch[key]) for key in keys))
-    for device, (image, ids, weight, fixations, history) in enumerate(parts):
-        assert len(image) == 2 and len(fixations) == len(history) == 6
-        for row, index in enumerate(ids.numpy()):
-            y, x = np.argwhere(fixations[row, ..., 0].numpy())[0]
-            level = int(image[row // 3, 0, 0, 0])
-            last = float(np.nan_to_num(history[row, 0, 0], nan=-1))
-            seen.append([device, int(index), float(weight[row]), int(y), int(x), level, last])
-print(json.dumps(seen))
-"""
-
-
 def test_two_devices_share_each_batch_by_pictures(tmp_path):
+    """Picture i is of level i, its fixation j is in row i and column j."""
+    samples = []
     for index in range(5):
-        Image.fromarray(np.full((24, 32, 3), index, np.uint8)).save(tmp_path / f"{index}.png")
-    command = [sys.executable, "-c", SHARDED, tmp_path]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    rows = json.loads(ran.stdout.splitlines()[-1])
-    assert [index for _, index, weight, *_ in rows if weight] == list(range(15))
-    assert len(rows) == 24 and {device for device, *_ in rows} == {0, 1}
-    for _, index, _, y, x, level, last in rows:
-        assert (y, x, level) == (index // 3, index % 3, index // 3)
-        assert last == (index % 3 - 0.5 if index % 3 else -1)
+        path = tmp_path / f"{index}.png"
+        Image.fromarray(np.full((24, 32, 3), index, np.uint8)).save(path)
+        rows = table(np.arange(3) + 0.5, [index + 0.5] * 3, 0, scanpath=0)
+        samples.append(Sample(path.name, path, SIZE, rows, sigma=2.0))
+    strategy, seen = mirrored(2, 2), []
+    for batch in strategy.experimental_distribute_dataset(batches(samples, SIZE, 4, group=3)):
+        keys = ("image", "id", "weight", "fixations", "history")
+        shares = zip(
+            *(strategy.experimental_local_results(batch[key]) for key in keys), strict=True
+        )
+        for device, share in enumerate(shares):
+            image, ids, weight, fixations, history = (part.numpy() for part in share)
+            assert len(image) == 2 and len(fixations) == len(history) == 6
+            for row, index in enumerate(ids):
+                assert np.argwhere(fixations[row, ..., 0])[0].tolist() == [index // 3, index % 3]
+                assert image[row // 3, 0, 0, 0] == index // 3
+                before = np.nan if index % 3 == 0 else index % 3 - 0.5
+                np.testing.assert_equal(history[row, 0, 0], np.float32(before))
+                seen.append((device, index, weight[row]))
+    assert [index for _, index, weight in seen if weight] == list(range(15))
+    assert len(seen) == 24 and {device for device, *_ in seen} == {0, 1}

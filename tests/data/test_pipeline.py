@@ -1,8 +1,4 @@
 import dataclasses
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +13,8 @@ from data.images import fitted, margins
 from data.pipeline import batches, filled, parts, plan
 from data.samples import Sample
 from data.truth import keys
+from model.strategy import mirrored
 
-ROOT = Path(__file__).parents[2]
 SIZE = (24, 32)
 
 
@@ -413,49 +409,26 @@ def test_parts_hold_what_the_whole_batches_do(tmp_path, group, skip, workers, ea
             np.testing.assert_array_equal(np.concatenate([part[key] for part in mine]), values)
 
 
-SHARDED = """
-import json, sys
-import numpy as np
-import tensorflow as tf
-from pathlib import Path
-from config import UsageError
-from data.fixations import table
-from data.pipeline import batches
-from data.samples import Sample
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-files = sorted(Path(sys.argv[1]).glob("*.png"))
-points = [table([index], [5.0], 0) for index in range(5)]
-samples = [Sample(f.name, f, (24, 32), p, sigma=2.0) for f, p in zip(files, points)]
-seen = {}
-for size in (4, 3):
-    seen[size] = rows = []
-    dataset = batches(samples, (24, 32), size, seed=1, flip=False)
-    for batch in strategy.experimental_distribute_dataset(dataset):
-        keys = ("id", "weight", "fixations")
-        parts = [strategy.experimental_local_results(batch[key]) for key in keys]
-        for device, (ids, weights, counts) in enumerate(zip(*parts)):
-            for i, w, c in zip(ids.numpy(), weights.numpy(), counts.numpy()):
-                rows.append([device, int(i), float(w), int(c[5, :, 0].argmax())])
-print(json.dumps(seen))
-"""
-
-
-def test_two_devices_share_each_batch(tmp_path):
+@pytest.mark.parametrize("size", [4, 3])
+def test_two_devices_share_each_batch(tmp_path, size):
+    samples = []
     for index in range(5):
-        picture(tmp_path / f"{index}.png", noise(24, 32, index))
-    ran = subprocess.run(
-        [sys.executable, "-c", SHARDED, tmp_path], cwd=ROOT, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
-    for size, rows in json.loads(ran.stdout.splitlines()[-1]).items():
-        shown = [index for _, index, weight, _ in rows if weight]
-        assert sorted(shown) == [0, 1, 2, 3, 4]
-        assert len(rows) == -(-5 // int(size)) * int(size)
-        assert all(index == column for _, index, _, column in rows)  # each with its own truth
-        assert {device for device, *_ in rows} == {0, 1}
+        path = picture(tmp_path / f"{index}.png", noise(24, 32, index))
+        samples.append(Sample(path.name, path, SIZE, table([index], [5.0], 0), sigma=2.0))
+    strategy = mirrored(2, 2)
+    dataset = batches(samples, SIZE, size, seed=1, flip=False)
+    rows = []
+    for batch in strategy.experimental_distribute_dataset(dataset):
+        shares = [
+            strategy.experimental_local_results(batch[key]) for key in ("id", "weight", "fixations")
+        ]
+        for device, share in enumerate(zip(*shares, strict=True)):
+            for index, weight, counts in zip(*(part.numpy() for part in share), strict=True):
+                rows.append((device, index, weight, counts[5, :, 0].argmax()))
+    assert sorted(index for _, index, weight, _ in rows if weight) == [0, 1, 2, 3, 4]
+    assert len(rows) == -(-5 // size) * size
+    assert all(index == column for _, index, _, column in rows)  # each with its own truth
+    assert {device for device, *_ in rows} == {0, 1}
 
 
 def test_nothing_is_tuned_while_batches_are_read(tmp_path):
