@@ -102,7 +102,7 @@ def test_split_dense_blocks_compute_what_whole_ones_do(size, monkeypatch):
     np.testing.assert_allclose(split(picture(*size)), whole(picture(*size)), rtol=1e-4, atol=1e-3)
 
 
-def test_densenet_without_strides_computes_what_the_plain_one_does():
+def test_densenet_without_strides_computes_what_the_plain_one_does(dense):
     """Every fourth value is the plain network's, at every tap, with statistics not trivial."""
     plain = keras.applications.DenseNet201(include_top=False, weights=None)
     random = np.random.default_rng(1)
@@ -239,7 +239,8 @@ def test_without_the_hed_package_the_way_to_it_is_said(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["densenet201", "small"])
-def test_hed_is_for_vgg16_alone(name):
+def test_hed_is_for_vgg16_alone(name, monkeypatch):
+    monkeypatch.setitem(encoders.ENCODERS, name, encoders.small)  # told by its name
     with pytest.raises(UsageError, match="--encoder-weights none|not for densenet201"):
         encoders.build(name, (32, 32), "hed")
 

@@ -51,13 +51,33 @@ def check_model(model, values):
     assert np.abs(ops.convert_to_numpy(gradients[0])).max() > 0
 
 
-@pytest.mark.parametrize(
-    ("encoder", "head"),
-    [(encoder, "softmax") for encoder in encoders.ENCODERS] + [("small", "minmax")],
+@pytest.fixture(
+    scope="module",
+    params=[(encoder, "softmax") for encoder in encoders.ENCODERS] + [("small", "minmax")],
+    ids="-".join,
 )
-def test_every_model_keeps_the_contract(encoder, head):
+def model(request):
     keras.utils.set_random_seed(0)
-    check_model(msinet.build(encoder, SIZE, head), batch())
+    encoder, head = request.param
+    return msinet.build(encoder, SIZE, head)
+
+
+def test_every_model_keeps_the_contract(model):
+    check_model(model, batch())
+
+
+def test_a_step_of_every_model_learns(model):
+    """One step against the gradient's signs lowers the loss of the batch that it was made on."""
+    import tensorflow as tf
+
+    values = batch(count=1)
+    with tf.GradientTape() as tape:
+        before = ops.mean(losses.kld(values["density"], predict(model, values)))
+    gradients = tape.gradient(before, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        variable.assign_sub(1e-5 * ops.sign(gradient))
+    after = ops.mean(losses.kld(values["density"], predict(model, values)))
+    assert float(after) < float(before)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -117,23 +137,6 @@ def test_a_start_is_not_far_from_flat():
     flat = density.log_density(np.zeros_like(values["valid"]), values["valid"])
     extra = losses.kld(values["density"], result) - losses.kld(values["density"], flat)
     assert float(ops.max(extra)) < 0.5
-
-
-@pytest.mark.parametrize("encoder", ["vgg16", "densenet201"])
-def test_a_step_of_the_real_network_learns(encoder):
-    """One step of gradient descent lowers the loss of the batch that it was made on."""
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(0)
-    values = batch(count=1)
-    model = msinet.build(encoder, SIZE, "softmax")
-    optimizer = keras.optimizers.Adam(1e-5)
-    with tf.GradientTape() as tape:
-        before = ops.mean(losses.kld(values["density"], predict(model, values)))
-    gradients = tape.gradient(before, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-    after = ops.mean(losses.kld(values["density"], predict(model, values)))
-    assert float(after) < float(before)
 
 
 def test_weights_survive_a_file(tmp_path):

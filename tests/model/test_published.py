@@ -155,6 +155,7 @@ def test_read_out_answers_as_the_published_one_on_pictures_twice_as_large(model,
     state |= {f"finalizers.{k}.gauss.sigma": np.float32(0.1) for k in range(2)}
     published.assign(model, state, "state")
     random = np.random.default_rng(1)
+    assert model.get_layer("encoder").output.shape == (None, 2, 2, 2048)
     features = random.normal(1, 2, (1, 2, 2, 2048)).astype("float32")
     # Constant over squares of 8 pixels, as their map is only sampled twice as finely as ours.
     centre_bias = np.kron(random.normal(-9, 1, (16, 18)), np.ones((8, 8)))

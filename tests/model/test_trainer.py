@@ -3,21 +3,19 @@ import json
 import logging
 import math
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from networks import data_of, fitted, one_device, scanpaths, split
+from networks import data_of, fitted, one_device, scanpaths, shared, split
 
 from config import UsageError
 from model import msinet, trainer
 from model.keeper import Idle
 from model.optimizer import AveragingAdam, averaged
 from model.steps import inputs_of, make_steps
+from model.strategy import mirrored
 
 SIZE = (64, 64)
 
@@ -60,8 +58,8 @@ def run(epochs=1, data=None, valid=None, keeper=None, optimizer=None):
     return model, progress
 
 
-@pytest.mark.parametrize("encoder", ["vgg16", "densenet201"])
-def test_a_step_moves_every_layer_of_the_real_models(encoder):
+def check_moved(encoder):
+    """Check that one step moves every kernel of a model."""
     strategy = one_device()
     with strategy.scope():
         model = make(encoder)
@@ -74,10 +72,60 @@ def test_a_step_moves_every_layer_of_the_real_models(encoder):
     assert all(np.abs(w.numpy() - b).max() > 0 for w, b in zip(kernels, before, strict=True))
 
 
-def test_training_lowers_the_loss():
-    _, progress = run(epochs=6)
-    losses = [row["loss"] for row in progress.history]
+def test_a_step_moves_every_layer_of_vgg16():
+    check_moved("vgg16")
+
+
+def test_a_step_moves_every_layer_of_densenet201(dense):
+    check_moved("densenet201")
+
+
+class Improvements(Idle):
+    """Remembers of each epoch the best loss and whether it improved."""
+
+    def __init__(self):
+        self.told = []
+
+    def epoch(self, progress, improved):
+        self.told.append((progress.best, improved))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model, its progress over six epochs, and what its keeper was told of them."""
+    keeper = Improvements()
+    return *run(epochs=6, keeper=keeper), keeper.told
+
+
+def test_training_lowers_the_loss(trained):
+    losses = [row["loss"] for row in trained[1].history]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_best_is_told_by_the_validation_loss(trained):
+    _, progress, told = trained
+    losses = [row["val_loss"] for row in progress.history]
+    assert told == [(min(losses[: i + 1]), losses[i] == min(losses[: i + 1])) for i in range(6)]
+
+
+def test_predictions_are_densities_in_order_without_the_filling(trained):
+    data = batches(4, 2, weight=[1, 1, 1, 0])
+    answers = list(trainer.predict(one_device(), trained[0], lambda _: data))
+    assert [index for index, _ in answers] == [0, 1, 2]
+    for _, answer in answers:
+        assert answer.shape == (*SIZE, 1)
+        assert np.exp(answer.astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_validation_is_the_mean_over_samples_whatever_the_batches(trained):
+    strategy, model = one_device(), trained[0]
+    _, valid_step = make_steps(strategy, model, model.optimizer, {"kld": 1.0}, ["cc"])
+    whole, parts = (
+        trainer.evaluate(strategy, valid_step, lambda _, size=size: batches(5, size))
+        for size in (5, 3)
+    )
+    for name in ("loss", "cc"):
+        assert whole[name] == pytest.approx(parts[name], abs=1e-6)
 
 
 def test_samples_of_weight_0_change_nothing():
@@ -89,25 +137,6 @@ def test_samples_of_weight_0_change_nothing():
     assert alone.history[0]["loss"] == pytest.approx(padded.history[0]["loss"], abs=1e-6)
     for a, b in zip(plain.trainable_variables, filled.trainable_variables, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-7)
-
-
-def test_validation_is_the_mean_over_samples_whatever_the_batches():
-    _, whole = run(valid=batches(5, 5))
-    _, parts = run(valid=batches(5, 3))
-    assert whole.history[0]["val_cc"] == pytest.approx(parts.history[0]["val_cc"], abs=1e-6)
-    assert whole.history[0]["val_loss"] == pytest.approx(parts.history[0]["val_loss"], abs=1e-6)
-
-
-def test_best_is_told_by_the_validation_loss():
-    told = []
-
-    class Told(Idle):
-        def epoch(self, progress, improved):
-            told.append((progress.best, improved))
-
-    _, progress = run(epochs=4, keeper=Told())
-    losses = [row["val_loss"] for row in progress.history]
-    assert told == [(min(losses[: i + 1]), losses[i] == min(losses[: i + 1])) for i in range(4)]
 
 
 def test_progress_weighs_each_sample():
@@ -147,15 +176,6 @@ def test_a_loss_that_is_not_finite_names_the_pictures():
     with pytest.raises(UsageError, match="the loss is nan in epoch 1, step 1; .*: c, a$"):
         trainer.check_finite({"loss": np.nan}, batch, strategy, "abc", "epoch 1, step 1")
     trainer.check_finite({"loss": 1.0}, batch, strategy, "abc", "epoch 1, step 1")
-
-
-def test_predictions_are_densities_in_order_without_the_filling():
-    model, _ = run()
-    found = list(trainer.predict(one_device(), model, lambda _: batches(4, 2, weight=[1, 1, 1, 0])))
-    assert [index for index, _ in found] == [0, 1, 2]
-    for _, answer in found:
-        assert answer.shape == (*SIZE, 1)
-        assert np.exp(answer.astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_models_inputs_are_taken_by_name():
@@ -391,45 +411,29 @@ def test_a_resumed_epoch_asks_for_the_batches_that_are_left():
     assert progress.history[0]["learning_rate"] == pytest.approx(0.01)
 
 
-TWO_DEVICES = """
-import sys
-sys.path[:0] = [{tests!r}]
-import numpy as np
-import networks as t
-from model import trainer
-from model.optimizer import AveragingAdam
-from model.strategy import mirrored
-
-def trained(strategy, batch=2, accumulate=1):
+def run_on(devices, batch=2, accumulate=1):
+    """What a run of so many devices ends with: variables, history, predictions' ids and maps."""
+    strategy = mirrored(2, devices)
     with strategy.scope():
-        model = t.split(group=3)
+        model = split(group=3)
         model.compile(optimizer=AveragingAdam(0.9, learning_rate=1e-2, global_clipnorm=0.05))
         model.optimizer.epsilon = 0.1  # or the length of gradients would not matter
         model.optimizer.build(model.trainable_variables)
-    data = t.scanpaths(batch=batch)
-    progress = t.fitted(strategy, model, data, 3, accumulate=accumulate)
-    found = list(trainer.predict(strategy, model, lambda share: t.shared(data, share)))
-    states = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
-    return states, progress.history, [i for i, _ in found], [a for _, a in found]
+    data = scanpaths(batch=batch)
+    progress = fitted(strategy, model, data, 3, accumulate=accumulate)
+    answers = list(trainer.predict(strategy, model, lambda share: shared(data, share)))
+    variables = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
+    return variables, progress.history, [i for i, _ in answers], [a for _, a in answers]
 
-def compare(two, one):
-    assert two[2] == one[2] == list(range(11)), (one[2], two[2])
-    for parts in (0, 3):
-        for a, b in zip(one[parts], two[parts], strict=True):
+
+@pytest.mark.parametrize(("batch", "accumulate"), [(2, 1), (4, 2)])
+def test_two_devices_train_as_one(batch, accumulate):
+    """Scanpath batches, clipping, averages, accumulation too."""
+    one, two = run_on(1, batch), run_on(2, batch, accumulate)
+    assert one[2] == two[2] == list(range(11))
+    for part in (0, 3):
+        for a, b in zip(one[part], two[part], strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5)
     for a, b in zip(one[1], two[1], strict=True):
         assert a.keys() == b.keys()
         np.testing.assert_allclose([*a.values()], [*b.values()], atol=1e-5)
-
-compare(trained(mirrored(2, 2)), trained(mirrored(2, 1)))
-compare(trained(mirrored(2, 2), 4, accumulate=2), trained(mirrored(2, 1), 4))
-print("alike")
-"""
-
-
-def test_two_devices_train_as_one():
-    """Scanpath batches, clipping, averages, accumulation too; devices are made once a process."""
-    tests = Path(__file__).parents[1]
-    code = TWO_DEVICES.format(tests=str(tests))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tests.parent, capture_output=True)
-    assert done.stdout.decode().endswith("alike\n"), done.stderr.decode()[-2000:]
