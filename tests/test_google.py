@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from conftest import SMALL, make_own
@@ -13,28 +10,26 @@ from google_store import google
 
 import storage
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """The objects of gs://bucket by name, and the environment that leads there."""
+    """The objects of gs://bucket by name; the environment leads there."""
     if "gs" not in storage.schemes():
         pytest.skip("this TensorFlow has no gs:// of its own")
     with google(tmp_path) as (objects, environment):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        yield objects, environment
+        yield objects
 
 
 def test_objects_are_written_read_listed_and_removed(store):
-    objects, _ = store
     folder, content = storage.path("gs://bucket/folder"), os.urandom(300_000)
     for name in ("a.txt", "sub/b.png", "sub/empty"):
         with storage.replacing(folder / name) as part:
             part.write_bytes(b"" if name == "sub/empty" else content)
-    assert objects["folder/a.txt"] == content and set(objects) == {
+    assert store["folder/a.txt"] == content and set(store) == {
         "folder/a.txt", "folder/sub/b.png", "folder/sub/empty"
     }  # fmt: skip
     assert (folder / "a.txt").read_bytes() == content
@@ -47,31 +42,29 @@ def test_objects_are_written_read_listed_and_removed(store):
     with storage.local(folder / "sub" / "b.png") as file:
         assert file.read_bytes() == content
     storage.remove(folder / "sub")
-    assert set(objects) == {"folder/a.txt"}
+    assert set(store) == {"folder/a.txt"}
     with pytest.raises(FileNotFoundError):
         (folder / "none").read_bytes()
     storage.check_writable(folder)
-    assert set(objects) == {"folder/a.txt"}
+    assert set(store) == {"folder/a.txt"}
 
 
-def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path):
-    objects, environment = store
+def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path, cli, monkeypatch):
     own = make_own(tmp_path / "own")
     for path in own.rglob("*.*"):
-        objects[f"corpora/own/{path.relative_to(own)}"] = path.read_bytes()
-    environment |= {"GCS_OUTPUT_PATH": "gs://bucket/out", "XDG_CACHE_HOME": str(tmp_path)}
+        store[f"corpora/own/{path.relative_to(own)}"] = path.read_bytes()
+    monkeypatch.setenv("GCS_OUTPUT_PATH", "gs://bucket/out")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def program(*argv):
-        command = [sys.executable, "main.py", *argv]
-        known = {**os.environ, **environment}
-        found = subprocess.run(command, cwd=ROOT, env=known, capture_output=True, text=True)
-        assert (found.returncode, found.stderr) == (0, "")
-        return found.stdout
+        code, out, err = cli(*argv)
+        assert (code, err) == (0, "")
+        return out
 
     train = ("train", "-d", "gs://bucket/corpora/own", *SMALL)
     program(*train, "--epochs", "1")
     assert "own state after 1 epochs" in program(*train, "--epochs", "2")
     program("test", "--name", "msinet_own")
-    assert json.loads(objects["out/reports/msinet_own.metrics.json"])["n_images"] == 3
-    assert objects["out/history/msinet_own.csv"].decode().count("\n") == 3
-    assert len([name for name in objects if name.startswith("corpora/")]) == 14
+    assert json.loads(store["out/reports/msinet_own.metrics.json"])["n_images"] == 3
+    assert store["out/history/msinet_own.csv"].decode().count("\n") == 3
+    assert len([name for name in store if name.startswith("corpora/")]) == 14
