@@ -52,6 +52,22 @@ def own(tmp_path):
     return make_own(tmp_path / "own")
 
 
+def run(*argv) -> int:
+    """Run a command line in this process; return its exit code."""
+    try:
+        return main.main(flags.parse(["main.py", *map(str, argv)], main.COMMANDS))
+    except SystemExit as stop:
+        return stop.code
+
+
+@pytest.fixture(scope="module")
+def no_curves():
+    """Leave out the curve of a training, half a second an epoch, of which test_main has one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("report.curves.save_curve", lambda *_: None)
+        yield
+
+
 @pytest.fixture(params=["shallow", pytest.param("whole", marks=pytest.mark.slow)])
 def dense(request, monkeypatch):
     """Give each block of DenseNet201, ours and Keras', two layers in place of 6 to 48; return what
@@ -82,12 +98,4 @@ def dense(request, monkeypatch):
 @pytest.fixture
 def cli(capsys):
     """Runs a command line in this process: (exit code, stdout, stderr)."""
-
-    def run(*argv):
-        try:
-            code = main.main(flags.parse(["main.py", *map(str, argv)], main.COMMANDS))
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+    return lambda *argv: (run(*argv), *capsys.readouterr())

@@ -6,12 +6,13 @@ import types
 
 import pytest
 import tensorflow as tf
-from conftest import SMALL
+from conftest import SMALL, make_own, run
 from run_files import arrays
 
 from model import states
 from model.restore import MODEL
 
+pytestmark = pytest.mark.usefixtures("no_curves")
 GAZE = ("-m", "deepgaze", *SMALL)
 
 
@@ -30,45 +31,64 @@ def about(results, name):
     return json.loads((results / "ckpts/best" / f"{name}.json").read_text())
 
 
-def test_frozen_features_are_computed_once_for_all_runs(cli, own, tmp_path):
-    first = train(cli, own, tmp_path, *GAZE, "--epochs", "2")
-    assert "features of 13 pictures" in first
-    second = train(cli, own, tmp_path, *GAZE, "--epochs", "2", "--name", "again")
-    assert "features of" not in second
-    assert history(tmp_path, "again") == history(tmp_path, "deepgaze_own")
-    losses = [float(row["nll"]) for row in history(tmp_path, "again")]
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make_own(tmp_path_factory.mktemp("corpus") / "own")
+
+
+@pytest.fixture(scope="module")
+def gaze(corpus, tmp_path_factory):
+    """Results with a spatial model of two epochs, to which tests add runs of other names."""
+    results = tmp_path_factory.mktemp("gaze")
+    assert run("train", "-d", corpus, "--results", results, *GAZE, "--epochs", "2") == 0
+    return results
+
+
+@pytest.fixture(scope="module")
+def folds(corpus, tmp_path_factory):
+    """Results with a run of one epoch for each of three folds."""
+    results = tmp_path_factory.mktemp("folds")
+    more = (*SMALL, "--folds", "3", "--epochs", "1", "--metrics", "cc")
+    assert run("train", "-d", corpus, "--results", results, *more) == 0
+    return results
+
+
+def test_frozen_features_are_computed_once_for_all_runs(cli, corpus, gaze):
+    assert len([*gaze.glob("cache/features/*/*.npy")]) == 13
+    again = train(cli, corpus, gaze, *GAZE, "--epochs", "2", "--name", "again")
+    assert "features of" not in again
+    assert history(gaze, "again") == history(gaze, "deepgaze_own")
+    losses = [float(row["nll"]) for row in history(gaze, "again")]
     assert losses[1] < losses[0]
 
 
-def test_cached_features_train_as_the_encoder_does(cli, own, tmp_path, monkeypatch):
+def test_cached_features_train_as_the_encoder_does(cli, corpus, gaze, tmp_path, monkeypatch):
     import config
 
-    train(cli, own, tmp_path, *GAZE, "--epochs", "2")
     monkeypatch.setattr(config.Config, "cached", False)
-    out = train(cli, own, tmp_path / "bare", *GAZE, "--epochs", "2")
+    out = train(cli, corpus, tmp_path, *GAZE, "--epochs", "2")
     assert "features of" not in out
     for one, other in zip(
-        history(tmp_path, "deepgaze_own"), history(tmp_path / "bare", "deepgaze_own"), strict=True
+        history(gaze, "deepgaze_own"), history(tmp_path, "deepgaze_own"), strict=True
     ):
         assert float(one["loss"]) == pytest.approx(float(other["loss"]), abs=1e-5)
 
 
-def test_a_scanpath_model_starts_from_a_spatial_one(cli, own, tmp_path):
-    train(cli, own, tmp_path, *GAZE, "--epochs", "1")
+def test_a_scanpath_model_starts_from_a_spatial_one(cli, corpus, gaze):
     more = ("--scanpath", "--initial", "deepgaze_own", "--name", "paths", "--epochs", "1")
-    out = train(cli, own, tmp_path, *GAZE, *more)
+    out = train(cli, corpus, gaze, *GAZE, *more)
     assert "deepgaze_own's best weights" in out and "scanpath" in out
-    chain = about(tmp_path, "paths")["chain"]
+    chain = about(gaze, "paths")["chain"]
     assert [link["run"] for link in chain] == ["paths", "deepgaze_own"]
 
 
 def test_a_preset_of_one_stage_is_resumed_as_if_it_had_not_stopped(cli, own, tmp_path):
     more = (*GAZE, "--preset", "deepgaze3-simple")
-    train(cli, own, tmp_path / "whole", *more, "--epochs", "3")
+    train(cli, own, tmp_path / "whole", *more, "--epochs", "2")
+    train(cli, own, tmp_path / "parts", *more, "--epochs", "1")
     train(cli, own, tmp_path / "parts", *more, "--epochs", "2")
-    train(cli, own, tmp_path / "parts", *more, "--epochs", "3")
     whole, parts = (history(tmp_path / part, "deepgaze_own") for part in ("whole", "parts"))
-    assert whole == parts and len(whole) == 3
+    assert whole == parts and len(whole) == 2
     settings = about(tmp_path / "whole", "deepgaze_own")["config"]
     assert settings["milestones"] == [12, 18] and settings["missing"] == "centre"
     assert float(whole[0]["learning_rate"]) == pytest.approx(0.001585)
@@ -84,35 +104,29 @@ def test_a_preset_of_stages_chains_its_runs(cli, own, tmp_path):
     assert "all 1 epochs are done" in train(cli, own, tmp_path, *more)
 
 
-def test_all_folds_are_trained_and_tested_on_what_each_left_out(cli, own, tmp_path):
-    train(cli, own, tmp_path, *SMALL, "--folds", "3", "--epochs", "1")
-    seen = [set(about(tmp_path, f"msinet_own_fold{i}of3")["chain"][0]["train"]) for i in (1, 2, 3)]
+def test_all_folds_are_trained_and_tested_on_what_each_left_out(folds):
+    seen = [set(about(folds, f"msinet_own_fold{i}of3")["chain"][0]["train"]) for i in (1, 2, 3)]
     assert all(sum(name in fold for fold in seen) == 2 for name in set.union(*seen))
-    found = json.loads((tmp_path / "reports/msinet_own_3folds.metrics.json").read_text())
-    assert found["n_images"] == 13 and found["n_fixations"] == 13 * 12
+    report = json.loads((folds / "reports/msinet_own_3folds.metrics.json").read_text())
+    assert report["n_images"] == 13 and report["n_fixations"] == 13 * 12
 
 
-def test_another_fold_than_the_one_left_out_is_refused(cli, own, tmp_path):
-    train(cli, own, tmp_path, *SMALL, "--folds", "3", "--fold", "1", "--epochs", "1")
-    more = ("--folds", "3", "--fold", "2", "--initial", "msinet_own_fold1of3")
-    code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, *more)
+def test_another_fold_than_the_one_left_out_is_refused(cli, corpus, folds):
+    more = ("--folds", "3", "--fold", "2", "--initial", "msinet_own_fold1of3", "--fresh")
+    code, _, err = cli("train", "-d", corpus, "--results", folds, *SMALL, *more)
     assert code == 2 and err.count("\n") == 1
     assert "msinet_own_fold1of3 was trained on" in err and "cannot be validated" in err
 
 
-def test_a_subset_is_all_that_is_trained_on(cli, own, tmp_path):
+def test_a_subset_is_all_that_is_trained_on(cli, corpus, gaze, tmp_path):
     (tmp_path / "none.txt").write_text("elsewhere.png\n")
     more = ("--results", tmp_path, "--subset", tmp_path / "none.txt")
-    code, _, err = cli("train", "-d", own, *SMALL, *more)
+    code, _, err = cli("train", "-d", corpus, *SMALL, *more)
     assert code == 2 and "elsewhere.png" in err and err.count("\n") == 1
-    train(cli, own, tmp_path, *SMALL, "--epochs", "1")
-    kept = sorted(about(tmp_path, "msinet_own")["chain"][0]["train"])[:4]
+    kept = sorted(about(gaze, "deepgaze_own")["chain"][0]["train"])[:4]
     (tmp_path / "some.txt").write_text("\n".join(kept) + "\n")
-    train(
-        cli, own, tmp_path, *SMALL, "--epochs", "1", "--subset", tmp_path / "some.txt",
-        "--name", "few",
-    )  # fmt: skip
-    assert sorted(about(tmp_path, "few")["chain"][0]["train"]) == kept
+    train(cli, corpus, tmp_path, *SMALL, "--epochs", "1", "--subset", tmp_path / "some.txt")
+    assert sorted(about(tmp_path, "msinet_own")["chain"][0]["train"]) == kept
 
 
 @pytest.mark.parametrize("model", ["uniform", "goldstandard"])
