@@ -2,14 +2,16 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, make_own
+from conftest import SMALL, make_own, run
 from PIL import Image
+from run_files import arrays
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,14 +25,18 @@ def train(cli, own, results, *more):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A corpus and a results folder with a run of three epochs."""
-    import flags
-    import main
-
     folder = tmp_path_factory.mktemp("trained")
     own, results = make_own(folder / "own"), folder / "results"
-    argv = ["main.py", "train", "-d", own, "--results", results, *SMALL, "--epochs", "3"]
-    assert main.main(flags.parse(list(map(str, argv)), main.COMMANDS)) == 0
+    more = (*SMALL, "--epochs", "3", "--save-every", "2")
+    assert run("train", "-d", own, "--results", results, *more) == 0
     return own, results
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """The corpus, and a copy of the results to change."""
+    own, results = trained
+    return own, shutil.copytree(results, tmp_path / "results")
 
 
 def history(results, name="msinet_own"):
@@ -57,33 +63,13 @@ def test_training_writes_best_latest_history_curve_and_log(trained):
     assert {"git", "keras", "tensorflow"} <= set(about["versions"])
 
 
-def test_resumed_training_is_the_uninterrupted_one_bit_for_bit(cli, trained, tmp_path):
-    own, whole = trained
-    train(cli, own, tmp_path / "parts", "--epochs", "1")
-    assert "own state after 1 epochs" in train(cli, own, tmp_path / "parts", "--epochs", "3")
-    assert history(tmp_path / "parts") == history(whole)
-    for part in ("ckpts/latest/msinet_own/000003/model.weights.h5",):
-        assert weights_of(tmp_path / "parts" / part) == weights_of(whole / part)
-
-
-def weights_of(file):
-    import h5py
-
-    found = {}
-    with h5py.File(file) as content:
-        content.visititems(
-            lambda name, node: (
-                found.update({name: node[()].tobytes()}) if isinstance(node, h5py.Dataset) else None
-            )
-        )
-    assert len(found) > 10
-    return found
-
-
-def test_a_run_killed_in_an_epoch_goes_on_from_the_one_before(cli, trained, tmp_path, monkeypatch):
+def test_a_run_resumed_and_killed_is_the_uninterrupted_one_bit_for_bit(
+    cli, trained, tmp_path, monkeypatch
+):
     from model import trainer
 
     own, whole = trained
+    train(cli, own, tmp_path, "--epochs", "1")
     fine = trainer.check_finite
 
     def killed(sums, batch, strategy, names, when):
@@ -92,11 +78,14 @@ def test_a_run_killed_in_an_epoch_goes_on_from_the_one_before(cli, trained, tmp_
         fine(sums, batch, strategy, names, when)
 
     monkeypatch.setattr(trainer, "check_finite", killed)
-    code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
+    code, out, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
     assert code == 130 and "to go on from what is saved: " in err and err.count("\n") == 1
+    assert "own state after 1 epochs" in out
     monkeypatch.undo()
-    train(cli, own, tmp_path, "--epochs", "3")
+    assert "own state after 2 epochs" in train(cli, own, tmp_path, "--epochs", "3")
     assert history(tmp_path) == history(whole)
+    for part in ("latest/msinet_own/000003/model.weights.h5", "best/msinet_own.weights.h5"):
+        assert arrays(tmp_path / "ckpts" / part) == arrays(whole / "ckpts" / part)
 
 
 def test_two_devices_give_the_losses_of_one(trained, tmp_path):
@@ -129,21 +118,31 @@ def test_another_configuration_is_refused_by_the_fields_that_differ(cli, trained
     assert "seed 42 (now 7)" in err and "--fresh" in err and err.count("\n") == 1
 
 
-def test_fresh_starts_anew(cli, own, tmp_path):
-    train(cli, own, tmp_path / "r", "--epochs", "1")
-    train(cli, own, tmp_path / "r", "--epochs", "1", "--seed", "7", "--fresh")
-    assert [row["epoch"] for row in history(tmp_path / "r")] == ["1"]
+def test_fresh_starts_anew(cli, copied):
+    own, results = copied
+    train(cli, own, results, "--epochs", "1", "--seed", "7", "--fresh", "--metrics", "cc")
+    assert [row["epoch"] for row in history(results)] == ["1"]
 
 
 def test_initial_starts_from_another_runs_weights(cli, trained, tmp_path):
     _, results = trained
     other = make_own(tmp_path / "other", seed=1)
     out = train(
-        cli, other, results, "--epochs", "1", "--initial", "msinet_own", "--learning-rate", "1e-9"
+        cli,
+        other,
+        results,
+        "--epochs",
+        "1",
+        "--initial",
+        "msinet_own",
+        "--learning-rate",
+        "1e-9",
+        "--metrics",
+        "cc",
     )
     assert "weights: msinet_own's best weights" in out
     best, tuned = (results / "ckpts/best" / f"msinet_{n}.weights.h5" for n in ("own", "other"))
-    near, far = weights_of(best), weights_of(tuned)
+    near, far = arrays(best), arrays(tuned)
     assert near.keys() == far.keys()
     for name in near:
         np.testing.assert_allclose(*(np.frombuffer(w[name], "f4") for w in (near, far)), atol=1e-6)
@@ -157,9 +156,8 @@ def test_a_missing_initial_says_what_to_run_first(cli, own, tmp_path):
     assert "python main.py train -d salicon" in err and err.count("\n") == 1
 
 
-def test_save_every_keeps_weights_of_epochs(cli, own, tmp_path):
-    train(cli, own, tmp_path, "--epochs", "2", "--save-every", "2")
-    kept = sorted(p.name for p in (tmp_path / "ckpts/epochs/msinet_own").iterdir())
+def test_save_every_keeps_weights_of_epochs(trained):
+    kept = sorted(p.name for p in (trained[1] / "ckpts/epochs/msinet_own").iterdir())
     assert kept == ["0002.json", "0002.weights.h5"]
 
 
@@ -278,7 +276,7 @@ def test_a_users_class_trains_through_the_command_line(cli, tmp_path):
     )
     code, _, err = cli(
         "train", "-d", "labcorpus", "-p", tmp_path / "data", "--corpora", tmp_path / "lab.py",
-        "--results", tmp_path / "r", "--encoder", "small", "--epochs", "1",
+        "--results", tmp_path / "r", "--encoder", "small", "--epochs", "1", "--metrics", "cc",
     )  # fmt: skip
     assert (code, err) == (0, "")
     from data.corpus import Corpus
@@ -313,11 +311,18 @@ def test_wrong_losses_and_metrics_are_told_before_pictures_are_read(cli, own, tm
         assert code == 2 and err.count("\n") == 1 and all(word in err for word in words)
 
 
-def test_a_resumed_run_refuses_other_pictures(cli, tmp_path):
-    own = make_own(tmp_path / "own")
-    train(cli, own, tmp_path / "r", "--epochs", "1")
-    make_own(tmp_path / "more", count=14)
-    for name in ("stimuli/13.png", "fixations.csv"):
-        (tmp_path / "more" / name).rename(own / name)
-    code, _, err = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL, "--epochs", "2")
+@pytest.fixture
+def grown(trained, tmp_path):
+    """The corpus and the results; as long as the test runs, there is a picture more."""
+    own, results = trained
+    more, before = make_own(tmp_path / "more", count=14), (own / "fixations.csv").read_text()
+    shutil.copytree(more, own, dirs_exist_ok=True)
+    yield own, results
+    (own / "stimuli" / "13.png").unlink()
+    (own / "fixations.csv").write_text(before)
+
+
+def test_a_resumed_run_refuses_other_pictures(cli, grown):
+    own, results = grown
+    code, _, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "4")
     assert code == 2 and "pictures 10+3 of" in err and "(now 11+3 of" in err
