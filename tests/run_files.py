@@ -10,7 +10,7 @@ from model import states
 from model.restore import MODEL, STATE
 
 NAME = "msinet_own"
-PICTURES, BATCH, EPOCHS = 30, 4, 4  # of 38 pictures, 80 to 20; the last batch of an epoch has two
+PICTURES, BATCH, EPOCHS = 22, 4, 3  # of 28 pictures, 80 to 20; the last batch of an epoch has two
 EVERY_STEP = ("--save-minutes", "0.0001")
 
 
@@ -32,34 +32,39 @@ def arrays(file):
     return found
 
 
-def left(results):
+def left(results, name=NAME):
     """All that a run leaves to go on from, to test and to look at: its arrays and its numbers."""
-    best = results / f"ckpts/best/{NAME}.weights.h5"
     return {
-        "state": arrays(newest(results) / MODEL),
-        "best": arrays(best),
-        "best epoch": best_epoch(results),
-        "progress": progress(results),
-        "history": history(results),
+        "state": arrays(newest(results, name) / MODEL),
+        "best": arrays(results / f"ckpts/best/{name}.weights.h5"),
+        "best epoch": best_epoch(results, name),
+        "progress": progress(results, name),
+        "history": history(results, name),
     }
 
 
-def best_epoch(results):
-    return json.loads((results / f"ckpts/best/{NAME}.json").read_text())["epoch"]
+def best_epoch(results, name=NAME):
+    return about(results, name)["epoch"]
 
 
-def history(results):
-    with (results / f"history/{NAME}.csv").open() as file:
+def about(results, name=NAME):
+    """What the JSON beside a run's best weights says."""
+    return json.loads((results / f"ckpts/best/{name}.json").read_text())
+
+
+def history(results, name=NAME):
+    """A run's epochs, each a dict of texts."""
+    with (results / f"history/{name}.csv").open() as file:
         return list(csv.DictReader(file))
 
 
-def folder(results):
+def folder(results, name=NAME):
     """Where the states are."""
-    return results / "ckpts/latest" / NAME
+    return results / "ckpts/latest" / name
 
 
-def newest(results):
-    return states.newest(folder(results))
+def newest(results, name=NAME):
+    return states.newest(folder(results, name))
 
 
 def cut_off(results):
@@ -68,9 +73,9 @@ def cut_off(results):
     return [state for state in there if not (state / states.CHECKS).is_file()]
 
 
-def progress(results):
+def progress(results, name=NAME):
     """How far the newest state is, None where there is none."""
-    state = newest(results)
+    state = newest(results, name)
     return state and json.loads((state / STATE).read_text())["progress"]
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 
 import pytest
-from conftest import make_own
 from processes import Program
 from run_files import (
     EVERY_STEP,
@@ -27,6 +26,7 @@ from model import trainer
 from model.keeper import GOES_ON
 from model.restore import so_far
 
+pytestmark = pytest.mark.usefixtures("no_curves")
 FULL = f"No space left on device; {GOES_ON}"
 PICTURES = 10  # 13, 80 to 20
 
@@ -83,23 +83,22 @@ def when(monkeypatch):
         pytest.param(0, 1, 1, id="for nothing", marks=pytest.mark.slow),
     ],
 )
-def test_a_disk_that_has_room_in_the_second_epoch(tmp_path, disk, cli, room, rows, best):
-    own, results = make_own(tmp_path / "own", count=60), disk(tmp_path / "results", "20m")
+def test_a_disk_that_has_room_in_the_second_epoch(
+    own, tmp_path, disk, cli, when, monkeypatch, room, rows, best
+):
+    results, fillers = disk(tmp_path / "results", "20m"), []
     argv = command(own, results, "--epochs", "3")
-    with Program(*argv) as program:
-        program.waits_for("^Epoch 2/")
-        program.send(signal.SIGSTOP)
-        filler = fill(results, room)
-        program.send(signal.SIGCONT)
-        assert program.end() == 2, program.lines()
-    assert program.err == [f"{NAME} cannot be saved: {FULL}"]
+    when("epoch 2, step 1", lambda: fillers.append(fill(results, room)))
+    code, _, err = cli(*argv)
+    assert (code, err) == (2, f"{NAME} cannot be saved: {FULL}\n")
     assert (len(history(results)), best_epoch(results)) == (rows, best)
     assert arrays(results / f"ckpts/best/{NAME}.weights.h5")
-    assert counted(results, 48)["epoch"] == 1 and not cut_off(results)
-    filler.unlink()
+    assert counted(results, PICTURES)["epoch"] == 1 and not cut_off(results)
+    monkeypatch.undo()
+    fillers[0].unlink()
     code, out, err = cli(*argv)
     assert (code, err) == (0, "") and "own state after 1 epochs\n" in out
-    assert counted(results, 48)["epoch"] == len(history(results)) == 3
+    assert counted(results, PICTURES)["epoch"] == len(history(results)) == 3
 
 
 def test_a_disk_without_room_for_the_cache_or_the_log(own, tmp_path, disk, cli):

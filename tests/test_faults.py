@@ -36,7 +36,7 @@ FUTURE = 4e9  # seconds; the year 2096
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    return make_own(tmp_path_factory.mktemp("faults") / "own", count=38)
+    return make_own(tmp_path_factory.mktemp("faults") / "own", count=28)
 
 
 class Whole:
@@ -135,6 +135,33 @@ def test_a_second_process_is_refused_and_the_first_unharmed(whole, cli):
     assert after == before
 
 
+def damage(state):
+    """Flip a byte in the middle of a state's arrays."""
+    content = bytearray((state / MODEL).read_bytes())
+    content[len(content) // 2] ^= 255
+    (state / MODEL).write_bytes(content)
+
+
+def test_a_run_stopped_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path, cli):
+    argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
+    with Program(*argv, before=("sh", "-c", '"$0" "$@" && echo done')) as program:
+        program.waits_for("^saved after")
+        os.kill(child(program.process.pid), signal.SIGTERM)
+        assert program.end() == 143
+    assert "done" not in program.out
+    again = stopped(program, tmp_path, "SIGTERM")
+    assert again == ["python", "main.py", *map(str, argv)]
+    kill(again[2:], tmp_path, Moments(reach=5))
+    damaged = newest(tmp_path)
+    damage(damaged)
+    code, out, err = cli(*argv)
+    assert (code, err) == (0, "")
+    assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in out
+    assert left(tmp_path) == whole.left()
+    assert counted(tmp_path)["epoch"] == EPOCHS
+
+
+@pytest.mark.slow
 def test_a_run_killed_twice_and_then_damaged_ends_as_one_that_was_not(own, whole, tmp_path):
     argv, moments = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP), Moments(reach=5)
     kill(argv, tmp_path, moments)
@@ -143,14 +170,13 @@ def test_a_run_killed_twice_and_then_damaged_ends_as_one_that_was_not(own, whole
             os.utime(path, (FUTURE, FUTURE))
     kill(argv, tmp_path, moments)
     damaged = newest(tmp_path)
-    content = bytearray((damaged / MODEL).read_bytes())
-    content[len(content) // 2] ^= 255
-    (damaged / MODEL).write_bytes(content)
+    damage(damaged)
     assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in go_on(argv)
     assert left(tmp_path) == whole.left()
     assert counted(tmp_path)["epoch"] == EPOCHS
 
 
+@pytest.mark.slow
 def test_signals_end_a_run_that_goes_on_by_the_command_it_says(own, whole, tmp_path):
     argv = command(own, tmp_path, "--epochs", EPOCHS)
     with Program(*argv, before=("sh", "-c", '"$0" "$@" && echo done')) as program:
@@ -168,7 +194,7 @@ def test_signals_end_a_run_that_goes_on_by_the_command_it_says(own, whole, tmp_p
         assert program.end() == 130
     assert program.said(f"own state after {begun}$")
     stopped(program, tmp_path, "SIGINT")
-    assert progress(tmp_path)["step"] == 8  # and its validation was not
+    assert progress(tmp_path)["step"] == 6  # and its validation was not
     go_on(argv)
     assert left(tmp_path) == whole.left()
 
@@ -224,19 +250,19 @@ def test_a_run_killed_twenty_times_ends_as_one_that_was_not(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [
+@pytest.mark.parametrize("spoil", [
     lambda state: (state / MODEL).write_bytes((state / MODEL).read_bytes()[:-1000]),
     lambda state: (state / MODEL).unlink(),
     lambda state: (state / "checks.json").write_text("{"),
     lambda state: shutil.rmtree(state),
 ])  # fmt: skip
-def test_a_damaged_latest_state_gives_way_to_the_one_before(own, whole, tmp_path, damage):
+def test_a_damaged_latest_state_gives_way_to_the_one_before(own, whole, tmp_path, spoil):
     argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
     with Program(*argv) as program:
         program.waits_for("^saved after", 5)
         program.send(signal.SIGKILL)
     damaged = newest(tmp_path)
-    damage(damaged)
+    spoil(damaged)
     before = so_far(counted(tmp_path))
     out = go_on(argv)
     assert f"{damaged}: " in out or not damaged.is_dir()

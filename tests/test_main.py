@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import SMALL, make_own, run
 from PIL import Image
-from run_files import arrays
+from run_files import arrays, history
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,11 +37,6 @@ def copied(trained, tmp_path):
     """The corpus, and a copy of the results to change."""
     own, results = trained
     return own, shutil.copytree(results, tmp_path / "results")
-
-
-def history(results, name="msinet_own"):
-    with (results / "history" / f"{name}.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def test_training_writes_best_latest_history_curve_and_log(trained):

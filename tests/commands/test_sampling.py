@@ -3,20 +3,17 @@
 import csv
 
 import pytest
-from conftest import SMALL, make_own
+from conftest import SMALL, make_own, run
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def viewed(tmp_path_factory):
+def viewed(tmp_path_factory, no_curves):
     """A corpus and a model of its scanpaths."""
-    import flags
-    import main
-
     folder = tmp_path_factory.mktemp("viewed")
     own, results = make_own(folder / "own"), folder / "results"
-    argv = ["main.py", "train", "-d", own, "--results", results, "-m", "deepgaze", "--scanpath"]
-    assert main.main(flags.parse([*map(str, argv), *SMALL, "--epochs", "1"], main.COMMANDS)) == 0
+    more = (*SMALL, "-m", "deepgaze", "--scanpath", "--epochs", "1")
+    assert run("train", "-d", own, "--results", results, *more) == 0
     return own, results
 
 
@@ -48,10 +45,10 @@ def test_a_seed_gives_the_same_scanpaths_again_and_another_others(cli, viewed):
 
 def test_a_model_without_scanpaths_has_none(cli, viewed):
     own, results = viewed
-    train = ("train", "-d", own, "--results", results, *SMALL, "--epochs", "1")
-    assert cli(*train)[0] == 0
+    train = ("train", "-d", own, "--results", results, "-m", "centerbias")
+    assert cli(*train, "--pixels-per-degree", "4")[0] == 0
     picture = own / "stimuli" / "03.png"
-    code, _, err = cli("scanpaths", "--name", "msinet_own", "-p", picture, "--results", results)
+    code, _, err = cli("scanpaths", "--name", "centerbias_own", "-p", picture, "--results", results)
     assert code == 2 and "--scanpath" in err and err.count("\n") == 1
     code, _, err = cli("scanpaths", "-d", own, "-p", own / "stimuli", "--results", results)
     assert code == 2 and "13 pictures" in err

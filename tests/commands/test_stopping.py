@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import SMALL
 from processes import PATIENCE
-from run_files import arrays
+from run_files import left
 
 from commands.stopping import Stop, Stopped
-from model import states
-from model.restore import MODEL
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,7 +148,7 @@ def test_a_signal_too_late_for_a_run_ends_those_that_follow_it():
 
 
 @pytest.fixture
-def stopped(cli, own, monkeypatch):
+def stopped(cli, own, monkeypatch, no_curves):
     """Runs a training that gets a signal in a step: its lines on stderr."""
     from commands import training
     from model import trainer
@@ -192,12 +190,4 @@ def test_a_stopped_training_of_scanpaths_goes_on_as_if_it_had_not_been(cli, own,
     code, out, err = cli("train", "-d", own, *SMALL, *more, tmp_path / "parts")
     assert (code, err) == (0, "")
     assert "deepgaze_own's own state after 0 epochs and 2 steps" in out
-    one, other = (left(tmp_path / name) for name in ("whole", "parts"))
-    assert one == other
-
-
-def left(results):
-    """History and weights of a run of scanpaths."""
-    state = states.newest(results / "ckpts/latest/deepgaze_own") / MODEL
-    weights = [arrays(file) for file in (results / "ckpts/best/deepgaze_own.weights.h5", state)]
-    return [(results / "history/deepgaze_own.csv").read_text(), *weights]
+    assert left(tmp_path / "parts", "deepgaze_own") == left(tmp_path / "whole", "deepgaze_own")

@@ -1,13 +1,12 @@
 """Training of every kind, run as a user runs it, with the small encoder on a small corpus."""
 
-import csv
 import json
 import types
 
 import pytest
 import tensorflow as tf
 from conftest import SMALL, make_own, run
-from run_files import arrays
+from run_files import about, arrays, history, newest
 
 from model import states
 from model.restore import MODEL
@@ -20,15 +19,6 @@ def train(cli, own, results, *more):
     code, out, err = cli("train", "-d", own, "--results", results, *more)
     assert (code, err) == (0, "")
     return out
-
-
-def history(results, name):
-    with (results / "history" / f"{name}.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def about(results, name):
-    return json.loads((results / "ckpts/best" / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +134,6 @@ def test_maps_alone_cannot_train_scanpaths(cli, own, tmp_path):
     assert code == 2 and "order" in err and err.count("\n") == 1
 
 
-def latest(results, name="msinet_own"):
-    """The arrays of a run's latest state."""
-    return arrays(states.newest(results / "ckpts/latest" / name) / MODEL)
-
-
 def test_the_cache_of_pictures_changes_nothing(cli, own, tmp_path):
     """Bit for bit, weights and history; mirrored pictures among them."""
     more = (*SMALL, "--epochs", "2", "--metrics", "cc")
@@ -160,7 +145,7 @@ def test_the_cache_of_pictures_changes_nothing(cli, own, tmp_path):
     assert "fitting" not in out and not (tmp_path / "without/cache/pictures").exists()
     one, other = (tmp_path / name for name in ("with", "without"))
     assert history(one, "msinet_own") == history(other, "msinet_own")
-    assert latest(one) == latest(other)
+    assert arrays(newest(one) / MODEL) == arrays(newest(other) / MODEL)
 
 
 def test_a_batch_that_cannot_be_parted_evenly_is_refused(monkeypatch):
