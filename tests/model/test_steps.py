@@ -8,7 +8,7 @@ from networks import one_device, scanpaths, split
 
 from model import steps
 
-GO_ON, STOP = tf.constant(0.0), tf.constant(1.0)
+GO_ON, STOP = np.zeros((), "f4"), np.ones((), "f4")
 ASKED = (GO_ON, STOP, GO_ON)
 
 
