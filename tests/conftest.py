@@ -8,10 +8,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+from helpers import run
 from PIL import Image
-
-import flags
-import main
 
 SHAPE = (48, 64)
 
@@ -50,14 +48,6 @@ SMALL = ("--encoder", "small", "--size", "64x64", "--pixels-per-degree", "4")
 @pytest.fixture
 def own(tmp_path):
     return make_own(tmp_path / "own")
-
-
-def run(*argv) -> int:
-    """Run a command line in this process; return its exit code."""
-    try:
-        return main.main(flags.parse(["main.py", *map(str, argv)], main.COMMANDS))
-    except SystemExit as stop:
-        return stop.code
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """A small training whose files are looked at: what it left, and whether it counted every step."""
 
-import csv
 import json
 
 import h5py
 from conftest import SMALL
+from helpers import about, arrays, history
 
 from model import states
 from model.restore import MODEL, STATE
@@ -16,20 +16,6 @@ EVERY_STEP = ("--save-minutes", "0.0001")
 
 def command(own, results, *more):
     return ("train", "-d", own, "--results", results, *SMALL, "--metrics", "cc", *more)
-
-
-def arrays(file):
-    """The bytes of all arrays of an HDF5 file by their names."""
-    found = {}
-
-    def collect(name, node):
-        if isinstance(node, h5py.Dataset):
-            found[name] = node[()].tobytes()
-
-    with h5py.File(file) as content:
-        content.visititems(collect)
-    assert len(found) > 10
-    return found
 
 
 def left(results, name=NAME):
@@ -45,17 +31,6 @@ def left(results, name=NAME):
 
 def best_epoch(results, name=NAME):
     return about(results, name)["epoch"]
-
-
-def about(results, name=NAME):
-    """What the JSON beside a run's best weights says."""
-    return json.loads((results / f"ckpts/best/{name}.json").read_text())
-
-
-def history(results, name=NAME):
-    """A run's epochs, each a dict of texts."""
-    with (results / f"history/{name}.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def folder(results, name=NAME):

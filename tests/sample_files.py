@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from helpers import noise
 from PIL import Image
 
 from data.fixations import table
@@ -14,14 +15,10 @@ def picture(path: Path, levels, **options) -> Path:
     return path
 
 
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
 def sample(folder: Path, shape: tuple[int, int], points=None, seed: int = 0, **known) -> Sample:
     """A picture of noise, with points as ((x, y), ...)."""
     name = f"{len(list(folder.iterdir()))}.png"
-    path = picture(folder / name, noise(*shape, seed))
+    path = picture(folder / name, noise(*shape, 3, seed=seed))
     rows = None if points is None else table(*np.float64(points).reshape(-1, 2).T, 0)
     return Sample(name, path, shape, rows, sigma=2.0, **known)
 

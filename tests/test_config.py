@@ -3,10 +3,11 @@ import dataclasses
 import json
 
 import pytest
+from helpers import one_line
 
 import config
 import flags
-from config import Config, UsageError
+from config import Config
 
 
 def parsed(*argv):
@@ -66,10 +67,9 @@ def test_json_of_a_run_is_read_back(tmp_path):
     ],
 )
 def test_wrong_values_are_named_with_what_is_allowed(fields, words):
-    with pytest.raises(UsageError) as error:
+    with one_line() as error:
         Config(**fields)
     assert all(word in str(error.value) for word in words)
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,9 @@ def test_wrong_values_are_named_with_what_is_allowed(fields, words):
 def test_wrong_files_are_one_line(tmp_path, text, words):
     file = tmp_path / "run.yaml"
     file.write_text(text)
-    with pytest.raises(UsageError) as error:
+    with one_line() as error:
         Config.make({}, file)
     assert all(word in str(error.value) for word in words)
-    assert "\n" not in str(error.value)
 
 
 def test_loss_terms_have_weights():

@@ -9,17 +9,9 @@ import signal
 import subprocess
 
 import pytest
+from helpers import arrays, history
 from processes import Program
-from run_files import (
-    EVERY_STEP,
-    NAME,
-    arrays,
-    best_epoch,
-    command,
-    counted,
-    cut_off,
-    history,
-)
+from run_files import EVERY_STEP, NAME, best_epoch, command, counted, cut_off
 
 from data import reading
 from model import trainer

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, make_own, run
+from conftest import SMALL, make_own
+from helpers import arrays, history, run
 from PIL import Image
-from run_files import arrays, history
 
 ROOT = Path(__file__).parent.parent
 

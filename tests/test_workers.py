@@ -12,8 +12,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import SMALL, make_own, run
-from run_files import NAME, arrays, folder, history, newest, progress
+from conftest import SMALL, make_own
+from helpers import arrays, history, run
+from run_files import NAME, folder, newest, progress
 
 from commands.launch import GRACE
 from model.restore import MODEL, so_far

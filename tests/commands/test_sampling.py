@@ -3,7 +3,8 @@
 import csv
 
 import pytest
-from conftest import SMALL, make_own, run
+from conftest import SMALL, make_own
+from helpers import run
 from PIL import Image
 
 

@@ -5,8 +5,9 @@ import types
 
 import pytest
 import tensorflow as tf
-from conftest import SMALL, make_own, run
-from run_files import about, arrays, history, newest
+from conftest import SMALL, make_own
+from helpers import about, arrays, history, run
+from run_files import newest
 
 from model import states
 from model.restore import MODEL

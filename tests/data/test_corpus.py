@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from corpus_files import MAKERS, picture
+from helpers import refusal
 
-from config import UsageError
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import (
     Assumed,
@@ -33,13 +33,6 @@ def define(name="ADVERTS", doc="Adverts (Someone, 2020).", **fields):
     whole = {"size": (240, 320), "split": Shuffled(8, 2), "sigma": 24, "__doc__": doc}
     left = {key: value for key, value in (whole | fields).items() if value is not ...}
     return type(Corpus)(name, (Corpus,), left)
-
-
-def refusal(do, *args, **kwargs) -> str:
-    with pytest.raises(UsageError) as error:
-        do(*args, **kwargs)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_defining_a_class_registers_it():

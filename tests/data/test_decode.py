@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import one_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
@@ -412,11 +413,10 @@ def test_a_map_of_floating_point_numbers_stays_as_it_is(tmp_path):
 def test_what_is_no_picture_is_named(tmp_path, read, content, said):
     path = tmp_path / "a: b.jpg"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=said) as caught:
+    with one_line(said) as caught:
         read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert str(caught.value).count(str(path)) == 1
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.ppm", "a.webp", "a.tiff"])

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
+from helpers import refusal
 from PIL import Image
 
-from config import UsageError
 from data import hdf5
 from data.decode import decode, decode_map, shape
 from data.hdf5 import Stored, integers, numbers, opened, texts
@@ -23,13 +23,6 @@ def path(tmp_path):
         for key, pixels in enumerate((GREY, COLOURS)):
             file.create_dataset(str(key), data=pixels, compression="gzip")
     return tmp_path / "s.hdf5"
-
-
-def refusal(do, *args, **options) -> str:
-    with pytest.raises(UsageError) as error:
-        do(*args, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # pictures

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,10 +10,6 @@ from data.images import GREY, crop, fit, fitted, margins, pad, resize, unfit
 FRAME = (24, 32)
 SHAPES = [(24, 32), (47, 31), (200, 9), (11, 301), (5, 7), (61, 80), (120, 160)]
 sides = st.integers(1, 40)
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def covering(many: int, few: int) -> np.ndarray:

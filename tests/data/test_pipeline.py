@@ -2,10 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers import noise, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sample_files import mapped, noise, picture, sample
+from sample_files import mapped, picture, sample
 
 from config import UsageError
 from data.fixations import table
@@ -34,10 +35,6 @@ def mirroring(count: int, index: int, wanted: bool) -> dict:
 
 
 # plan
-
-
-def same(a: dict, b: dict) -> bool:
-    return all(np.array_equal(a[key], b[key]) for key in ("id", "flip", "weight"))
 
 
 def test_plan_without_a_seed_is_in_order_and_filled_up():
@@ -115,7 +112,7 @@ def test_the_density_is_one_over_the_picture_and_nothing_outside(tmp_path, shape
     if truth_is == "points":
         known = sample(tmp_path, shape, [(0, 0), (shape[1] - 0.1, shape[0] - 0.1)])
     else:
-        known = mapped(tmp_path, shape, noise(*shape)[..., 0])
+        known = mapped(tmp_path, shape, noise(*shape))
     found = one([known], 1)
     height, width = fitted(shape, SIZE)
     top, left = margins((height, width), SIZE)
@@ -189,7 +186,7 @@ def test_pixels_by_another_computation(tmp_path, shape):
     known = sample(tmp_path, shape)
     found = one([known], 1, **mirroring(1, 0, True))["image"][0]
     rows, columns = (covering(m, f) for m, f in zip(shape, fitted(shape, SIZE), strict=True))
-    small = np.einsum("ih,hwc,jw->ijc", rows, noise(*shape).astype(float), columns)[:, ::-1]
+    small = np.einsum("ih,hwc,jw->ijc", rows, noise(*shape, 3).astype(float), columns)[:, ::-1]
     spare = [side - used for side, used in zip(SIZE, small.shape, strict=False)]
     around = [(s // 2, s - s // 2) for s in spare]
     expected = np.pad(small, [*around, (0, 0)], constant_values=126)
@@ -199,7 +196,7 @@ def test_pixels_by_another_computation(tmp_path, shape):
 def test_enlarged_pixels_by_another_computation(tmp_path):
     known = sample(tmp_path, (12, 16))
     found = one([known], 1)["image"][0]
-    for channel, levels in enumerate(np.moveaxis(noise(12, 16), 2, 0)):
+    for channel, levels in enumerate(np.moveaxis(noise(12, 16, 3), 2, 0)):
         grid = Image.fromarray(levels.astype(np.float32))
         expected = np.clip(grid.resize((32, 24), Image.Resampling.BICUBIC), 0, 255)
         assert abs(found[..., channel] - expected).max() <= 0.5 + 0.3  # whole levels; see images
@@ -413,7 +410,7 @@ def test_parts_hold_what_the_whole_batches_do(tmp_path, group, skip, workers, ea
 def test_two_devices_share_each_batch(tmp_path, size):
     samples = []
     for index in range(5):
-        path = picture(tmp_path / f"{index}.png", noise(24, 32, index))
+        path = picture(tmp_path / f"{index}.png", noise(24, 32, 3, seed=index))
         samples.append(Sample(path.name, path, SIZE, table([index], [5.0], 0), sigma=2.0))
     strategy = mirrored(2, 2)
     dataset = batches(samples, SIZE, size, seed=1, flip=False)

@@ -54,7 +54,7 @@ def test_the_store_gives_what_is_made_without_it(tmp_path, shape, truth_is):
     if truth_is == "points":
         known = sample(tmp_path / "p", shape, [(0, 0), (shape[1] / 2, shape[0] / 3)])
     else:
-        known = mapped(tmp_path / "p", shape, noise(*shape)[..., 0])
+        known = mapped(tmp_path / "p", shape, noise(*shape))
     kept = keep(tmp_path / "s", [known], SIZE, BOTH)
     found, expected = kept.read(known), make(known, SIZE, ["image", "density"])
     target = fitted(shape, SIZE)
@@ -136,7 +136,7 @@ def test_a_picture_that_cannot_be_read_is_named_before_the_first_batch(tmp_path,
 
 def test_a_large_jpeg_is_decoded_at_its_own_smaller_scale(tmp_path, monkeypatch):
     """As large as the target at least: what is fitted is shrunk, never enlarged."""
-    path = picture(tmp_path / "a.jpg", noise(200, 300))
+    path = picture(tmp_path / "a.jpg", noise(200, 300, 3))
     asked, decode = [], reading.decode
 
     def watched(*arguments):

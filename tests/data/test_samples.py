@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from authors_files import points_picture
 from corpus_files import SIZE, blurred, picture, points
+from helpers import refusal
 from PIL import Image
 
 from config import UsageError
@@ -34,13 +35,6 @@ def load_all(folder, **options):
     corpus = open_corpus(str(folder), folder.parent)
     train, valid = load(corpus, folder.parent / "memory.json", **options)
     return sorted([*train, *valid], key=lambda sample: sample.name)
-
-
-def refusal(folder, **options) -> str:
-    with pytest.raises(UsageError) as error:
-        load_all(folder, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def give_maps(own, names=NAMES, folder="saliency"):
@@ -133,7 +127,7 @@ def test_subfolders_pair_with_subfolders(tmp_path):
 
 def test_a_stimulus_without_map_is_named_and_counted(own):
     give_maps(own, names="abe")
-    message = refusal(own)
+    message = refusal(load_all, own)
     assert message == (
         f"{own}: 2 stimuli have no map, first 'c.jpg'; --partial trains on the others"
     )
@@ -142,19 +136,21 @@ def test_a_stimulus_without_map_is_named_and_counted(own):
 
 def test_a_stimulus_without_fixations_is_named_and_counted(own, caplog):
     give_csv(own, names="abce")
-    assert "1 stimuli have no fixations, first 'd.jpg'" in refusal(own)
+    assert "1 stimuli have no fixations, first 'd.jpg'" in refusal(load_all, own)
     assert len(load_all(own, partial=True)) == 4
     assert "first 'd.jpg'; left out" in caplog.text
 
 
 def test_no_fixations_at_all_are_no_truth(own):
     give_csv(own, names=())
-    assert "5 stimuli have no fixations, first 'a.jpg'" in refusal(own)
+    assert "5 stimuli have no fixations, first 'a.jpg'" in refusal(load_all, own)
 
 
 def test_a_map_without_stimulus_is_named_and_counted(own, caplog):
     give_maps(own, names=(*NAMES, "f", "g"))
-    assert refusal(own).startswith(f"{own}: 2 maps have no stimulus, first 'f.png'; --partial")
+    assert refusal(load_all, own).startswith(
+        f"{own}: 2 maps have no stimulus, first 'f.png'; --partial"
+    )
     assert len(load_all(own, partial=True)) == 5
     assert "2 maps have no stimulus, first 'f.png'; left out" in caplog.text
 
@@ -162,26 +158,26 @@ def test_a_map_without_stimulus_is_named_and_counted(own, caplog):
 def test_points_without_stimulus_are_named_and_counted(own):
     for name in (*NAMES, "f"):
         points_picture(own / "fixations" / f"{name}.png", [(0, 0)], SIZE)
-    assert "1 maps have no stimulus, first 'f.png'" in refusal(own)
+    assert "1 maps have no stimulus, first 'f.png'" in refusal(load_all, own)
     assert len(points(load_all(own, partial=True))) == 5
 
 
 def test_fixations_of_a_picture_that_is_not_there_are_named(own):
     give_csv(own, names=(*NAMES, "f"))
-    message = refusal(own)
+    message = refusal(load_all, own)
     assert "line 17: image 'f.jpg' is not in stimuli/" in message
 
 
 def test_two_stimuli_of_one_name(own):
     give_maps(own)
     picture(own / "stimuli" / "a.png")
-    assert refusal(own) == f"{own}: 'a.jpg' and 'a.png' have one name; keep one of them"
+    assert refusal(load_all, own) == f"{own}: 'a.jpg' and 'a.png' have one name; keep one of them"
 
 
 def test_two_maps_of_one_name(own):
     give_maps(own)
     blurred(own / "saliency" / "a.jpg")
-    assert "'a.jpg' and 'a.png' have one name; keep one of them" in refusal(own)
+    assert "'a.jpg' and 'a.png' have one name; keep one of them" in refusal(load_all, own)
 
 
 @pytest.mark.parametrize("folder", ["stimuli", "saliency"])
@@ -192,7 +188,7 @@ def test_a_damaged_picture_is_found_before_training(own, folder, kept):
     if folder == "saliency":
         shutil.copy(own / "stimuli" / "a.jpg", damaged)
     damaged.write_bytes(damaged.read_bytes()[:kept])
-    message = refusal(own)
+    message = refusal(load_all, own)
     assert message.startswith(f"1 pictures cannot be read, first '{damaged}': ")
     why = message.partition("': ")[2].lower()
     assert ("truncated" if kept else "empty") in why
@@ -202,12 +198,12 @@ def test_an_empty_folder(tmp_path):
     for folder in ("empty", "bare"):
         (tmp_path / folder / "stimuli").mkdir(parents=True)
     (tmp_path / "empty" / "stimuli").rmdir()
-    assert refusal(tmp_path / "empty").endswith("no folder stimuli/ in it, found nothing")
-    assert refusal(tmp_path / "bare").endswith("no pictures in stimuli/, found stimuli")
+    assert refusal(load_all, tmp_path / "empty").endswith("no folder stimuli/ in it, found nothing")
+    assert refusal(load_all, tmp_path / "bare").endswith("no pictures in stimuli/, found stimuli")
 
 
 def test_pictures_without_any_truth(own):
-    message = refusal(own)
+    message = refusal(load_all, own)
     assert message.startswith(
         f"{own}: no truth, found stimuli; needs fixations.hdf5, fixations.csv"
     )
@@ -217,7 +213,7 @@ def test_fewer_pictures_than_the_split(tmp_path):
     for number in (1001, 1002, 1003):
         picture(tmp_path / "osie" / "stimuli" / f"{number}.jpg")
         blurred(tmp_path / "osie" / "saliency" / f"{number}.jpg")
-    message = refusal(tmp_path / "osie")
+    message = refusal(load_all, tmp_path / "osie")
     assert message.startswith(f"{tmp_path / 'osie'}: 3 stimuli with truth, 700 expected")
     assert "--partial" in message
     assert len(load_all(tmp_path / "osie", partial=True)) == 3
@@ -226,13 +222,13 @@ def test_fewer_pictures_than_the_split(tmp_path):
 def test_one_picture_is_too_few(tmp_path):
     picture(tmp_path / "own" / "stimuli" / "a.jpg")
     blurred(tmp_path / "own" / "saliency" / "a.jpg")
-    assert "each needs one" in refusal(tmp_path / "own")
+    assert "each needs one" in refusal(load_all, tmp_path / "own")
 
 
 def test_a_map_of_another_aspect_ratio(own):
     give_maps(own)
     blurred(own / "saliency" / "b.png", (HEIGHT, WIDTH))
-    assert refusal(own) == (
+    assert refusal(load_all, own) == (
         f"{own}: 1 maps are of another aspect ratio than their stimulus, "
         "first of 'b.jpg': map 32x40, stimulus 40x32"
     )
@@ -255,7 +251,7 @@ def test_a_black_map_is_no_truth(own, caplog):
 def test_points_of_another_aspect_ratio(own):
     for name in NAMES:
         points_picture(own / "fixations" / f"{name}.png", [(0, 0)], (HEIGHT, WIDTH))
-    assert "points on 32x40 pixels, but the stimulus has 40x32" in refusal(own)
+    assert "points on 32x40 pixels, but the stimulus has 40x32" in refusal(load_all, own)
 
 
 def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
@@ -300,10 +296,10 @@ def test_a_damaged_picture_is_looked_at_again_and_the_others_are_not(own, monkey
     damaged = own / "stimuli" / "c.jpg"
     whole = damaged.read_bytes()
     damaged.write_bytes(b"")
-    refusal(own)
+    refusal(load_all, own)
     decode, seen = integrity.decode, []
     monkeypatch.setattr(integrity, "decode", lambda path: seen.append(path) or decode(path))
-    refusal(own)
+    refusal(load_all, own)
     damaged.write_bytes(whole)
     load_all(own)
     assert seen == [damaged, damaged]
@@ -392,7 +388,7 @@ def test_folds_share_no_picture(own):
     parts = [sides(own, fold=(fold, 5)) for fold in range(1, 6)]
     assert sorted(name for _, (name,) in parts) == [f"{name}.jpg" for name in NAMES]
     assert all(len(train) == 4 and valid[0] not in train for train, valid in parts)
-    assert refusal(own, fold=(6, 5)) == f"{own}: fold 6 of 5; allowed are 1..5"
+    assert refusal(load_all, own, fold=(6, 5)) == f"{own}: fold 6 of 5; allowed are 1..5"
 
 
 def test_a_subset_is_of_the_training_side_alone(own, caplog):
@@ -408,14 +404,18 @@ def test_a_subset_is_of_the_training_side_alone(own, caplog):
 def test_a_subset_that_is_none(own):
     give_csv(own)
     names = own.parent / "names.txt"
-    assert f"--subset {names}: not a readable list of names (" in refusal(own, subset=names)
+    assert f"--subset {names}: not a readable list of names (" in refusal(
+        load_all, own, subset=names
+    )
     names.write_text("a.jpg\nq.jpg\nz\n")
     said = f"--subset {names}: 2 of its names are of no stimulus, first 'q.jpg'; allowed are such"
-    assert refusal(own, subset=names).startswith(said)
+    assert refusal(load_all, own, subset=names).startswith(said)
     names.write_text(sides(own)[1][0])
-    assert refusal(own, subset=names).endswith("none of the 4 stimuli to train on is in it")
+    assert refusal(load_all, own, subset=names).endswith(
+        "none of the 4 stimuli to train on is in it"
+    )
     names.write_bytes(b"\xff\xfe\n")
-    assert "not a readable list" in refusal(own, subset=names)
+    assert "not a readable list" in refusal(load_all, own, subset=names)
 
 
 # pysaliency's files as they lie on disks
@@ -483,7 +483,7 @@ def test_a_stimulus_that_is_not_there_is_named(own, caplog):
     (own / "stimuli" / "e.jpg").unlink()
     path = own / "fixations.hdf5"
     said = f"{path}: 1 of its stimuli are not here, first 'gone.jpg'; --partial leaves them out"
-    assert refusal(own) == said
+    assert refusal(load_all, own) == said
     assert len(load_all(own, partial=True)) == 4
     assert "their 2 fixations are left out" in caplog.text
 
@@ -493,13 +493,16 @@ def test_stimuli_of_which_none_is_there_are_named(tmp_path):
     lab_fixations(tmp_path / "own", range(2))
     lab_stimuli(tmp_path / "own", ["images/a.jpg", "images/b.jpg"])
     assert "no pictures in stimuli/, where 'stimuli.hdf5' has 'images/a.jpg'" in refusal(
-        tmp_path / "own"
+        load_all, tmp_path / "own"
     )
 
 
 def test_stimuli_and_fixations_that_do_not_belong_together(own):
     lab_fixations(own, range(5))
     lab_stimuli(own, [f"stimuli/{name}.jpg" for name in NAMES[:4]])
-    assert refusal(own) == f"{own}/fixations.hdf5: fixations on stimuli 0..4, allowed are 0..3"
+    assert (
+        refusal(load_all, own)
+        == f"{own}/fixations.hdf5: fixations on stimuli 0..4, allowed are 0..3"
+    )
     (own / "stimuli.hdf5").write_bytes(b"")
-    assert refusal(own).startswith(f"{own}/stimuli.hdf5: not a whole HDF5 file (")
+    assert refusal(load_all, own).startswith(f"{own}/stimuli.hdf5: not a whole HDF5 file (")

@@ -2,16 +2,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from helpers import refusal
 
-from config import UsageError
 from data.splits import Folders, PerFolder, Ratio, Shuffled, folded
-
-
-def refusal(do, *args, **kwargs) -> str:
-    with pytest.raises(UsageError) as error:
-        do(*args, **kwargs)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def shuffled_as_published(names, train):

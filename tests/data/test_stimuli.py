@@ -3,8 +3,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers import refusal_of
 
-from config import UsageError
 from data.hdf5 import Stored
 from data.stimuli import read_stimuli
 
@@ -38,13 +38,6 @@ def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-
-
-def refusal(path: Path, here=()) -> str:
-    with pytest.raises(UsageError) as error:
-        read_stimuli(path, dict(here))
-    assert "\n" not in str(error.value) and str(error.value).startswith(f"{path}: ")
-    return str(error.value).removeprefix(f"{path}: ")
 
 
 PICTURES = [np.zeros((4, 6), np.uint8), np.full((5, 3, 3), 7, np.uint8)]
@@ -110,7 +103,7 @@ def test_two_files_under_one_name_are_refused_and_one_file_twice_is_not(tmp_path
     touch(tmp_path / "1.jpg", tmp_path / "b" / "1.jpg")
     here = {"1.jpg": tmp_path / "1.jpg"}
     path = listing(tmp_path / "stimuli.hdf5", ["1.jpg", "b/1.jpg"])
-    assert refusal(path, here) == "two of its stimuli are '1.jpg'"
+    assert refusal_of(path, read_stimuli, path, dict(here)) == "two of its stimuli are '1.jpg'"
     path = listing(tmp_path / "stimuli.hdf5", ["1.jpg", "1.jpg"])
     assert read_stimuli(path, here) == [("1.jpg", tmp_path / "1.jpg")] * 2
 
@@ -159,23 +152,29 @@ def test_names_that_are_no_use_give_way_to_the_index(tmp_path, names):
 
 def test_counts_that_disagree(tmp_path):
     path = listing(tmp_path / "stimuli.hdf5", ["a.jpg"], size=2)
-    assert refusal(path) == "says that it has 2 stimuli, found 1"
+    assert refusal_of(path, read_stimuli, path, {}) == "says that it has 2 stimuli, found 1"
     path = in_memory(tmp_path / "m.hdf5", PICTURES)
     with h5py.File(path, "a") as file:
         file.attrs["size"] = 10**12
-    assert refusal(path) == "says that it has 1000000000000 stimuli, found 2"
+    assert (
+        refusal_of(path, read_stimuli, path, {})
+        == "says that it has 1000000000000 stimuli, found 2"
+    )
 
 
 @pytest.mark.parametrize("version", ["0.9", "3.0"])
 def test_an_unknown_version(tmp_path, version):
     said = f"found type FileStimuli, version {version}; readable are FileStimuli 1.0, 2.0, 2.1; "
     path = listing(tmp_path / "stimuli.hdf5", ["a.jpg"], version)
-    assert refusal(path) == f"{said}Stimuli 1.0, 1.1"
+    assert refusal_of(path, read_stimuli, path, {}) == f"{said}Stimuli 1.0, 1.1"
 
 
 def test_a_name_that_cannot_be_printed(tmp_path):
     path = listing(tmp_path / "s.hdf5", ["a.jpg", "b\x1b[2J.jpg"])
-    assert refusal(path) == "a stimulus is called 'b\\x1b[2J.jpg', which cannot be printed"
+    assert (
+        refusal_of(path, read_stimuli, path, {})
+        == "a stimulus is called 'b\\x1b[2J.jpg', which cannot be printed"
+    )
 
 
 def test_filenames_that_are_none(tmp_path):
@@ -184,10 +183,10 @@ def test_filenames_that_are_none(tmp_path):
         with h5py.File(path, "a") as file:
             del file["filenames"]
             file["filenames"] = np.array(wrong, h5py.string_dtype()) if said[0] == "n" else wrong
-        assert said in refusal(path)
+        assert said in refusal_of(path, read_stimuli, path, {})
     with h5py.File(path, "a") as file:
         del file["filenames"]
-    assert refusal(path) == "needs the dataset filenames, found none"
+    assert refusal_of(path, read_stimuli, path, {}) == "needs the dataset filenames, found none"
 
 
 @real

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_files import mapped, noise, sample
+from helpers import flip, noise, same
+from sample_files import mapped, sample
 
 from config import UsageError
 from data import store
@@ -43,13 +44,6 @@ def arrays(known, size=SIZE, names=BOTH):
     return {name: found[name] for name in names}
 
 
-def same(found, expected):
-    assert found.keys() == expected.keys()
-    for name, array in expected.items():
-        assert found[name].dtype == array.dtype and found[name].shape == array.shape
-        np.testing.assert_array_equal(found[name], array)
-
-
 class Making:
     """What makes a sample's arrays, and remembers of which samples it did."""
 
@@ -73,18 +67,12 @@ def test_what_was_made_once_comes_back_bit_by_bit(tmp_path, names):
     assert len(making.made) == len(samples)
     for known in samples:
         for each in (first, again):
-            same(each.read(known), arrays(known, names=names))
+            assert same(each.read(known), arrays(known, names=names))
     files = sorted(path.name for path in tmp_path.glob("*.*"))
     assert files == [f"{first.fingerprint}.checks", f"{first.fingerprint}.pictures"]
 
 
 # damage
-
-
-def flip(path, place):
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
 
 
 LENGTH = 24 * 32 * (3 + 4)  # bytes of a row: RGB and a float32 a pixel
@@ -116,7 +104,7 @@ def test_what_is_damaged_is_made_anew_and_nothing_else(tmp_path, damage):
     again.fill(making)
     assert sorted(making.made) == [samples[place].name for place in touched]
     for each in samples:
-        same(again.read(each), arrays(each))
+        assert same(again.read(each), arrays(each))
 
 
 def test_a_row_whose_checksum_is_0_is_told_from_one_that_was_not_written(tmp_path, monkeypatch):
@@ -150,7 +138,7 @@ def test_a_picture_that_cannot_be_made_ends_the_filling_and_the_rest_stays(tmp_p
 
 def test_another_fingerprint_for_all_that_decides(tmp_path):
     (tmp_path / "p").mkdir()
-    samples = [*several(tmp_path / "p", [SIZE] * 2), mapped(tmp_path / "p", SIZE, noise(*SIZE))]
+    samples = [*several(tmp_path / "p", [SIZE] * 2), mapped(tmp_path / "p", SIZE, noise(*SIZE, 3))]
 
     def of(first=samples[0], rest=samples[1:], size=SIZE, names=BOTH):
         return Store(tmp_path, [first, *rest], size, names).fingerprint
@@ -265,4 +253,4 @@ def test_two_processes_fill_one_store(tmp_path):
     kept.fill(making)
     assert making.made == []
     for known in samples:
-        same(kept.read(known), arrays(known))
+        assert same(kept.read(known), arrays(known))

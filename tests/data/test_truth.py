@@ -105,6 +105,6 @@ def test_relative_points_of_a_map_are_drawn_from_it(tmp_path):
     drawn = mapped(tmp_path, (40, 80), levels)
     np.testing.assert_allclose(relative_points([drawn])[0], [[7.5 / 20, 3.5 / 10]] * 100)
     wide = np.zeros((10, 20))
-    wide[:, 10:] = noise(10, 10)[..., 0]
+    wide[:, 10:] = noise(10, 10)
     [found] = relative_points([mapped(tmp_path, (40, 80), wide)])
     assert (found[:, 0] > 0.5).all() and len(np.unique(found, axis=0)) > 30

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gdown
 import pytest
+from helpers import refusal
 
 from download import DownloadError, fetch
 
@@ -81,10 +82,8 @@ def get(server, tmp_path):
 
 
 def failure(get, **options) -> str:
-    with pytest.raises(DownloadError) as caught:
-        get(**options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    """Return the one line in which a download fails."""
+    return refusal(get, error=DownloadError, **options)
 
 
 def files(folder):

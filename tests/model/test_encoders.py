@@ -6,6 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from helpers import one_line
 from keras import ops
 
 import config
@@ -156,23 +157,17 @@ def test_vgg16_reads_keras_3_files(tmp_path):
         np.testing.assert_array_equal(encoder.get_layer(name).get_weights()[0], wanted)
 
 
-def one_line(error):
-    return "\n" not in str(error.value)
-
-
 def test_weights_of_another_network_are_refused(tmp_path):
     other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
     other.save_weights(tmp_path / "other.weights.h5")
-    with pytest.raises(UsageError, match="does not hold the no-top weights of vgg16") as error:
+    with one_line("does not hold the no-top weights of vgg16"):
         encoders.build("vgg16", (32, 32), str(tmp_path / "other.weights.h5"))
-    assert one_line(error)
 
 
 def test_a_file_that_is_no_hdf5_is_refused(tmp_path):
     (tmp_path / "weights.h5").write_text("not found")
-    with pytest.raises(UsageError, match="does not hold the no-top weights of vgg16") as error:
+    with one_line("does not hold the no-top weights of vgg16"):
         encoders.build("vgg16", (32, 32), str(tmp_path / "weights.h5"))
-    assert one_line(error)
 
 
 def test_missing_file_is_named():
@@ -185,9 +180,8 @@ def test_failed_download_names_the_ways_out(monkeypatch):
         raise Exception("URL fetch failure on https://x.y: None -- no route\nmore")
 
     monkeypatch.setattr(keras.applications, "VGG16", fail)
-    with pytest.raises(UsageError, match="could not be downloaded.*no route.*hed.*none") as error:
+    with one_line("could not be downloaded.*no route.*hed.*none"):
         encoders.build("vgg16", (32, 32), "imagenet")
-    assert one_line(error)
 
 
 def test_layer_of_another_shape_is_named():

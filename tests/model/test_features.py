@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import one_line
 from keras import layers, ops
 from networks import one_device
 
@@ -164,9 +165,8 @@ def test_a_damaged_file_is_refused_and_made_anew(tmp_path, damage, caplog):
     whole = path.read_bytes()
     path.write_bytes(DAMAGES[damage](whole))
     assert path.read_bytes() != whole
-    with pytest.raises(UsageError, match=r"a\.npy: damaged, its checksum is another; ") as caught:
+    with one_line(r"a\.npy: damaged, its checksum is another; "):
         read(tmp_path, "a")
-    assert "\n" not in str(caught.value)
     assert lacking(tmp_path, ["a"]) == [0]
     assert "made anew" in caplog.text
     features.save(path, np.arange(6, dtype=np.float32).reshape(2, 3))

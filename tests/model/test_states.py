@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers import flip, one_line
 
 import storage
-from config import UsageError
 from model import states
 
 ROOT = Path(__file__).parents[2]
@@ -142,13 +142,6 @@ DAMAGES = {
 }
 
 
-def flip(path, place=-1):
-    """Another lowest bit in one byte."""
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-
-
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(tmp_path, damage, caplog):
     first, second = two(tmp_path)
@@ -162,9 +155,9 @@ def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(tmp_path, dama
 def test_a_run_whose_states_are_all_damaged_does_not_start_anew_by_itself(tmp_path):
     for state in two(tmp_path):
         flip(state / FILES[0])
-    with pytest.raises(UsageError, match="no state in it is whole; --fresh starts") as error:
+    with one_line("no state in it is whole; --fresh starts") as error:
         states.newest(tmp_path)
-    assert str(error.value).startswith(str(tmp_path)) and "\n" not in str(error.value)
+    assert str(error.value).startswith(str(tmp_path))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"000009", b"../../etc"])
@@ -202,9 +195,9 @@ def test_a_run_has_one_process_until_that_is_gone_even_killed(tmp_path):
     try:
         assert holder.stdout.readline() == b"held\n"
         said = "^msinet_own is being trained by another"
-        with pytest.raises(UsageError, match=said) as error, states.locked(folder):
+        with one_line(said) as error, states.locked(folder):
             pass
-        assert "--name" in str(error.value) and "\n" not in str(error.value)
+        assert "--name" in str(error.value)
         with states.locked(folder.with_name("other")):
             pass
         holder.send_signal(signal.SIGKILL)

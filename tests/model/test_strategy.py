@@ -2,6 +2,7 @@ import json
 
 import pytest
 import tensorflow as tf
+from helpers import one_line
 
 from config import Ended, UsageError
 from model import strategy
@@ -49,7 +50,7 @@ def test_without_a_gpu_it_mirrors_the_cpu(kind):
 
 def test_more_gpus_than_there_are(gpus):
     gpus(2)
-    with pytest.raises(UsageError, match="--devices 3: this machine has 2 GPUs"):
+    with one_line("--devices 3: this machine has 2 GPUs"):
         strategy.choose("auto", 6, devices=3)
 
 
@@ -140,9 +141,9 @@ def test_a_tpu_that_tensorflow_sees(monkeypatch):
 
 
 def test_no_tpu_is_one_line():
-    with pytest.raises(UsageError, match="--strategy tpu, or TPU_NAME: no TPU 'local': ") as error:
+    with one_line("--strategy tpu, or TPU_NAME: no TPU 'local': ") as error:
         strategy.choose("tpu", 4)
-    assert len(str(error.value)) < 200 and "\n" not in str(error.value)
+    assert len(str(error.value)) < 200
 
 
 ABORTED = "Collective ops is aborted by: recvmsg:Connection reset by peer\nAdditional ..."
