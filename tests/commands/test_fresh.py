@@ -1,12 +1,12 @@
 """A fresh start is gone on with by the command that began it, and begun again once it is done."""
 
-import csv
 import dataclasses
 import json
 import types
 
 import pytest
 from conftest import SMALL
+from helpers import history
 from networks import tiny
 
 from config import Config
@@ -78,11 +78,6 @@ def test_a_run_that_lost_its_patience_is_done(tmp_path):
     keeper = Keeper(run, tiny(), start, {}, 0, 0.0, lambda *_: None)
     keeper.save(Progress(3, best=0.5, history=history))
     assert begun(planned(run, settings=settings), CORPUS)[1] == set()
-
-
-def history(results):
-    with (results / "history/msinet_own.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path, monkeypatch):

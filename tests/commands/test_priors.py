@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import SMALL, make_own
+from helpers import about, run
 
 from commands import priors
 from config import UsageError
@@ -20,15 +21,11 @@ GAZE = ("-m", "deepgaze", *SMALL, "--epochs", "1")
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """A corpus, another one, and results with a DeepGaze and an MSI-Net of one epoch."""
-    import flags
-    import main
-
     folder = tmp_path_factory.mktemp("told")
     own, results = make_own(folder / "own"), folder / "results"
     make_own(folder / "other", seed=4)
     for more in (GAZE, (*SMALL, "--epochs", "1")):
-        argv = ["main.py", "train", "-d", own, "--results", results, *more]
-        assert main.main(flags.parse(list(map(str, argv)), main.COMMANDS)) == 0
+        assert run("train", "-d", own, "--results", results, *more) == 0
     return own, results
 
 
@@ -130,7 +127,7 @@ def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_test
     common = ("-d", own, "--results", tmp_path)
     code, _, err = cli("train", *common, *SMALL, "--epochs", "1", "--hold-out", "3")
     assert (code, err) == (0, "")
-    (link,) = json.loads((tmp_path / "ckpts/best/msinet_own.json").read_text())["chain"]
+    (link,) = about(tmp_path)["chain"]
     assert len(link["train"]) == 7 and len(link["held"]) == 3
     assert not {*link["train"]} & {*link["held"]}
     assert cli("test", *common)[0] == 0

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import SMALL, make_own
+from helpers import about, run
 from PIL import Image
 
 BLUR = ("--pixels-per-degree", "4")
@@ -14,13 +15,9 @@ NAMES = ["LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A corpus, and results with a run of two epochs on it."""
-    import flags
-    import main
-
     folder = tmp_path_factory.mktemp("tested")
     own, results = make_own(folder / "own"), folder / "results"
-    argv = ["main.py", "train", "-d", own, "--results", results, *SMALL, "--epochs", "2"]
-    assert main.main(flags.parse(list(map(str, argv)), main.COMMANDS)) == 0
+    assert run("train", "-d", own, "--results", results, *SMALL, "--epochs", "2") == 0
     return own, results
 
 
@@ -123,7 +120,7 @@ def test_predictions_of_the_wrong_kind_are_refused(cli, trained, tmp_path):
 
 def test_pictures_of_the_training_are_refused_even_in_a_copied_folder(cli, trained, tmp_path):
     own, results = trained
-    chain = json.loads((results / "ckpts/best/msinet_own.json").read_text())["chain"]
+    chain = about(results)["chain"]
     other = make_own(tmp_path / "other", count=5, seed=9)
     for index, name in enumerate(chain[0]["train"]):
         (other / "stimuli" / f"{index % 5:02d}.png").unlink(missing_ok=True)
