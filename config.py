@@ -21,6 +21,7 @@ STRATEGIES = ("auto", "tpu", "workers", "mirrored", "one")
 FOREIGN = {
     "msinet": ("missing", "mixture", "prior"),
     "deepgaze": ("head",),
+    "centerbias": ("prior", "hold_out"),
 }  # fields of other models
 # Where a model's usual settings are not the fields' own defaults.
 USUAL = {
@@ -182,7 +183,8 @@ class Config:
             raise UsageError(f"--scanpath: {self.model} has no scanpaths, deepgaze has")
         for name in FOREIGN.get(self.model, ()):
             if getattr(self, name) != getattr(type(self), name):
-                raise UsageError(f"--{name} {getattr(self, name)}: {self.model} has no such thing")
+                flag = f"--{name.replace('_', '-')} {getattr(self, name)}"
+                raise UsageError(f"{flag}: {self.model} has no such thing")
         weights(self.loss)
 
     @classmethod

@@ -37,11 +37,12 @@ def train(args) -> None:
     pooled = Run(args.results, f"{name}_{folds}folds") if folds > 1 else None
     began, going_on = None, set(runs)
     if args.fresh:
-        began, going_on = begun(stages, corpus, pooled and pooled.metrics)
+        called, going_on = begun(stages, corpus, pooled and pooled.metrics)
+        began = {"name": called, "runs": list(runs)}
     for run, settings, weights in stages:
         logging.info("run %s", run.name)
         start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
-        start["chained"] = settings.initial in runs
+        start["chained"] = args.fresh or settings.initial in runs
         training.train(run, corpus, settings, root=args.path, **start)
     if pooled and training.is_chief(training.strategy_of(settings)):
         pool(args, settings)

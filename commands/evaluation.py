@@ -139,11 +139,16 @@ def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable:
 def gold_of(training: list[Sample], tested: list[Sample], bias: CentreBias) -> GoldStandard | None:
     """The gold standard of a corpus, fitted on its training side, whose centre bias is given; None,
     and why, where observers are not known of all."""
-    why = lacking({s.name: s.counted.subject for s in [*training, *tested]})
+    why = lacking(observers_of([*training, *tested]))
     if why:
         logging.warning("no gold standard, and no share of it: %s", why)
         return None
     return gold_standard([people(sample) for sample in training], bias)
+
+
+def observers_of(samples: list[Sample]) -> dict[str, np.ndarray | None]:
+    """Who looked at each picture, None where it has a map alone; by name."""
+    return {s.name: None if s.counted is None else s.counted.subject for s in samples}
 
 
 def people(sample: Sample):

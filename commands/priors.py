@@ -18,13 +18,23 @@ from model.baselines import UNIFORM, Prior, Template, centre_bias, left_out, loa
 Told = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
 
 
-def prior_of(asked: str, root: Path, cache: Path) -> Prior:
+def prior_of(
+    asked: str,
+    root: Path,
+    cache: Path,
+    corpus: Corpus | None = None,
+    training: Sequence[Sample] = (),
+    skip_first: bool = False,
+) -> Prior:
     """Return the prior that is asked for.
 
     Args:
         asked: `uniform`; a file: a .npy of natural logarithms, or the .h5 that a run left; or a
             corpus, or a folder of one's own, whose training side's centre bias it is.
         root: where corpora lie.
+        corpus, training: what is trained or tested on, if anything, and its training side, which is
+            taken where that corpus is asked for.
+        skip_first: of another corpus too, the first fixation of each scanpath does not count.
 
     Raises:
         UsageError: there is no such file or corpus, or the file holds something else.
@@ -34,15 +44,24 @@ def prior_of(asked: str, root: Path, cache: Path) -> Prior:
     path = storage.path(asked)
     if path.is_file():
         return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
-    if path.suffix.lower() in (".npy", ".h5"):
-        raise UsageError(f"--prior {asked}: no such file")
-    training, _ = load_sides(open_corpus(asked, root), cache, Config())
+    other = opened(asked, root)
+    if corpus is None or other.reference != corpus.reference:
+        training, _ = load_sides(other, cache, Config(), skip_first)
     return centre_bias(relative_points(training))
 
 
+def opened(asked: str, root: Path) -> Corpus:
+    """Return the corpus that is asked for; raises UsageError where there is none."""
+    try:
+        return open_corpus(asked, root)
+    except UsageError as error:
+        allowed = "uniform, a file or a corpus"
+        raise UsageError(f"--prior {asked!r}: must be {allowed} ({error})") from None
+
+
 def read_template(path: Path) -> Template:
-    """Return the grid of logarithms in a .npy file, such as DeepGaze's centre biases; normalised
-    or not."""
+    """Return the grid of logarithms in a .npy file, such as DeepGaze's centre biases: normalised or
+    not, but not all of them above 0, as a density's own values are."""
     values = np.asarray(read_array(path), np.float64)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise UsageError(f"--prior {path}: must be finite numbers of two axes, height and width")
@@ -57,9 +76,11 @@ def of_training(
     """Return the prior of a training run, and what its samples are told of it: of the corpus' own
     centre bias a training picture gets what the other folds' pictures say, as it will when it is
     new."""
-    if asked is not None and asked not in (corpus.name, corpus.reference):
-        prior = prior_of(asked, root, cache)
-        return prior, told(prior)
+    if asked is not None:
+        own = asked != "uniform" and not storage.path(asked).is_file()
+        if not (own and opened(asked, root).reference == corpus.reference):
+            prior = prior_of(asked, root, cache, corpus, training)
+            return prior, told(prior)
     points = relative_points(training)
     prior = centre_bias(points)
     others = left_out(points, prior)
@@ -80,4 +101,4 @@ def told(prior: Prior) -> Told:
 
 def suffix(asked: str | None) -> str:
     """What tells the files of a run with another prior from its own."""
-    return "" if asked is None else "_prior-" + re.sub(r"[^\w.+-]+", "-", Path(asked).stem)
+    return "" if asked is None else "_prior-" + re.sub(r"[^\w.+-]+", "-", Path(asked).name)

@@ -42,7 +42,7 @@ def scanpaths(args) -> None:
         raise UsageError(f"-p {args.path}: {len(found)} pictures; one is looked at")
     looked, size = found[0], tuple(about["size"])
     cache = storage.cache(args.results)
-    prior = args.prior and prior_of(args.prior, Path("data"), cache)
+    prior = None if args.prior is None else prior_of(args.prior, Path("data"), cache)
     after = viewer(run, settings, size, looked, prior)
     paths = sample(after, looked.shape, args.count, args.length, args.seed)
     drawn = run.picture(looked.name, f"_scanpaths{suffix(args.prior)}.png")

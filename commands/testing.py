@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,16 @@ from absl import logging
 
 import storage
 from commands import subjects
-from commands.evaluation import Subject, draw, gold_of, in_threads, negatives_of, rows, yardstick
+from commands.evaluation import (
+    Subject,
+    draw,
+    gold_of,
+    in_threads,
+    negatives_of,
+    observers_of,
+    rows,
+    yardstick,
+)
 from commands.priors import Prior, prior_of, suffix
 from commands.reporting import difference, measured, report
 from commands.sides import load_sides
@@ -47,7 +56,7 @@ def test(args) -> dict[str, float]:
     """
     if (args.kind is None) != (args.predictions is None):
         raise UsageError("--predictions FOLDER and --kind density or saliency belong together")
-    if args.prior and (args.predictions or args.model in UNTRAINED):
+    if args.prior is not None and (args.predictions or args.model in UNTRAINED):
         raise UsageError("--prior: only a trained network takes a centre bias")
     if args.compare:
         return difference(args.results, *args.compare) or {}
@@ -88,7 +97,7 @@ def draw_pictures(args) -> dict:
         )
     samples = pictures(args.path, storage.cache(args.results) / "checked.json")
     files = Run(run.results, run.name + suffix(args.prior))
-    prior = given_prior(args, Path("data"))
+    prior = given_prior(args)
     subject = subjects.of_run(run, about, settings, tuple(about["size"]), files, prior)
 
     def show(sample: Sample, parts) -> None:
@@ -125,17 +134,24 @@ def named(args, fold: int = 0) -> str | None:
     return base and run_name(base, args.folds if fold else 0, fold)
 
 
-def given_prior(args, root: Path) -> Prior | None:
+def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> Prior | None:
     """The prior that is asked for, in place of that of a run's training."""
-    return args.prior and prior_of(args.prior, root, storage.cache(args.results))
+    if args.prior is None:
+        return None
+    root = root_of(args) if corpus else Path("data")  # of pictures without, -p is theirs
+    cache = storage.cache(args.results)
+    return prior_of(args.prior, root, cache, corpus, training, args.skip_first)
 
 
-def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list[Sample]]:
+def sides_of(
+    args, corpus: Corpus, settings: Config, skip_first: bool | None = None
+) -> tuple[list[Sample], list[Sample]]:
     """A corpus' samples as a configuration has them, but for what the arguments say."""
+    skip_first = args.skip_first if skip_first is None else skip_first
     settings = replace(settings, partial=settings.partial or args.partial)
     if args.pixels_per_degree is not None:
         settings = replace(settings, pixels_per_degree=args.pixels_per_degree)
-    return load_sides(corpus, storage.cache(args.results), settings, args.skip_first)
+    return load_sides(corpus, storage.cache(args.results), settings, skip_first)
 
 
 def trained(args, fold: int) -> Case:
@@ -171,10 +187,14 @@ def one(args, name: str | None) -> Case:
     files = Run(files.results, files.name + suffix(args.prior))
     training, tested = sides_of(args, corpus, sides)
     restore.refuse_seen(about, corpus.reference, tested, f"{run.name} cannot be tested")
-    prior = given_prior(args, args.path or Path("data"))
+    prior = given_prior(args, corpus, training)
     subject = subjects.of_run(run, about, settings, size, files, prior)
     if prior:
         subject = replace(subject, line=f"{subject.line}; prior: {args.prior}")
+    if settings.model == "centerbias" and args.skip_first:
+        known, _ = sides_of(args, open_corpus(about["corpus"], root_of(args)), settings)
+        bias = centre_bias(relative_points(known))
+        subject = replace(subject, answers=subjects.everywhere(bias.log_density))
     return Case(subject, corpus, training, tested)
 
 
@@ -182,13 +202,13 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
     """Fits a centre bias on a corpus, a matter of seconds, unless it was fitted on the very same
     fixations, whose fingerprint was `before`."""
     try:
-        corpus = open_corpus(name, args.path or Path("data"))
+        corpus = open_corpus(name, root_of(args))
     except UsageError:
         if before is None:
             raise
         logging.info("%s: %s is not there any more; it stays as it was fitted", run.name, name)
         return
-    training, _ = sides_of(args, corpus, settings)
+    training, _ = sides_of(args, corpus, settings, skip_first=False)
     if fingerprint(training) != before:
         fit_centre_bias(settings, corpus, run, training)
 
@@ -200,7 +220,7 @@ def untrained(args, fold: int) -> Case:
     if args.model == "uniform":
         answers = subjects.everywhere(uniform)
     else:
-        why = lacking({s.name: s.counted.subject for s in [*training, *tested] if s.table})
+        why = lacking(observers_of([*training, *tested]))
         if why:
             raise UsageError(why)
         bias = centre_bias(relative_points(training))
@@ -227,4 +247,9 @@ def corpus_of(args, about: dict | None = None) -> Corpus:
     asked = args.on or args.data or (about or {}).get("corpus")
     if asked is None:
         raise UsageError("-d CORPUS is needed: which corpus to test on")
-    return open_corpus(asked, args.path or Path("data"))
+    return open_corpus(asked, root_of(args))
+
+
+def root_of(args) -> Path:
+    """Where corpora lie."""
+    return args.path or Path("data")

@@ -44,7 +44,7 @@ def train(
     fresh: bool,
     weights: Path | None,
     chained: bool = False,
-    began: str | None = None,
+    began: Mapping | None = None,
 ) -> None:
     """Trains one run, from where the restore chain says, and keeps its best weights.
 
@@ -83,7 +83,16 @@ def train(
             validation = held
         if settings.scanpath:
             gather([*training, *validation])  # refuses what has no order
-        start = restore.on_pictures(start, run, corpus.reference, training, validation, held)
+        told = fingerprint([*training, *validation], blur=True)
+        sides = (run, corpus.reference, training, validation, held, told)
+        try:
+            start = restore.on_pictures(start, *sides)
+        except UsageError:
+            if not began or fresh:
+                raise
+            # What a fresh start began was on other pictures: it starts anew once more.
+            start = restore.find_start(run, corpus, settings, **asked | {"fresh": True})
+            start = restore.on_pictures(start, *sides)
         with lost_workers(), plain_errors():
             learn(strategy, settings, corpus, root, run, start, training, validation)
     logging.info("best weights: %s", run.best)
@@ -133,7 +142,10 @@ def learn(
     size, chief = settings.size or corpus.size, is_chief(strategy)
     cache, prior, maps = cache_of(run, chief), None, {}
     if settings.model in TAKE_PRIOR:
-        prior, told = priors.of_training(settings.prior, corpus, root, cache, training)
+        # What was asked for may be another by now; a run keeps what it began with.
+        kept_one = start.resume and settings.prior and run.centre_bias.exists()
+        asked = str(run.centre_bias) if kept_one else settings.prior
+        prior, told = priors.of_training(asked, corpus, root, cache, training)
         maps = {"centre_bias": told}
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
@@ -167,6 +179,7 @@ def learn(
             accumulate=settings.accumulate,
             stop=stop,
         )
+    agree(strategy, run.name)  # what the chief has written is there, for a run that starts from it
 
 
 @contextmanager

@@ -154,7 +154,12 @@ def load(
     if empty:
         said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
         logging.warning("%s, first '%s'; left out", said, min(empty))
-    return tuple([sample(name) for name in part if name not in empty] for part in (train, valid))
+    sides = tuple([sample(name) for name in part if name not in empty] for part in (train, valid))
+    for side, names, what in zip(sides, (train, valid), ("train on", "validate"), strict=True):
+        if not side:
+            said = f"none of the {len(names)} stimuli to {what} has a fixation that counts"
+            raise UsageError(f"{corpus.folder}: {said}")
+    return sides
 
 
 def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from config import Config, UsageError
 from model import states
-from model.restore import STATE, shape_of
+from model.restore import STATE, shape_before, shape_of
 from model.runs import Run, read_json
 from model.trainer import Progress
 
@@ -23,29 +23,33 @@ def begun(runs: Sequence[Planned], corpus, last: Path | None = None) -> tuple[st
         runs: in the order in which the command trains them.
         last: what the command writes after all of them, if anything.
     """
-    states_of = {run.name: state_of(*planned, corpus) for planned in runs for run in planned[:1]}
-    first = next(iter(states_of.values()))
-    began = first and first["began"]["name"]
-    mine = {name for name, state in states_of.items() if state and state["began"]["name"] == began}
-    done = len(mine) == len(runs) and all(
-        over(states_of[run.name], settings) for run, settings, _ in runs
-    )
-    if not began or (done and (last is None or written_after(last, runs[-1][0]))):
+    names = [run.name for run, _, _ in runs]
+    found = {planned[0]: state_of(*planned, corpus, names) for planned in runs}
+    began = next((state["began"]["name"] for state in found.values() if state), None)
+    mine = [run for run, state in found.items() if state and state["began"]["name"] == began]
+    if last is None:
+        done = len(mine) == len(runs) and all(over(found[run], each) for run, each, _ in runs)
+    else:
+        done = all(written_after(last, run) for run in mine)
+    if not mine or done:
         return uuid4().hex[:12], set()
-    return began, mine
+    return began, {run.name for run in mine}
 
 
-def state_of(run: Run, settings: Config, weights: Path | None, corpus) -> dict | None:
-    """Return what a run's latest state says, None where it is of no fresh start of the same."""
+def state_of(
+    run: Run, settings: Config, weights: Path | None, corpus, names: Sequence[str]
+) -> dict | None:
+    """Return what a run's latest state says, None where no such command began it afresh."""
     try:
         state = states.newest(run.latest)
     except UsageError:  # all are damaged
         return None
     found = read_json(state / STATE) if state else {}
-    if not found.get("began") or found["began"]["epochs"] != settings.epochs:
+    command = {"runs": list(names), "epochs": settings.epochs, "patience": settings.patience}
+    if {**(found.get("began") or {}), **command} != found.get("began"):
         return None
-    wanted = shape_of(corpus, settings, weights).items()
-    return found if all(found["shape"].get(name) == value for name, value in wanted) else None
+    before, wanted = shape_before(found), shape_of(corpus, settings, weights)
+    return found if all(before.get(name) == value for name, value in wanted.items()) else None
 
 
 def over(state: dict, settings: Config) -> bool:

@@ -131,9 +131,12 @@ def known_observers(observers: np.ndarray) -> bool:
     return bool((observers >= 0).all()) and len(np.unique(observers)) > 1
 
 
-def lacking(observers: Mapping[str, np.ndarray]) -> str | None:
-    """Why some pictures have no gold standard, with the first of them; by name, (M,) each."""
+def lacking(observers: Mapping[str, np.ndarray | None]) -> str | None:
+    """Why some pictures have no gold standard, with the first of them; by name, (M,) each, or None
+    without fixations."""
     for name, found in observers.items():
+        if found is None:
+            return f"the gold standard needs fixations of every picture: {name!r} has a map alone"
         if not known_observers(found):
             known = len(np.unique(found[found >= 0]))
             unknown = int((found < 0).sum())

@@ -37,7 +37,7 @@ class Start:
     `initial` the run that it is fine-tuned from, if it is; `chain` has a link (runs.link) for each
     run whose pictures the weights have seen; `whole`: the weights are the encoder's too; `source`:
     the digest of the initial run's weights; `began`: the fresh start that the run goes back to, if
-    it does: what it is called, and the epochs that it was to train."""
+    it does: what it is called, the runs of its command, and how long this one was to train."""
 
     line: str
     shape: dict
@@ -62,7 +62,7 @@ def find_start(
     fresh: bool,
     weights: Path | None,
     chained: bool = False,
-    began: str | None = None,
+    began: Mapping | None = None,
 ) -> Start:
     """The first of these that is there; each refusal names what differs or what to run first.
 
@@ -72,15 +72,16 @@ def find_start(
     3. The best weights of `initial`, the corpus' or the configuration's.
     4. What the encoder learned elsewhere.
 
-    `began`: what a fresh start is called.
+    `began`: what a fresh start is called, and the runs of its command.
     """
     shape = shape_of(corpus, settings, weights)
-    began = began and {"name": began, "epochs": settings.epochs}
+    began = began and {**began, "epochs": settings.epochs, "patience": settings.patience}
     state = None if fresh else states.newest(run.latest)
-    if state is not None and chained:
+    initial = (settings.initial or corpus.initial or "none").lower()
+    if state is not None and chained and weights is None and initial != "none":
         source = states.digest(initial_of(run, corpus, settings).best)
-        if read_json(state / STATE).get("source", source) != source:
-            logging.info("%s starts anew: %s learned more", run.name, settings.initial)
+        if (read_json(state / STATE).get("source") or source) != source:
+            logging.info("%s starts anew: %s has other weights by now", run.name, initial)
             state = None
     if state is not None:
         same_shape(run, state, shape)
@@ -90,7 +91,7 @@ def find_start(
         return Start(line, shape, state, True, before["initial"], tuple(before["chain"]), **known)
     if weights is not None:
         return dataclasses.replace(from_file(weights, settings, shape), began=began)
-    if (settings.initial or corpus.initial or "none").lower() != "none":
+    if initial != "none":
         source = initial_of(run, corpus, settings)
         about = read_about(source)
         same_model(source.name, about, settings)
@@ -156,24 +157,29 @@ def on_pictures(
     training: Sequence,
     validation: Sequence,
     held: Sequence = (),
+    fixations: str | None = None,
 ):
-    """The start with its pictures, samples of a corpus, in the fingerprint and in the chain; held:
-    the training pictures that validate in place of the validation side.
+    """The start with its pictures, samples of a corpus, in the fingerprint and in the chain.
+
+    Args:
+        held: the training pictures that validate in place of the validation side.
+        fixations: a fingerprint of the pictures and their fixations.
 
     Raises:
-        UsageError: a run that goes on had other pictures, so that what it has seen in training
-            would come up in validation; or an initial one was trained on what is to validate.
+        UsageError: a run that goes on had other fixations, or other pictures, so that what it has
+            seen in training would come up in validation; or an initial one was trained on what is
+            to validate.
     """
     names = [[sample.name for sample in side] for side in (training, validation)]
     digest = hashlib.sha256("\n".join([*names[0], "", *names[1]]).encode()).hexdigest()[:8]
-    pictures = f"{len(training)}+{len(validation)} of {digest}"
+    own = {"pictures": f"{len(training)}+{len(validation)} of {digest}"}
+    own |= {"fixations": fixations} if fixations else {}
     if start.resume:
-        same_shape(run, start.path, {"pictures": pictures})
+        same_shape(run, start.path, own)
     what = f"{run.name} cannot be validated"
     refuse_seen({"chain": start.chain}, corpus, validation, what, held=False)
     sides = ({sample.name: sample.digest for sample in side} for side in (training, held))
-    own = link(run.name, corpus, *sides)
-    shape, chain = {**start.shape, "pictures": pictures}, (own, *start.chain)
+    shape, chain = {**start.shape, **own}, (link(run.name, corpus, *sides), *start.chain)
     return dataclasses.replace(start, shape=shape, chain=chain)
 
 
@@ -211,17 +217,22 @@ def refuse_seen(
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
     """Raises UsageError where a state is of another configuration; names the fields."""
-    before = read_json(state / STATE)["shape"]
+    before = shape_before(read_json(state / STATE))
     differ = [
-        f"{name} {show(before.get(name), joint(name))} (now {show(value, joint(name))})"
+        f"{name} {show(before[name], joint(name))} (now {show(value, joint(name))})"
         for name, value in sorted(shape.items())
-        if before.get(name) != value
+        if before.get(name, value) != value
     ]
     if differ:
         raise UsageError(
             f"{run.name} was trained with {', '.join(differ)}; "
             "--fresh starts it anew, --name NAME calls this run something else"
         )
+
+
+def shape_before(state: Mapping) -> dict:
+    """The fingerprint in a state; of a field that there was not yet, its default."""
+    return {**jsonable(Config().shape()), **state["shape"]}
 
 
 def joint(name: str) -> str:

@@ -43,6 +43,7 @@ CEILINGS = ("goldstandard", "observers", "truth")  # baselines that tell how muc
 FEWEST = 10  # pictures that have an interval: of fewer, none keeps what it promises
 DRAWS, BLOCK = 10_000, 2_000_000  # a block of 16 MB at a time
 LEVEL = (0.025, 0.975)
+LEAST = 0.5  # of the images' deviation, is a draw's taken to be
 LEVELS = np.linspace(0, 1, 51)
 
 
@@ -153,21 +154,18 @@ def ratio(values: np.ndarray, by: np.ndarray, seed: int = 0, draws: int = DRAWS)
 
 def _studentised(gaps: np.ndarray, by: np.ndarray, seed: int, draws: int) -> np.ndarray:
     """The ends (2, k) of intervals around ratios, from each image's gap (n, k) to its own."""
-    from scipy.special import stdtrit
-
     k = gaps.shape[1]
     columns = np.column_stack([gaps, gaps**2, gaps * by[:, None], by, by**2])
     sums = _resampled(columns, seed, draws)
     (off, squares, products), whole = np.split(sums[:, : 3 * k], 3, axis=1), sums[:, -2:, None]
     moved = off / whole[:, 0]
-    # Squares of each draw's own gaps, to its own ratio.
+    # Squares of each draw's own gaps, to its own ratio. Draws that miss the images far off have
+    # next to none: their quotients would make intervals many times as wide as what was seen.
     spread = squares - 2 * moved * products + moved**2 * whole[:, 1]
-    wide = spread > 1e-12 * squares.max(axis=0)
-    quotients = np.where(wide, off / np.sqrt(np.where(wide, spread, 1)), 0)
-    # Draws without spread have no quotient: of nearly constant values, Student's own is taken.
-    usual = stdtrit(len(by) - 1, LEVEL)[:, None] / np.sqrt(1 - 1 / len(by))
-    low, high = np.where(wide.mean(axis=0) > 0.99, np.quantile(quotients, LEVEL, axis=0), usual)
-    return np.stack([-high, -low]) * np.sqrt((gaps**2).sum(axis=0)) / by.sum()
+    seen = (gaps**2).sum(axis=0)
+    quotients = off / np.sqrt(np.maximum(spread, LEAST**2 * seen) + np.finfo(float).tiny)
+    low, high = np.quantile(quotients, LEVEL, axis=0)
+    return np.stack([-high, -low]) * np.sqrt(seen) / by.sum()
 
 
 def _resampled(table: np.ndarray, seed: int, draws: int) -> np.ndarray:

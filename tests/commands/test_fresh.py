@@ -20,12 +20,13 @@ CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
 SETTINGS = Config(encoder="small", epochs=4)
 
 
-def left(run, epoch, began=None, settings=SETTINGS, history=()):
-    """The state of a run after some epochs, as a command with this name for its start leaves it."""
-    known = {"fresh": True, "weights": None, "began": began}
-    start = restore.find_start(run, CORPUS, settings, **known)
+def left(run, epoch, began=None, settings=SETTINGS, runs=("first",), **far):
+    """The state of a run after some epochs, as a command of these runs leaves it, whose start has
+    this name."""
+    began = began and {"name": began, "runs": list(runs)}
+    start = restore.find_start(run, CORPUS, settings, fresh=True, weights=None, began=began)
     keeper = Keeper(run, tiny(), start, {}, 0, 0.0, lambda *_: None)
-    keeper.save(Progress(epoch, history=list(history)))
+    keeper.save(Progress(epoch, **far))
 
 
 def planned(*runs, settings=SETTINGS):
@@ -34,17 +35,26 @@ def planned(*runs, settings=SETTINGS):
 
 def test_a_start_goes_on_until_all_of_it_is_done(tmp_path):
     first, second = Run(tmp_path, "first"), Run(tmp_path, "second")
-    runs = planned(first, second)
+    runs, both = planned(first, second), {"runs": ("first", "second")}
     name, going_on = begun(runs, CORPUS)
     assert not going_on  # nothing was begun
-    left(first, 4, name)
-    left(second, 4, "before")  # done, by an earlier start
+    left(first, 4, name, **both)
+    left(second, 4, "before", **both)  # done, by an earlier start
     assert begun(runs, CORPUS) == (name, {"first"})
-    left(second, 1, name)
+    left(second, 1, name, **both)
     assert begun(runs, CORPUS) == (name, {"first", "second"})
-    left(second, 4, name)
+    left(second, 4, name, **both)
     other, going_on = begun(runs, CORPUS)
     assert other != name and not going_on
+
+
+def test_what_another_command_began_anew_is_none_of_this_ones(tmp_path):
+    """As where one of several folds was."""
+    first, second = Run(tmp_path, "first"), Run(tmp_path, "second")
+    left(first, 1, "alone")
+    left(second, 1, "a", runs=("first", "second"))
+    assert begun(planned(first, second), CORPUS) == ("a", {"second"})
+    assert begun(planned(first), CORPUS) == ("alone", {"first"})
 
 
 def test_a_start_is_done_when_what_it_writes_last_is_written(tmp_path):
@@ -61,7 +71,7 @@ def test_another_command_begins_anew(tmp_path):
     left(run, 1)  # not begun by --fresh
     assert begun(planned(run), CORPUS)[1] == set()
     left(run, 1, "a")
-    for change in ({"seed": 7}, {"epochs": 9}):
+    for change in ({"seed": 7}, {"epochs": 9}, {"patience": 3}):
         other = dataclasses.replace(SETTINGS, **change)
         assert begun(planned(run, settings=other), CORPUS)[1] == set()
     assert begun([(run, SETTINGS, tmp_path / "w.weights.h5")], CORPUS)[1] == set()
@@ -73,10 +83,7 @@ def test_another_command_begins_anew(tmp_path):
 def test_a_run_that_lost_its_patience_is_done(tmp_path):
     run, settings = Run(tmp_path, "first"), dataclasses.replace(SETTINGS, patience=2)
     history = [{"epoch": n, "val_loss": loss} for n, loss in ((1, 0.5), (2, 0.6), (3, 0.7))]
-    known = {"fresh": True, "weights": None, "began": "a"}
-    start = restore.find_start(run, CORPUS, settings, **known)
-    keeper = Keeper(run, tiny(), start, {}, 0, 0.0, lambda *_: None)
-    keeper.save(Progress(3, best=0.5, history=history))
+    left(run, 3, "a", settings, best=0.5, history=history)
     assert begun(planned(run, settings=settings), CORPUS)[1] == set()
 
 
@@ -102,6 +109,27 @@ def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path,
     code, out, _ = cli(*command)
     assert code == 0 and "own state" not in out
     assert history(tmp_path) == first and len(first) == 2
+
+
+def test_a_fresh_start_on_other_pictures_begins_anew(cli, own, tmp_path, monkeypatch):
+    from model import trainer
+
+    common = ("train", "-d", own, *SMALL, "--epochs", "2", "--metrics", "cc", "--results", tmp_path)
+    fine = trainer.check_finite
+
+    def killed(sums, batch, strategy, names, when):
+        if when == "epoch 2, step 1":
+            raise KeyboardInterrupt
+        fine(sums, batch, strategy, names, when)
+
+    monkeypatch.setattr(trainer, "check_finite", killed)
+    assert cli(*common, "--fresh")[0] == 130
+    lines = (own / "fixations.csv").read_text().splitlines()
+    (own / "fixations.csv").write_text("\n".join(lines[:-1]) + "\n")
+    code, _, err = cli(*common)
+    assert code == 2 and "msinet_own was trained with fixations " in err and err.count("\n") == 1
+    code, out, _ = cli(*common, "--fresh")
+    assert code == 130 and out.count("weights: the encoder's own") == 1
 
 
 def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):

@@ -231,7 +231,41 @@ def test_first_fixations_that_are_not_known_are_refused(cli, timed, tmp_path):
     assert cli("test", "--results", tmp_path / "r", *more, "--pixels-per-degree", "4")[0] == 0
 
 
+def test_a_side_without_a_fixation_that_counts_is_one_line(cli, timed, tmp_path):
+    evaluated(cli, tmp_path / "u", "-d", timed, "-m", "uniform")
+    with (tmp_path / "u/reports/uniform_timed.csv").open() as file:
+        tested = tuple(row["name"] for row in csv.DictReader(file))
+    whole = lines_of(timed)
+    for side in (True, False):
+        rewrite(
+            timed,
+            [s for s in whole if s.endswith(",0") or s.startswith(tested) != side or ",t" in s],
+        )
+        err = refused(cli, tmp_path / "r", "-d", timed, "-m", "uniform", "--skip-first")
+        assert "stimuli to " + ("validate" if side else "train on") in err
+        assert "has a fixation that counts" in err
+
+
+def test_maps_alone_have_no_gold_standard(cli, own, tmp_path):
+    (own / "fixations.csv").unlink()
+    (own / "saliency").mkdir()
+    for path in (own / "stimuli").iterdir():
+        (own / "saliency" / path.name).write_bytes(path.read_bytes())
+    err = refused(cli, tmp_path / "r", "-d", own, "-m", "goldstandard")
+    assert "needs fixations of every picture" in err
+
+
 # folds
+
+
+def test_cross_validations_of_other_folds_have_the_same_negatives(cli, own, tmp_path):
+    for folds in ("2", "3"):
+        more = ("-m", "uniform", "--folds", folds)
+        assert cli("test", "-d", own, "--results", tmp_path, *more)[0] == 0
+    code, out, _ = cli(
+        "test", "--results", tmp_path, "--compare", "uniform_own_2folds", "uniform_own_3folds"
+    )
+    assert code == 0 and "left out: IG, for" in out and "sAUC" in out and "negatives" not in out
 
 
 def test_negatives_of_a_cross_validation_are_those_of_all_its_folds(cli, own, tmp_path):
@@ -286,11 +320,23 @@ def test_the_mean_of_the_others_holds_one_density_whatever_their_number():
 
 
 def test_a_centre_bias_without_first_fixations_is_not_taken_for_one_with_them(cli, timed, tmp_path):
-    found = []
+    found, files = [], []
     for more in ((), ("--skip-first",), ("--name", "centerbias_timed")):
         asked = ("-d", timed, "-m", "centerbias") if "--name" not in more else ()
         assert cli("test", "--results", tmp_path, *asked, *more)[0] == 0
         name = "centerbias_timed" + "_skipfirst" * ("--skip-first" in more)
         found.append(json.loads((tmp_path / f"reports/{name}.metrics.json").read_text())["image"])
-    assert found[0] == found[2] != found[1]
+        files.append((tmp_path / "ckpts/best/centerbias_timed.weights.h5").stat().st_mtime_ns)
+    assert found[0] == found[2] != found[1] and len({*files}) == 1
     assert all(image["IG"] == pytest.approx(0, abs=1e-12) for image in found)
+
+
+def test_a_centre_bias_is_tested_on_another_corpus_as_it_is(cli, own, tmp_path):
+    other = make_own(tmp_path / "other", seed=3)
+    assert cli("train", "-d", own, "--results", tmp_path, "-m", "centerbias")[0] == 0
+    weights = tmp_path / "ckpts/best/centerbias_own.weights.h5"
+    before = weights.stat().st_mtime_ns
+    more = ("-d", other, "-m", "centerbias", "--name", "centerbias_own")
+    assert cli("test", "--results", tmp_path, *more)[0] == 0
+    assert weights.stat().st_mtime_ns == before
+    assert (tmp_path / "reports/centerbias_own_on_other.metrics.json").is_file()

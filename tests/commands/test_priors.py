@@ -43,7 +43,7 @@ def test_a_prior_takes_the_place_of_that_of_the_training(cli, told):
     usual, line = image(cli, told, "")
     assert "prior" not in line and line.endswith("epoch 1, chosen on the validation side")
     file = results / "ckpts/best/deepgaze_own.centerbias.h5"
-    same, line = image(cli, told, "_prior-deepgaze_own.centerbias", "--prior", file)
+    same, line = image(cli, told, "_prior-deepgaze_own.centerbias.h5", "--prior", file)
     assert same == usual and line.endswith(f"; prior: {file}")
     assert image(cli, told, "_prior-own", "--prior", own)[0] == usual
     uniform, _ = image(cli, told, "_prior-uniform", "--prior", "uniform")
@@ -64,8 +64,15 @@ def test_a_prior_of_pictures_and_of_the_wrong_network(cli, told, tmp_path):
     for more in (("--name", "msinet_own"), ("-d", own, "-m", "uniform")):
         code, _, err = cli("test", "--results", results, "--prior", "uniform", *more)
         assert code == 2 and "takes" in err and err.count("\n") == 1
-    code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--prior", "uniform")
-    assert code == 2 and "--prior uniform: msinet has no such thing" in err
+    for more in (("--prior", "uniform"), ("-m", "centerbias", "--hold-out", "3")):
+        code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, *more)
+        assert code == 2 and " ".join(more[-2:]) in err and "has no such thing" in err
+    for asked in ("", "nosuch", "no.npy"):
+        more = ("--name", "deepgaze_own", "--prior", asked)
+        code, _, err = cli("test", "--results", results, *more)
+        assert code == 2 and err.startswith(
+            f"--prior '{asked}': must be uniform, a file or a corpus"
+        )
 
 
 def test_files_of_priors(tmp_path):
@@ -93,13 +100,13 @@ def test_files_of_priors(tmp_path):
         (np.full((4, 5), 0.05), "holds a density; its natural logarithm"),
         (np.full((4, 5), np.nan), "must be finite"),
         (np.zeros(20), "two axes"),
-        (None, "no such file"),
+        (None, "must be uniform, a file or a corpus"),
     ],
 )
 def test_files_that_are_no_prior_are_refused(tmp_path, values, said):
     if values is not None:
         np.save(tmp_path / "a.npy", values)
-    with pytest.raises(UsageError, match=f"^--prior .*a.npy: .*{said}"):
+    with pytest.raises(UsageError, match=f"^--prior .*a.npy'?: .*{said}"):
         priors.prior_of(str(tmp_path / "a.npy"), tmp_path, tmp_path)
 
 
@@ -117,8 +124,36 @@ def test_in_training_a_picture_is_told_of_the_other_folds_alone(own, tmp_path, c
         wanted = CentreBias(*np.concatenate(others).T, whole.bandwidth, whole.uniform)
         np.testing.assert_array_equal(told(sample, 48, 64), wanted.log_density(48, 64))
     assert prior.log_density(9, 9) == pytest.approx(whole.log_density(9, 9))
+    for spelled in (f"{own}/", f"{own}/../{own.name}", str(own)):
+        _, again = priors.of_training(spelled, corpus, tmp_path, tmp_path, training)
+        wanted = told(training[0], 48, 64)
+        np.testing.assert_array_equal(again(training[0], 48, 64), wanted)
     fixed, told = priors.of_training("uniform", corpus, tmp_path, tmp_path, training)
     assert fixed is UNIFORM and (told(training[0], 2, 2) == -np.log(4)).all()
+
+
+def test_the_prior_of_the_corpus_that_is_tested_on_is_that_of_the_folds_training_side(cli, own):
+    """Not that of its usual training side, in which most of the tested pictures are."""
+    common = ("-d", own, "--results", own.parent / "r", "-m", "deepgaze", "--folds", "2")
+    assert cli("train", *common, *SMALL, "--epochs", "1")[0] == 0
+    assert cli("test", *common, "--prior", own)[0] == 0
+    means = [
+        json.loads((own.parent / f"r/reports/deepgaze_own_2folds{name}.metrics.json").read_text())
+        for name in ("", "_prior-own")
+    ]
+    assert means[0]["image"] == means[1]["image"]
+
+
+def test_a_run_keeps_the_prior_that_it_began_with(cli, own, tmp_path):
+    np.save(tmp_path / "cb.npy", np.random.default_rng(0).normal(size=(6, 8)))
+    common = ("train", "-d", own, "--results", tmp_path, *GAZE[:-2], "--prior", tmp_path / "cb.npy")
+    assert cli(*common, "--epochs", "1")[0] == 0
+    before = (tmp_path / "ckpts/best/deepgaze_own.centerbias.h5").read_bytes()
+    np.save(tmp_path / "cb.npy", np.zeros((6, 8)))
+    assert cli(*common, "--epochs", "2")[0] == 0
+    again = load_prior(tmp_path / "ckpts/best/deepgaze_own.centerbias.h5").log_density(6, 8)
+    (tmp_path / "before.h5").write_bytes(before)
+    np.testing.assert_array_equal(again, load_prior(tmp_path / "before.h5").log_density(6, 8))
 
 
 def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_tested(

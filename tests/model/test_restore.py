@@ -86,6 +86,25 @@ def test_a_changed_configuration_names_what_differs(tmp_path):
     assert "epochs" not in str(error.value) and "--fresh" in str(error.value)
 
 
+def test_states_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
+    """A field that they do not have has its default there; no initial weights are known of them."""
+    run, settings = Run(tmp_path, "msinet_own"), Config(encoder="small", initial="first")
+    saved(Run(tmp_path, "msinet_first"))
+    shape = restore.shape_of
+    lacking = ("hold_out", "prior")
+    monkeypatch.setattr(
+        restore, "shape_of",
+        lambda *given: {k: v for k, v in shape(*given).items() if k not in lacking},
+    )  # fmt: skip
+    begun = dataclasses.replace(start(run, settings), source=None)
+    save_state(run, begun, Progress(epoch=1))
+    monkeypatch.undo()
+    given = {"fresh": False, "weights": None, "chained": True}
+    assert restore.find_start(run, CORPUS, settings, **given).resume
+    with pytest.raises(UsageError, match="hold_out 0 .now 3"):
+        start(run, dataclasses.replace(settings, hold_out=3))
+
+
 def test_a_state_brings_back_weights_optimizer_and_progress(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
