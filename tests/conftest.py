@@ -51,10 +51,22 @@ def own(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def no_curves():
-    """Leave out the curve of a training, half a second an epoch, of which test_main has one."""
+def quick():
+    """Train without what takes a second and is looked at elsewhere: draw no curve of a training,
+    fit the centre bias of the same fixations once."""
+    from commands import training
+
+    fit, fitted = training.centre_bias, {}
+
+    def once(points):
+        known = tuple(rows.tobytes() for rows in points)
+        if known not in fitted:
+            fitted[known] = fit(points)
+        return fitted[known]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("report.curves.save_curve", lambda *_: None)
+        patch.setattr(training, "centre_bias", once)
         yield
 
 

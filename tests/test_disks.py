@@ -18,7 +18,7 @@ from model import trainer
 from model.keeper import GOES_ON
 from model.restore import so_far
 
-pytestmark = pytest.mark.usefixtures("no_curves")
+pytestmark = pytest.mark.usefixtures("quick")
 FULL = f"No space left on device; {GOES_ON}"
 PICTURES = 10  # 13, 80 to 20
 

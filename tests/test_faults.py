@@ -142,16 +142,9 @@ def damage(state):
     (state / MODEL).write_bytes(content)
 
 
-def test_a_run_stopped_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path, cli):
+def test_a_run_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path, cli):
     argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
-    with Program(*argv, before=("sh", "-c", '"$0" "$@" && echo done')) as program:
-        program.waits_for("^saved after")
-        os.kill(child(program.process.pid), signal.SIGTERM)
-        assert program.end() == 143
-    assert "done" not in program.out
-    again = stopped(program, tmp_path, "SIGTERM")
-    assert again == ["python", "main.py", *map(str, argv)]
-    kill(again[2:], tmp_path, Moments(reach=5))
+    kill(argv, tmp_path, Moments(reach=8))
     damaged = newest(tmp_path)
     damage(damaged)
     code, out, err = cli(*argv)

@@ -9,7 +9,7 @@ from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def viewed(tmp_path_factory, no_curves):
+def viewed(tmp_path_factory, quick):
     """A corpus and a model of its scanpaths."""
     folder = tmp_path_factory.mktemp("viewed")
     own, results = make_own(folder / "own"), folder / "results"

@@ -148,7 +148,7 @@ def test_a_signal_too_late_for_a_run_ends_those_that_follow_it():
 
 
 @pytest.fixture
-def stopped(cli, own, monkeypatch, no_curves):
+def stopped(cli, own, monkeypatch, quick):
     """Runs a training that gets a signal in a step: its lines on stderr."""
     from commands import training
     from model import trainer

@@ -12,7 +12,7 @@ from run_files import newest
 from model import states
 from model.restore import MODEL
 
-pytestmark = pytest.mark.usefixtures("no_curves")
+pytestmark = pytest.mark.usefixtures("quick")
 GAZE = ("-m", "deepgaze", *SMALL)
 
 
@@ -28,7 +28,7 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def gaze(corpus, tmp_path_factory):
+def gaze(corpus, tmp_path_factory, quick):
     """Results with a spatial model of two epochs, to which tests add runs of other names."""
     results = tmp_path_factory.mktemp("gaze")
     assert run("train", "-d", corpus, "--results", results, *GAZE, "--epochs", "2") == 0
@@ -36,7 +36,7 @@ def gaze(corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folds(corpus, tmp_path_factory):
+def folds(corpus, tmp_path_factory, quick):
     """Results with a run of one epoch for each of three folds."""
     results = tmp_path_factory.mktemp("folds")
     more = (*SMALL, "--folds", "3", "--epochs", "1", "--metrics", "cc")
@@ -74,7 +74,7 @@ def test_a_scanpath_model_starts_from_a_spatial_one(cli, corpus, gaze):
 
 
 def test_a_preset_of_one_stage_is_resumed_as_if_it_had_not_stopped(cli, own, tmp_path):
-    more = (*GAZE, "--preset", "deepgaze3-simple")
+    more = (*GAZE, "--preset", "deepgaze3-simple", "--metrics", "nss")
     train(cli, own, tmp_path / "whole", *more, "--epochs", "2")
     train(cli, own, tmp_path / "parts", *more, "--epochs", "1")
     train(cli, own, tmp_path / "parts", *more, "--epochs", "2")
@@ -86,7 +86,7 @@ def test_a_preset_of_one_stage_is_resumed_as_if_it_had_not_stopped(cli, own, tmp
 
 
 def test_a_preset_of_stages_chains_its_runs(cli, own, tmp_path):
-    more = (*GAZE, "--preset", "deepgaze3", "--epochs", "1", "--mixture", "2")
+    more = (*GAZE, "--preset", "deepgaze3", "--epochs", "1", "--mixture", "2", "--metrics", "nss")
     out = train(cli, own, tmp_path, *more)
     names = ["deepgaze_own", "deepgaze_own_scanpath", "deepgaze_own_spatial"]
     assert [link["run"] for link in about(tmp_path, names[0])["chain"]] == names

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -212,43 +213,39 @@ def test_files_are_closed_with_the_store(tmp_path):
 
 # several at once
 
+
+def fill_beside(folder, me, other):
+    """Fill a store; once another process is in the middle of filling it too, each goes on."""
+    samples = [Sample(f"{i}.png", None, SIZE, digest=f"{i:x}") for i in range(40)]
+
+    def making(known):
+        (folder / me).touch()
+        until = time.monotonic() + 60
+        while not (folder / other).exists() and time.monotonic() < until:
+            time.sleep(0.001)
+        return arrays(known)
+
+    Store(folder, samples, SIZE, BOTH).fill(making)
+    return samples
+
+
 FILLING = """
 import sys
 sys.path[:0] = ["tests", "tests/data"]
-import time
 from pathlib import Path
-import numpy as np
-from data.samples import Sample
-from data.store import Store
-from test_store import BOTH, SIZE, arrays
-
-folder, me, other = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-samples = [Sample(f"{i}.png", None, SIZE, digest=f"{i:x}") for i in range(40)]
-
-def making(known):
-    # Once both are in the middle of filling, each goes on.
-    (folder / me).touch()
-    until = time.monotonic() + 60
-    while not (folder / other).exists() and time.monotonic() < until:
-        time.sleep(0.001)
-    return arrays(known)
-
-Store(folder, samples, SIZE, BOTH).fill(making)
+from test_store import fill_beside
+fill_beside(Path(sys.argv[1]), "b", "a")
 """
 
 
 def test_two_processes_fill_one_store(tmp_path):
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", FILLING, tmp_path, *pair], cwd=ROOT, stderr=subprocess.PIPE
-        )
-        for pair in (("a", "b"), ("b", "a"))
-    ]
-    said = [process.communicate()[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
-    assert not any(b"Exception ignored" in text for text in said)  # at their ends
-    assert (tmp_path / "a").exists() and (tmp_path / "b").exists()
-    samples = [Sample(f"{i}.png", None, SIZE, digest=f"{i:x}") for i in range(40)]
+    command = [sys.executable, "-c", FILLING, tmp_path]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
+        samples = fill_beside(tmp_path, "a", "b")
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert b"Exception ignored" not in said  # at its end
+    assert (tmp_path / "b").exists()
     making, kept = Making(), Store(tmp_path, samples, SIZE, BOTH)
     kept.fill(making)
     assert making.made == []
