@@ -10,7 +10,7 @@ INSTALLED := .venv/installed-$(EXTRA)
 
 .PHONY: demo test test-all test-cloud lint hed constraints clean
 
-# Most of the tests' time is Python's own, of one thread: two processes, which fit 8 GB of memory.
+# Most of the tests' time is Python's own, of one thread: two processes, of 2 GB of memory each.
 PYTEST = .venv/bin/python -m pytest -n 2 --dist worksteal
 
 demo: $(INSTALLED)
