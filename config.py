@@ -79,9 +79,9 @@ class Config:
         16, "scanpath training: fixations of a picture that an epoch shows, drawn anew", low=1
     )
     prior: str | None = option(
-        None, "deepgaze: what it is told of where people look whatever the picture: uniform, the "
-        "centre bias of a corpus, or a file, .npy of logarithms, a run's .centerbias.h5; default: "
-        "the corpus' own, for a training picture that of other folds",
+        None, "deepgaze: the centre bias that it is told: uniform, a corpus', or a file's (.npy of "
+        "log-densities, a run's .centerbias.h5); default: that of the training pictures, for one "
+        "of them without its own fold",
     )  # fmt: skip
     initial: str | None = option(
         None, "corpus or run whose best weights the run starts from, or none; default: the corpus'"
@@ -137,8 +137,8 @@ class Config:
         None, "a file with the names, one a line, of the training pictures to keep"
     )
     hold_out: int = option(
-        0, "how many training pictures choose the epoch, in place of the validation side, which is "
-        "then only tested", low=0,
+        0, "how many training pictures, drawn by --seed, choose the epoch in place of the "
+        "validation side, which is then only tested", low=0,
     )  # fmt: skip
     partial: bool = option(False, "train on what is there of a corpus, keeping its split's ratio")
     precision: str = option("float32", "in which layers compute", choices=PRECISIONS)

@@ -79,7 +79,11 @@ def for_train(parser: Parser) -> None:
     where(parser, data=True)
     written(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
-    parser.add_argument("--fresh", action="store_true", help="do not resume; start anew")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start anew; until that is done, the same command goes on with it",
+    )
     parser.add_argument(
         "--weights", type=storage.path, metavar="FILE",
         help="weights to start from; .pth: the published ones of DeepGaze III",
@@ -128,7 +132,7 @@ def for_test(parser: Parser) -> None:
         help="mit: the older Matlab code's variants, not comparable [tuebingen]")  # fmt: skip
     add("--maps", choices=("tuebingen",), help="score each metric on the map made for it")
     add("--skip-first", action="store_true",
-        help="leave the first fixation of each scanpath out of what is scored")  # fmt: skip
+        help="leave first fixations out of scores, negatives and baselines")  # fmt: skip
     prior(parser)
     add("--compare", nargs=2, metavar="RUN", help="the difference of two tested runs")
     add("--format", choices=("png", "npy"), default="png",

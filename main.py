@@ -1,6 +1,11 @@
 """The command line: train, launch, test, scanpaths, download, info, demo."""
 
 import os
+
+# Before NumPy is imported: its products are small, and threads that wait for one another make them
+# ten times as long on few cores. TensorFlow has threads of its own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import shlex
 import sys
 from dataclasses import replace
@@ -42,7 +47,7 @@ def train(args) -> None:
     for run, settings, weights in stages:
         logging.info("run %s", run.name)
         start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
-        start["chained"] = args.fresh or settings.initial in runs
+        start["follow_initial"] = args.fresh or settings.initial in runs
         training.train(run, corpus, settings, root=args.path, **start)
     if pooled and training.is_chief(training.strategy_of(settings)):
         pool(args, settings)

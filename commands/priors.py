@@ -9,7 +9,7 @@ import numpy as np
 import storage
 from commands.sides import load_sides
 from config import Config, UsageError
-from data.corpus import Corpus, open_corpus
+from data.corpus import Corpus, in_folder, open_corpus, registered
 from data.predictions import read_array
 from data.samples import Sample
 from data.truth import relative_points
@@ -71,34 +71,51 @@ def read_template(path: Path) -> Template:
 
 
 def of_training(
-    asked: str | None, corpus: Corpus, root: Path, cache: Path, training: Sequence[Sample]
+    asked: str | None,
+    corpus: Corpus,
+    root: Path,
+    cache: Path,
+    training: Sequence[Sample],
+    begun: Path | None = None,
 ) -> tuple[Prior, Told]:
-    """Return the prior of a training run, and what its samples are told of it: of the corpus' own
-    centre bias a training picture gets what the other folds' pictures say, as it will when it is
-    new."""
-    if asked is not None:
-        own = asked != "uniform" and not storage.path(asked).is_file()
-        if not (own and opened(asked, root).reference == corpus.reference):
-            prior = prior_of(asked, root, cache, corpus, training)
-            return prior, told(prior)
+    """Return the prior of a training run, and what gives each of its samples one: of the corpus'
+    own centre bias a training picture gets what the other folds' pictures say, as it will when it
+    is new.
+
+    begun: the file of the prior that a run which goes on began with; what was asked for may be
+    another by now.
+    """
+    if asked is not None and not is_own(asked, corpus):
+        prior = load_prior(begun) if begun else prior_of(asked, root, cache, corpus, training)
+        return prior, same_for_all(prior)
     points = relative_points(training)
     prior = centre_bias(points)
     others = left_out(points, prior)
     places = {sample.name: place for place, sample in enumerate(training)}
 
-    def of(sample: Sample, height: int, width: int) -> np.ndarray:
+    def of_sample(sample: Sample, height: int, width: int) -> np.ndarray:
         if sample.name in places:
             return others(places[sample.name], height, width)
         return prior.log_density(height, width)
 
-    return prior, of
+    return prior, of_sample
 
 
-def told(prior: Prior) -> Told:
-    """What every sample is told of a prior: the same."""
+def is_own(asked: str, corpus: Corpus) -> bool:
+    """Return whether what is asked for is the very corpus, however it is spelled."""
+    if asked == "uniform" or storage.path(asked).is_file():
+        return False
+    folder = in_folder(asked)
+    if folder is not None:
+        return str(folder.resolve()) == corpus.reference
+    return getattr(registered(asked), "name", None) == corpus.reference
+
+
+def same_for_all(prior: Prior) -> Told:
+    """Return what gives every sample the same prior."""
     return lambda sample, height, width: prior.log_density(height, width)
 
 
 def suffix(asked: str | None) -> str:
-    """What tells the files of a run with another prior from its own."""
-    return "" if asked is None else "_prior-" + re.sub(r"[^\w.+-]+", "-", Path(asked).name)
+    """Return what tells the files of a run with another prior from its own."""
+    return "" if asked is None else "_prior-" + re.sub(r"[^\w.+]+", "-", asked).strip("-")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 import config
 import storage
 from commands.evaluation import Part, Subject
-from commands.priors import told
+from commands.priors import same_for_all
 from commands.training import kept
 from config import Config, UsageError
 from data.images import unfit
@@ -96,7 +96,7 @@ def predicted(strategy, run: Run, settings: Config, model, size, samples, maps) 
 def priors(settings: Config, run: Run, prior: Prior | None = None) -> dict[str, Callable]:
     """The maps that a network takes beside the picture: a prior, or the one of its training."""
     takes = settings.model in TAKE_PRIOR
-    return {"centre_bias": told(prior or load_prior(run.centre_bias))} if takes else {}
+    return {"centre_bias": same_for_all(prior or load_prior(run.centre_bias))} if takes else {}
 
 
 def parts(sample: Sample, frames) -> Iterator[Part]:

@@ -143,22 +143,19 @@ def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> 
     return prior_of(args.prior, root, cache, corpus, training, args.skip_first)
 
 
-def sides_of(
-    args, corpus: Corpus, settings: Config, skip_first: bool | None = None
-) -> tuple[list[Sample], list[Sample]]:
+def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list[Sample]]:
     """A corpus' samples as a configuration has them, but for what the arguments say."""
-    skip_first = args.skip_first if skip_first is None else skip_first
     settings = replace(settings, partial=settings.partial or args.partial)
     if args.pixels_per_degree is not None:
         settings = replace(settings, pixels_per_degree=args.pixels_per_degree)
-    return load_sides(corpus, storage.cache(args.results), settings, skip_first)
+    return load_sides(corpus, storage.cache(args.results), settings, args.skip_first)
 
 
 def trained(args, fold: int) -> Case:
     """A run, or the mean of those whose names `+` joins."""
     name = named(args, fold)
     if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
-        settings = Config(model="centerbias", folds=args.folds, fold=fold)
+        settings = Config(model="centerbias", folds=args.folds, fold=fold, partial=args.partial)
         fit(args, Run(args.results, name), settings, args.data)
     if name is None or Run(args.results, name).best.exists():
         return one(args, name)
@@ -180,6 +177,7 @@ def one(args, name: str | None) -> Case:
     size, files = tuple(about["size"]), run
     if settings.model == "centerbias":
         fit(args, run, settings, about["corpus"], about.get("training", ""))
+        run, about = chosen(args.results, run.name)
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
     if corpus.reference != about["corpus"]:
         sides = replace(sides, pixels_per_degree=None, folds=0, fold=0, partial=False)
@@ -206,9 +204,12 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
     except UsageError:
         if before is None:
             raise
-        logging.info("%s: %s is not there any more; it stays as it was fitted", run.name, name)
+        said = "%s: %s is not found below %s; it stays as it was fitted"
+        logging.info(said, run.name, name, root_of(args))
         return
-    training, _ = sides_of(args, corpus, settings, skip_first=False)
+    partial = settings.partial or (args.partial and not args.on)
+    cache = storage.cache(args.results)
+    training, _ = load_sides(corpus, cache, replace(settings, partial=partial))
     if fingerprint(training) != before:
         fit_centre_bias(settings, corpus, run, training)
 

@@ -43,14 +43,14 @@ def train(
     root: Path,
     fresh: bool,
     weights: Path | None,
-    chained: bool = False,
+    follow_initial: bool = False,
     began: Mapping | None = None,
 ) -> None:
     """Trains one run, from where the restore chain says, and keeps its best weights.
 
     Args:
         root: where corpora lie.
-        fresh, weights, chained, began: see restore.find_start.
+        fresh, weights, follow_initial, began: see restore.find_start.
 
     Raises:
         UsageError: what is asked for is not there, or cannot be; or another process has the run.
@@ -73,7 +73,12 @@ def train(
             if chief:
                 fit_centre_bias(settings, corpus, run, training)
             return
-        asked = {"fresh": fresh, "weights": weights, "chained": chained, "began": began}
+        asked = {
+            "fresh": fresh,
+            "weights": weights,
+            "follow_initial": follow_initial,
+            "began": began,
+        }
         start = restore.find_start(run, corpus, settings, **asked)
         metrics.check_names(settings.loss, settings.metrics)
         training, validation = load_sides(corpus, cache, settings)  # which takes long
@@ -83,16 +88,12 @@ def train(
             validation = held
         if settings.scanpath:
             gather([*training, *validation])  # refuses what has no order
-        told = fingerprint([*training, *validation], blur=True)
-        sides = (run, corpus.reference, training, validation, held, told)
-        try:
-            start = restore.on_pictures(start, *sides)
-        except UsageError:
-            if not began or fresh:
-                raise
-            # What a fresh start began was on other pictures: it starts anew once more.
+        digest = fingerprint([*training, *validation], blur=True)
+        sides = (training, validation, digest)
+        if began and start.resume and restore.differing(start.path, restore.pictures_of(*sides)):
+            logging.info("%s starts anew: its pictures or fixations have changed", run.name)
             start = restore.find_start(run, corpus, settings, **asked | {"fresh": True})
-            start = restore.on_pictures(start, *sides)
+        start = restore.on_pictures(start, run, corpus.reference, *sides, held)
         with lost_workers(), plain_errors():
             learn(strategy, settings, corpus, root, run, start, training, validation)
     logging.info("best weights: %s", run.best)
@@ -142,11 +143,9 @@ def learn(
     size, chief = settings.size or corpus.size, is_chief(strategy)
     cache, prior, maps = cache_of(run, chief), None, {}
     if settings.model in TAKE_PRIOR:
-        # What was asked for may be another by now; a run keeps what it began with.
-        kept_one = start.resume and settings.prior and run.centre_bias.exists()
-        asked = str(run.centre_bias) if kept_one else settings.prior
-        prior, told = priors.of_training(asked, corpus, root, cache, training)
-        maps = {"centre_bias": told}
+        begun = run.centre_bias if start.resume and run.centre_bias.exists() else None
+        given = (settings.prior, corpus, root, cache, training, begun)
+        prior, maps["centre_bias"] = priors.of_training(*given)
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     with strategy.scope():

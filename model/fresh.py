@@ -27,10 +27,8 @@ def begun(runs: Sequence[Planned], corpus, last: Path | None = None) -> tuple[st
     found = {planned[0]: state_of(*planned, corpus, names) for planned in runs}
     began = next((state["began"]["name"] for state in found.values() if state), None)
     mine = [run for run, state in found.items() if state and state["began"]["name"] == began]
-    if last is None:
-        done = len(mine) == len(runs) and all(over(found[run], each) for run, each, _ in runs)
-    else:
-        done = all(written_after(last, run) for run in mine)
+    done = len(mine) == len(runs) and all(over(found[run], each) for run, each, _ in runs)
+    done = done and (last is None or all(written_after(last, run) for run in mine))
     if not mine or done:
         return uuid4().hex[:12], set()
     return began, {run.name for run in mine}

@@ -61,13 +61,13 @@ def find_start(
     *,
     fresh: bool,
     weights: Path | None,
-    chained: bool = False,
+    follow_initial: bool = False,
     began: Mapping | None = None,
 ) -> Start:
     """The first of these that is there; each refusal names what differs or what to run first.
 
-    1. The run's own latest state, unless `fresh`, or `chained` and the initial run has other best
-       weights by now: the run goes on where it stopped.
+    1. The run's own latest state, unless `fresh`, or `follow_initial` and the initial run has
+       other best weights by now: the run goes on where it stopped.
     2. The `weights` that were asked for.
     3. The best weights of `initial`, the corpus' or the configuration's.
     4. What the encoder learned elsewhere.
@@ -78,7 +78,7 @@ def find_start(
     began = began and {**began, "epochs": settings.epochs, "patience": settings.patience}
     state = None if fresh else states.newest(run.latest)
     initial = (settings.initial or corpus.initial or "none").lower()
-    if state is not None and chained and weights is None and initial != "none":
+    if state is not None and follow_initial and weights is None and initial != "none":
         source = states.digest(initial_of(run, corpus, settings).best)
         if (read_json(state / STATE).get("source") or source) != source:
             logging.info("%s starts anew: %s has other weights by now", run.name, initial)
@@ -133,8 +133,7 @@ def from_file(weights: Path, settings: Config, shape: dict) -> Start:
                 f"--weights {weights}: published weights are of deepgaze, this run is "
                 f"{settings.model}; use -m deepgaze, or a file {WEIGHTS}"
             )
-        published = {"model": "deepgaze", "encoder": settings.encoder, "mixture": settings.mixture}
-        published |= {"scanpath": settings.scanpath}
+        published = {**dataclasses.asdict(settings), "missing": Config.missing}
         same_model(str(weights), {"config": published}, settings)
         whole = settings.encoder_weights == "default"
         return Start(str(weights), shape, weights, chain=(link(str(weights)),), whole=whole)
@@ -150,30 +149,35 @@ def own_weights(settings: Config) -> str:
     return ENCODER_WEIGHTS[settings.encoder] if chosen == "default" else chosen
 
 
+def pictures_of(training: Sequence, validation: Sequence, fixations: str | None = None) -> dict:
+    """Return what of a fingerprint tells the samples of both sides; `fixations`: one of theirs."""
+    names = [[sample.name for sample in side] for side in (training, validation)]
+    digest = hashlib.sha256("\n".join([*names[0], "", *names[1]]).encode()).hexdigest()[:8]
+    found = {"pictures": f"{len(training)}+{len(validation)} of {digest}"}
+    return found | ({"fixations": fixations} if fixations else {})
+
+
 def on_pictures(
     start: Start,
     run: Run,
     corpus: str,
     training: Sequence,
     validation: Sequence,
-    held: Sequence = (),
     fixations: str | None = None,
-):
-    """The start with its pictures, samples of a corpus, in the fingerprint and in the chain.
+    held: Sequence = (),
+) -> Start:
+    """Return the start with its pictures, samples of a corpus, in the fingerprint and in the chain.
 
     Args:
+        fixations: see pictures_of.
         held: the training pictures that validate in place of the validation side.
-        fixations: a fingerprint of the pictures and their fixations.
 
     Raises:
         UsageError: a run that goes on had other fixations, or other pictures, so that what it has
             seen in training would come up in validation; or an initial one was trained on what is
             to validate.
     """
-    names = [[sample.name for sample in side] for side in (training, validation)]
-    digest = hashlib.sha256("\n".join([*names[0], "", *names[1]]).encode()).hexdigest()[:8]
-    own = {"pictures": f"{len(training)}+{len(validation)} of {digest}"}
-    own |= {"fixations": fixations} if fixations else {}
+    own = pictures_of(training, validation, fixations)
     if start.resume:
         same_shape(run, start.path, own)
     what = f"{run.name} cannot be validated"
@@ -204,30 +208,36 @@ def refuse_seen(
                 "them could not be checked", seen["run"], len(samples),
             )  # fmt: skip
             continue
-        # Corpora have pictures twice, and their splits are what they are: there names tell.
-        shown = seen["train"] | (seen.get("held", {}) if held else {})
-        same, digests = seen["corpus"] == corpus, set(shown.values()) - {""}
-        found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
-        if found:
-            raise UsageError(
-                f"{what}: {seen['run']} was trained on {len(found)} of the {len(samples)} "
-                f"pictures, first {found[0]!r}; take others, or weights that have not seen them"
-            )
+        for side, saw in (("train", "was trained on"), ("held", "chose its epoch by")):
+            shown = seen.get(side, {}) if held or side == "train" else {}
+            # Corpora have pictures twice, and their splits are what they are: there names tell.
+            same, digests = seen["corpus"] == corpus, set(shown.values()) - {""}
+            found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
+            if found:
+                raise UsageError(
+                    f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
+                    f"first {found[0]!r}; take others, or weights that have not seen them"
+                )
 
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
     """Raises UsageError where a state is of another configuration; names the fields."""
-    before = shape_before(read_json(state / STATE))
-    differ = [
-        f"{name} {show(before[name], joint(name))} (now {show(value, joint(name))})"
-        for name, value in sorted(shape.items())
-        if before.get(name, value) != value
-    ]
+    differ = differing(state, shape)
     if differ:
         raise UsageError(
             f"{run.name} was trained with {', '.join(differ)}; "
             "--fresh starts it anew, --name NAME calls this run something else"
         )
+
+
+def differing(state: Path, shape: Mapping) -> list[str]:
+    """Return the fields in which a state is of another configuration, with both values."""
+    before = shape_before(read_json(state / STATE))
+    return [
+        f"{name} {show(before[name], joint(name))} (now {show(value, joint(name))})"
+        for name, value in sorted(shape.items())
+        if before.get(name, value) != value
+    ]
 
 
 def shape_before(state: Mapping) -> dict:

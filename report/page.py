@@ -12,7 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from report.figures import calibration_plot, histogram
-from report.statistics import FEWEST, SCALES, UNKNOWN, Row, calibration
+from report.statistics import MIN_PICTURES, SCALES, UNKNOWN, Row, calibration
 from report.table import BASELINES, explained_lines, too_few
 from storage import replacing
 
@@ -49,7 +49,7 @@ def write_page(
         columns=[(name, SCALES.get(name, UNKNOWN)) for name in names],
         baselines=_baselines(found),
         explained=explained_lines(found),
-        few=too_few(len(rows)) if len(rows) < FEWEST else None,
+        no_intervals=too_few(len(rows)) if len(rows) < MIN_PICTURES else None,
         histograms=_histograms(found, rows, names),
         extremes=_extremes(rows, names),
         calibration=calibration(rows),

@@ -14,13 +14,16 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """What a metric's numbers mean: unit; better = 1 (higher), -1 (lower) or 0 (not known); `by`:
-    what they depend on beside the pictures and their fixations: the baseline, the negatives, or the
-    empirical density, with which whole pictures are compared, so that fixations have no mean."""
+    """What a metric's numbers mean.
+
+    unit; better = 1 (higher), -1 (lower) or 0 (not known); depends_on: what, beside the pictures
+    and their fixations: the baseline, the negatives, or the empirical density, with which whole
+    pictures are compared, so that there is no mean over fixations.
+    """
 
     unit: str
     better: int
-    by: str | None = None
+    depends_on: str | None = None
 
 
 SCALES = {
@@ -40,10 +43,10 @@ SCALES = {
 }
 UNKNOWN = Scale("", 0)
 CEILINGS = ("goldstandard", "observers", "truth")  # baselines that tell how much can be known
-FEWEST = 10  # pictures that have an interval: of fewer, none keeps what it promises
+MIN_PICTURES = 10  # pictures that have an interval: of fewer, none keeps what it promises
 DRAWS, BLOCK = 10_000, 2_000_000  # a block of 16 MB at a time
 LEVEL = (0.025, 0.975)
-LEAST = 0.5  # of the images' deviation, is a draw's taken to be
+MIN_DEVIATION = 0.5  # of the images' deviation, that a draw's counts as at least
 LEVELS = np.linspace(0, 1, 51)
 
 
@@ -94,7 +97,10 @@ def fixation_means(rows: Sequence[Row], key: str) -> dict[str, float]:
         return {}
     with np.errstate(invalid="ignore"):
         found = dict(zip(names, (counts @ values / counts.sum()).tolist(), strict=True))
-    return {n: math.nan if SCALES.get(n, UNKNOWN).by == "density" else x for n, x in found.items()}
+    return {
+        n: math.nan if SCALES.get(n, UNKNOWN).depends_on == "density" else x
+        for n, x in found.items()
+    }
 
 
 def _averages(found: Sequence[Mapping[str, float]], counts: Sequence[int]) -> dict[str, dict]:
@@ -138,15 +144,16 @@ def ratio(values: np.ndarray, by: np.ndarray, seed: int = 0, draws: int = DRAWS)
     `values` (n,) or (n, k) and `by` (n,) are resampled together, the same for the same seed.
     Returns (3,) or (3, k). The interval is the bootstrap's with Student's quotient (bootstrap-t;
     Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12), which keeps its promise
-    on few images too, where percentiles of resampled means are too narrow. NaN below FEWEST images,
-    and for what is not finite somewhere.
+    on few images too, where percentiles of resampled means are too narrow. Each resample counts as
+    having at least MIN_DEVIATION of the images' deviation, so that one outlier does not blow the
+    interval up. NaN below MIN_PICTURES images, and for what is not finite somewhere.
     """
     table, by = np.asarray(values, float).reshape(len(by), -1), np.asarray(by, float)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = table.sum(axis=0) / by.sum()
     found = np.vstack([share, np.full((2, len(share)), math.nan)])
     known = np.isfinite(share)
-    if len(by) >= FEWEST and known.any():
+    if len(by) >= MIN_PICTURES and known.any():
         gaps = table[:, known] - share[known] * by[:, None]
         found[1:, known] = share[known] + _studentised(gaps, by, seed, draws)
     return found[:, 0] if np.ndim(values) == 1 else found
@@ -159,11 +166,10 @@ def _studentised(gaps: np.ndarray, by: np.ndarray, seed: int, draws: int) -> np.
     sums = _resampled(columns, seed, draws)
     (off, squares, products), whole = np.split(sums[:, : 3 * k], 3, axis=1), sums[:, -2:, None]
     moved = off / whole[:, 0]
-    # Squares of each draw's own gaps, to its own ratio. Draws that miss the images far off have
-    # next to none: their quotients would make intervals many times as wide as what was seen.
+    # Squares of each draw's own gaps, to its own ratio; draws without an outlier have next to none.
     spread = squares - 2 * moved * products + moved**2 * whole[:, 1]
     seen = (gaps**2).sum(axis=0)
-    quotients = off / np.sqrt(np.maximum(spread, LEAST**2 * seen) + np.finfo(float).tiny)
+    quotients = off / np.sqrt(np.maximum(spread, MIN_DEVIATION**2 * seen) + np.finfo(float).tiny)
     low, high = np.quantile(quotients, LEVEL, axis=0)
     return np.stack([-high, -low]) * np.sqrt(seen) / by.sum()
 

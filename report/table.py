@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from report.statistics import FEWEST, SCALES, UNKNOWN, Difference, Row, paired
+from report.statistics import MIN_PICTURES, SCALES, UNKNOWN, Difference, Row, paired
 from storage import replacing
 
 BASELINES = {
@@ -20,13 +20,13 @@ BASELINES = {
     "truth": "true density",
 }
 # What each is that IG is a share of.
-CEILINGS = {
+SHARE_OF = {
     "goldstandard": "of the leave-one-out gold standard's IG, a lower bound of what can be known",
     "observers": "of the IG of all observers' own kernel density, its upper end",
     "truth": "of the true density's IG, all that can be known",
 }
 METRICS, TABLE = ".metrics.json", ".csv"
-OTHER = {
+DEPENDENCIES = {
     "baseline": "training sides of the baselines",
     "negatives": "negatives",
     "density": "empirical densities",
@@ -131,7 +131,7 @@ def text_table(found: Mapping[str, Any], title: str = "model") -> str:
 
     `found` is as for `write_metrics`, `title` the model's line. Up to 107 columns wide.
     """
-    count, few = found["n_images"], found["n_images"] < FEWEST
+    count, few = found["n_images"], found["n_images"] < MIN_PICTURES
     lines = {
         BASELINES.get(name, name): means["image"] for name, means in found["baselines"].items()
     }
@@ -147,7 +147,7 @@ def text_table(found: Mapping[str, Any], title: str = "model") -> str:
 
 def too_few(count: int) -> str:
     """Why so many pictures have no interval."""
-    return f"no intervals: {_count(count, 'picture')}, at least {FEWEST} are needed"
+    return f"no intervals: {_count(count, 'picture')}, at least {MIN_PICTURES} are needed"
 
 
 def explained_lines(found: Mapping[str, Any]) -> list[str]:
@@ -158,7 +158,7 @@ def explained_lines(found: Mapping[str, Any]) -> list[str]:
         said = f"no share of the gold standard's IG: IG is not finite on {lost:,} of {count}"
         return [said] if lost else []
     shares = {share["of"]: share, **share["beside"]}
-    return [_share_line(each, CEILINGS[of], count) for of, each in shares.items()]
+    return [_share_line(each, SHARE_OF[of], count) for of, each in shares.items()]
 
 
 def _share_line(share: Mapping[str, Any], of: str, count: str) -> str:
@@ -226,7 +226,7 @@ def comparison_text(
     """A line a metric: A, B, the mean difference and its interval, marked where 0 is outside."""
     lines, left = [], {}
     for name, found in pairs.items():
-        by = SCALES.get(name, UNKNOWN).by
+        by = SCALES.get(name, UNKNOWN).depends_on
         if by in differ:
             left.setdefault(by, []).append(name)
             continue
@@ -241,8 +241,8 @@ def comparison_text(
         *lines,
     ]
     star = "* 0 is outside of the interval; unadjusted for the number of metrics"
-    said.append(too_few(count) if count < FEWEST else star)
-    said += [f"left out: {', '.join(left[by])}, for the {OTHER[by]} differ" for by in left]
+    said.append(too_few(count) if count < MIN_PICTURES else star)
+    said += [f"left out: {', '.join(left[by])}, for the {DEPENDENCIES[by]} differ" for by in left]
     return "\n".join(said)
 
 

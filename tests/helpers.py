@@ -82,10 +82,32 @@ def arrays(file: Path) -> dict[str, bytes]:
 
 def history(results: Path, name: str = "msinet_own") -> list[dict[str, str]]:
     """Return a run's epochs as its CSV has them."""
-    with (results / f"history/{name}.csv").open() as file:
-        return list(csv.DictReader(file))
+    return rows(results / f"history/{name}.csv")
 
 
 def about(results: Path, name: str = "msinet_own") -> dict:
     """Return what the JSON beside a run's best weights says."""
     return json.loads((results / f"ckpts/best/{name}.json").read_text())
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@contextmanager
+def killed(when: str) -> Iterator[None]:
+    """Have trainings end in a step of an epoch, `epoch 2, step 1`, as Ctrl-C ends them."""
+    from model import trainer
+
+    fine = trainer.check_finite
+
+    def check(sums, batch, strategy, names, now):
+        if now == when:
+            raise KeyboardInterrupt
+        fine(sums, batch, strategy, names, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "check_finite", check)
+        yield

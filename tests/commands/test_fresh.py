@@ -1,12 +1,11 @@
 """A fresh start is gone on with by the command that began it, and begun again once it is done."""
 
 import dataclasses
-import json
 import types
 
 import pytest
 from conftest import SMALL
-from helpers import history
+from helpers import history, killed
 from networks import tiny
 
 from config import Config
@@ -87,22 +86,12 @@ def test_a_run_that_lost_its_patience_is_done(tmp_path):
     assert begun(planned(run, settings=settings), CORPUS)[1] == set()
 
 
-def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path, monkeypatch):
+def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path):
     """And once it is done, the same command means another start."""
-    from model import trainer
-
-    fine = trainer.check_finite
     command = ("train", "-d", own, *SMALL, "--epochs", "2", "--metrics", "cc", "--fresh")
     command += ("--results", tmp_path)
-
-    def killed(sums, batch, strategy, names, when):
-        if when == "epoch 2, step 1":
-            raise KeyboardInterrupt
-        fine(sums, batch, strategy, names, when)
-
-    monkeypatch.setattr(trainer, "check_finite", killed)
-    assert cli(*command)[0] == 130
-    monkeypatch.undo()
+    with killed("epoch 2, step 1"):
+        assert cli(*command)[0] == 130
     code, out, _ = cli(*command)
     assert code == 0 and "own state after 1 epochs" in out
     first = history(tmp_path)
@@ -111,25 +100,17 @@ def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path,
     assert history(tmp_path) == first and len(first) == 2
 
 
-def test_a_fresh_start_on_other_pictures_begins_anew(cli, own, tmp_path, monkeypatch):
-    from model import trainer
-
+def test_a_fresh_start_on_other_pictures_begins_anew_and_says_so(cli, own, tmp_path):
     common = ("train", "-d", own, *SMALL, "--epochs", "2", "--metrics", "cc", "--results", tmp_path)
-    fine = trainer.check_finite
-
-    def killed(sums, batch, strategy, names, when):
-        if when == "epoch 2, step 1":
-            raise KeyboardInterrupt
-        fine(sums, batch, strategy, names, when)
-
-    monkeypatch.setattr(trainer, "check_finite", killed)
-    assert cli(*common, "--fresh")[0] == 130
+    with killed("epoch 2, step 1"):
+        assert cli(*common, "--fresh")[0] == 130
     lines = (own / "fixations.csv").read_text().splitlines()
     (own / "fixations.csv").write_text("\n".join(lines[:-1]) + "\n")
     code, _, err = cli(*common)
     assert code == 2 and "msinet_own was trained with fixations " in err and err.count("\n") == 1
     code, out, _ = cli(*common, "--fresh")
-    assert code == 130 and out.count("weights: the encoder's own") == 1
+    assert code == 0 and "msinet_own starts anew: its pictures or fixations have changed" in out
+    assert len(history(tmp_path)) == 2
 
 
 def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
@@ -142,15 +123,15 @@ def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
     save_weights(first.best, tiny(), about)
     left(second, 1, settings=settings)
 
-    def start(chained):
+    def start(follow_initial):
         return restore.find_start(
-            second, CORPUS, settings, fresh=False, weights=None, chained=chained
+            second, CORPUS, settings, fresh=False, weights=None, follow_initial=follow_initial
         )
 
-    assert start(chained=True).resume
+    assert start(follow_initial=True).resume
     save_weights(first.best, tiny(), about)  # other weights
-    assert not start(chained=True).resume and start(chained=True).path == first.best
-    assert start(chained=False).resume  # a fine-tune by itself goes on with what it began
+    assert not start(follow_initial=True).resume and start(follow_initial=True).path == first.best
+    assert start(follow_initial=False).resume  # a fine-tune by itself goes on with what it began
 
 
 @pytest.mark.parametrize(
@@ -180,7 +161,7 @@ def test_weights_of_another_option_that_they_depend_on_are_refused(tmp_path, bef
         restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given)
     file = {"fresh": False, "weights": Run(tmp_path, "other").best}
     with pytest.raises(restore.UsageError, match=said):
-        restore.find_start(Run(tmp_path, "x"), CORPUS, dataclasses.replace(settings), **file)
+        restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **file)
 
 
 def test_published_weights_say_nothing_of_a_missing_fixation_at_the_centre(tmp_path):
@@ -190,6 +171,5 @@ def test_published_weights_say_nothing_of_a_missing_fixation_at_the_centre(tmp_p
     settings = Config(model="deepgaze", encoder="small", scanpath=True, missing="centre")
     with pytest.raises(restore.UsageError, match="--missing none, this run has centre"):
         restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given)
-    assert json.dumps(restore.find_start(
-        Run(tmp_path, "x"), CORPUS, dataclasses.replace(settings, missing="none"), **given
-    ).chain)  # fmt: skip
+    settings = dataclasses.replace(settings, missing="none")
+    assert restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given).path == file

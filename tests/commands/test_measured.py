@@ -1,12 +1,12 @@
 """What an evaluation measures, and what it says of it: by hand, and by doing the same otherwise."""
 
-import csv
 import json
 import types
 
 import numpy as np
 import pytest
 from conftest import make_own
+from helpers import rows
 
 from commands import evaluation, subjects
 from data.corpus import open_corpus
@@ -117,8 +117,7 @@ def test_a_model_that_is_infinitely_wrong_on_some_pictures_has_no_share(cli, tmp
     own, folder = make_own(tmp_path / "own", count=20), tmp_path / "predicted"
     folder.mkdir()
     evaluated(cli, tmp_path / "u", "-d", own, "-m", "uniform")
-    with (tmp_path / "u/reports/uniform_own.csv").open() as file:
-        names = [row["name"] for row in csv.DictReader(file)]
+    names = [row["name"] for row in rows(tmp_path / "u/reports/uniform_own.csv")]
     for index, name in enumerate(names):
         density = np.ones((48, 64))
         density[1:] *= index > 1  # of two of the pictures, nothing but the uppermost row
@@ -158,8 +157,7 @@ def test_another_training_side_leaves_out_what_is_gained_over_it(cli, own, tmp_p
     """As where a picture was added and the validation side stayed; here, where one was replaced."""
     common = ("-d", own, "--results", tmp_path, "-m", "uniform", "--name")
     assert cli("test", *common, "before")[0] == 0
-    with (tmp_path / "reports/before.csv").open() as file:
-        names = [row["name"] for row in csv.DictReader(file)]
+    names = [row["name"] for row in rows(tmp_path / "reports/before.csv")]
     other = next(f"{i:02d}.png" for i in range(13) if f"{i:02d}.png" not in names)
     kept = [line for line in lines_of(own) if not line.startswith(f"{other},2")]
     rewrite(own, kept)
@@ -233,8 +231,7 @@ def test_first_fixations_that_are_not_known_are_refused(cli, timed, tmp_path):
 
 def test_a_side_without_a_fixation_that_counts_is_one_line(cli, timed, tmp_path):
     evaluated(cli, tmp_path / "u", "-d", timed, "-m", "uniform")
-    with (tmp_path / "u/reports/uniform_timed.csv").open() as file:
-        tested = tuple(row["name"] for row in csv.DictReader(file))
+    tested = tuple(row["name"] for row in rows(tmp_path / "u/reports/uniform_timed.csv"))
     whole = lines_of(timed)
     for side in (True, False):
         rewrite(
@@ -275,10 +272,11 @@ def test_negatives_of_a_cross_validation_are_those_of_all_its_folds(cli, own, tm
         np.save(folder / f"{path.stem}.npy", random.uniform(size=(48, 64)))
     more = ("--predictions", folder, "--kind", "saliency", "--folds", "4")
     evaluated(cli, tmp_path / "r", "-d", own, *more)
-    with (tmp_path / "r/reports/predicted_4folds.csv").open() as file:
-        rows = {row["name"]: float(row["sAUC"]) for row in csv.DictReader(file)}
+    found = {
+        row["name"]: float(row["sAUC"]) for row in rows(tmp_path / "r/reports/predicted_4folds.csv")
+    }
     samples = sum(load(open_corpus(str(own), tmp_path), tmp_path / "checked.json"), [])
-    assert len(samples) == len(rows) == 13
+    assert len(samples) == len(found) == 13
     for sample in samples:
         values = np.load(folder / f"{sample.name[:2]}.npy")
         here, there = (
@@ -286,24 +284,28 @@ def test_negatives_of_a_cross_validation_are_those_of_all_its_folds(cli, own, tm
             for some in ([sample], [s for s in samples if s is not sample])
         )
         more = (here[:, None] > there).mean() + (here[:, None] == there).mean() / 2
-        assert rows[sample.name] == pytest.approx(more, abs=1e-12)
+        assert found[sample.name] == pytest.approx(more, abs=1e-12)
 
 
-def test_a_centre_bias_is_fitted_again_where_the_training_side_grew(cli, own, tmp_path):
-    results, more = tmp_path / "r", ("-d", own, "-m", "centerbias")
-    _, first = evaluated(cli, results, *more)
+def test_a_centre_bias_is_fitted_again_where_the_training_side_grew(cli, tmp_path):
+    """Also where the picture that came sends others to the other side."""
+    own, results, said = make_own(tmp_path / "own"), tmp_path / "r", []
+    make_own(tmp_path / "more", count=14)
     weights = results / "ckpts/best/centerbias_own.weights.h5"
-    before = weights.stat().st_mtime_ns
-    _, again = evaluated(cli, results, *more)
-    assert "weights: " in first and "weights: " not in again
-    assert weights.stat().st_mtime_ns == before
-    rewrite(own, [*lines_of(own), *(f"{i:02d}.png,7,3,3" for i in range(13))])
-    found, out = evaluated(cli, results, *more)
-    assert "weights: " in out and found["image"]["IG"] == pytest.approx(0, abs=1e-12)
+    for added in (None, None, "fixations", "picture"):
+        if added == "fixations":
+            rewrite(own, [*lines_of(own), *(f"{i:02d}.png,7,3,3" for i in range(13))])
+        if added == "picture":
+            (tmp_path / "more/stimuli/13.png").rename(own / "stimuli/13.png")
+            rewrite(own, [*lines_of(own), *lines_of(tmp_path / "more")[-12:]])
+        found, out = evaluated(cli, results, "-d", own, "-m", "centerbias")
+        said.append(("weights: " in out, weights.stat().st_mtime_ns))
+        assert found["image"]["IG"] == pytest.approx(0, abs=1e-12)
+    fitted, times = zip(*said, strict=True)
+    assert fitted == (True, False, True, True) and times[0] == times[1] < times[2] < times[3]
 
 
-def test_the_mean_of_the_others_holds_one_density_whatever_their_number():
-    """A running sum gives what the mean over the others gives."""
+def test_a_running_sum_gives_the_mean_over_the_others():
     random, shape = np.random.default_rng(0), (6, 8)
     drawn = random.uniform(0.1, 1, (5, *shape))
     drawn /= drawn.sum((1, 2), keepdims=True)

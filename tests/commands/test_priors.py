@@ -1,12 +1,11 @@
 """What a network is told of where people look whatever the picture, and which pictures choose."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 from conftest import SMALL, make_own
-from helpers import about, run
+from helpers import about, killed, rows, run
 
 from commands import priors
 from config import UsageError
@@ -43,11 +42,12 @@ def test_a_prior_takes_the_place_of_that_of_the_training(cli, told):
     usual, line = image(cli, told, "")
     assert "prior" not in line and line.endswith("epoch 1, chosen on the validation side")
     file = results / "ckpts/best/deepgaze_own.centerbias.h5"
-    same, line = image(cli, told, "_prior-deepgaze_own.centerbias.h5", "--prior", file)
+    same, line = image(cli, told, priors.suffix(str(file)), "--prior", file)
     assert same == usual and line.endswith(f"; prior: {file}")
-    assert image(cli, told, "_prior-own", "--prior", own)[0] == usual
+    assert image(cli, told, priors.suffix(str(own)), "--prior", own)[0] == usual
     uniform, _ = image(cli, told, "_prior-uniform", "--prior", "uniform")
-    other, _ = image(cli, told, "_prior-other", "--prior", own.with_name("other"))
+    elsewhere = str(own.with_name("other"))
+    other, _ = image(cli, told, priors.suffix(elsewhere), "--prior", elsewhere)
     assert len({usual["IG"], uniform["IG"], other["IG"]}) == 3
     assert (results / "images/deepgaze_own_prior-uniform").is_dir()
 
@@ -61,9 +61,12 @@ def test_a_prior_of_pictures_and_of_the_wrong_network(cli, told, tmp_path):
         folder = "deepgaze_own" + "_prior-uniform" * bool(more)
         drawn[more[-1:]] = np.load(results / "images" / folder / "00.npy")
     assert np.abs(drawn[()] - drawn[("uniform",)]).max() > 0.01
-    for more in (("--name", "msinet_own"), ("-d", own, "-m", "uniform")):
+    for said, *more in (
+        ("MSI-Net takes no centre bias", "--name", "msinet_own"),
+        ("only a trained network takes", "-d", own, "-m", "uniform"),
+    ):
         code, _, err = cli("test", "--results", results, "--prior", "uniform", *more)
-        assert code == 2 and "takes" in err and err.count("\n") == 1
+        assert code == 2 and said in err and err.count("\n") == 1
     for more in (("--prior", "uniform"), ("-m", "centerbias", "--hold-out", "3")):
         code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, *more)
         assert code == 2 and " ".join(more[-2:]) in err and "has no such thing" in err
@@ -139,21 +142,37 @@ def test_the_prior_of_the_corpus_that_is_tested_on_is_that_of_the_folds_training
     assert cli("test", *common, "--prior", own)[0] == 0
     means = [
         json.loads((own.parent / f"r/reports/deepgaze_own_2folds{name}.metrics.json").read_text())
-        for name in ("", "_prior-own")
+        for name in ("", priors.suffix(str(own)))
     ]
     assert means[0]["image"] == means[1]["image"]
 
 
 def test_a_run_keeps_the_prior_that_it_began_with(cli, own, tmp_path):
-    np.save(tmp_path / "cb.npy", np.random.default_rng(0).normal(size=(6, 8)))
-    common = ("train", "-d", own, "--results", tmp_path, *GAZE[:-2], "--prior", tmp_path / "cb.npy")
-    assert cli(*common, "--epochs", "1")[0] == 0
-    before = (tmp_path / "ckpts/best/deepgaze_own.centerbias.h5").read_bytes()
-    np.save(tmp_path / "cb.npy", np.zeros((6, 8)))
-    assert cli(*common, "--epochs", "2")[0] == 0
-    again = load_prior(tmp_path / "ckpts/best/deepgaze_own.centerbias.h5").log_density(6, 8)
-    (tmp_path / "before.h5").write_bytes(before)
-    np.testing.assert_array_equal(again, load_prior(tmp_path / "before.h5").log_density(6, 8))
+    """What was asked for is another by now: the run ends as it would have."""
+    ended = []
+    for name, change in (("whole", False), ("parts", True)):
+        np.save(tmp_path / "cb.npy", np.random.default_rng(0).normal(size=(6, 8)))
+        common = ("train", "-d", own, "--results", tmp_path, "-m", "deepgaze", *SMALL)
+        common += ("--prior", tmp_path / "cb.npy", "--epochs", "2", "--name", name)
+        if change:
+            with killed("epoch 2, step 1"):
+                assert cli(*common)[0] == 130
+            np.save(tmp_path / "cb.npy", np.zeros((6, 8)))
+        assert cli(*common)[0] == 0
+        ended.append(rows(tmp_path / f"history/{name}.csv"))
+    assert ended[0] == ended[1]
+
+
+@pytest.mark.parametrize("asked", [None, "own"])
+def test_the_corpus_own_prior_leaves_out_folds_after_a_resume_too(own, tmp_path, asked):
+    corpus = open_corpus(str(own), tmp_path)
+    training, _ = load(corpus, tmp_path / "checked.json")
+    given = (asked and str(own), corpus, tmp_path, tmp_path, training)
+    prior, first = priors.of_training(*given)
+    prior.save(tmp_path / "saved.h5")
+    _, again = priors.of_training(*given, begun=tmp_path / "saved.h5")
+    np.testing.assert_array_equal(first(training[0], 9, 9), again(training[0], 9, 9))
+    assert (first(training[0], 9, 9) != prior.log_density(9, 9)).any()
 
 
 def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_tested(
@@ -168,8 +187,7 @@ def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_test
     assert cli("test", *common)[0] == 0
     found = json.loads((tmp_path / "reports/msinet_own.metrics.json").read_text())
     assert found["n_images"] == 3 and "chosen on 3 held-out training pictures" in found["model"]
-    with (tmp_path / "reports/msinet_own.csv").open() as file:
-        names = {row["name"] for row in csv.DictReader(file)}
+    names = {row["name"] for row in rows(tmp_path / "reports/msinet_own.csv")}
     assert not names & ({*link["train"]} | {*link["held"]})
     # In another corpus, what chose the epoch is no new picture.
     other = make_own(tmp_path / "copy")
@@ -180,7 +198,7 @@ def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_test
     kept = [line for line in lines if line.split(",")[0] in ("image", *link["held"])]
     (other / "fixations.csv").write_text("\n".join(kept) + "\n")
     code, _, err = cli("test", *common, "--on", other)
-    assert code == 2 and "was trained on 1 of the 1" in err
+    assert code == 2 and "chose its epoch by 1 of the 1" in err
     code, _, err = cli("train", *common, *SMALL, "--name", "x", "--hold-out", "10")
     assert code == 2 and "--hold-out 10: there are 10 pictures to train on" in err
 

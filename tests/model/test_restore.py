@@ -99,7 +99,7 @@ def test_states_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
     begun = dataclasses.replace(start(run, settings), source=None)
     save_state(run, begun, Progress(epoch=1))
     monkeypatch.undo()
-    given = {"fresh": False, "weights": None, "chained": True}
+    given = {"fresh": False, "weights": None, "follow_initial": True}
     assert restore.find_start(run, CORPUS, settings, **given).resume
     with pytest.raises(UsageError, match="hold_out 0 .now 3"):
         start(run, dataclasses.replace(settings, hold_out=3))

@@ -94,7 +94,7 @@ def test_few_pictures_have_no_interval(size):
 
 
 def test_intervals_stay_near_what_was_seen_where_one_picture_is_far_off():
-    """Student's, [.825, .967] here, is no worse than a guide; bootstrap-t alone begins at -.78."""
+    """Where draws that miss it have hardly any deviation."""
     values = np.append(np.random.default_rng(0).normal(0.93, 0.01, 12), 0.5)
     low, high = interval(values)
     assert 0.78 < low < values.mean() - 0.05 and values.mean() + 0.02 < high < 1
