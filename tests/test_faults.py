@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_own
+from helpers import run
 from processes import PATIENCE, Program
 from run_files import (
     EPOCHS,
@@ -39,24 +40,12 @@ def own(tmp_path_factory):
     return make_own(tmp_path_factory.mktemp("faults") / "own", count=28)
 
 
-class Whole:
-    """A run that nothing happens to, in the background until it is asked what it left."""
-
-    def __init__(self, own, results):
-        self.results = results
-        self.argv = command(own, results, "--epochs", EPOCHS, *EVERY_STEP)
-        self.program = Program(*self.argv)
-
-    def left(self):
-        assert self.program.end() == 0, self.program.lines()
-        return left(self.results)
-
-
 @pytest.fixture(scope="module")
 def whole(own, tmp_path_factory):
-    run = Whole(own, tmp_path_factory.mktemp("whole"))
-    with run.program:
-        yield run
+    """What a run leaves that nothing happens to."""
+    results = tmp_path_factory.mktemp("whole")
+    assert run(*command(own, results, "--epochs", EPOCHS)) == 0
+    return left(results)
 
 
 class Moments:
@@ -97,10 +86,14 @@ class Moments:
             time.sleep(0.001)
 
 
-def kill(argv, results, moments, pictures=PICTURES):
-    """Runs a command and kills it; what it saved before, and after that, is whole."""
+def kill(argv, results, moments, pictures=PICTURES, meanwhile=None):
+    """Runs a command and kills it, once it has saved and something is done meanwhile, if any; what
+    it saved before, and after that, is whole."""
     before = counted(results, pictures)
     with Program(*argv) as program:
+        if meanwhile:
+            program.waits_for("^saved after")
+            meanwhile(program)
         kind = moments.wait(program, results)
         program.send(signal.SIGKILL)
         assert program.end() == -signal.SIGKILL, program.lines()
@@ -122,19 +115,6 @@ def go_on(argv):
     return "\n".join(program.out)
 
 
-def test_a_second_process_is_refused_and_the_first_unharmed(whole, cli):
-    # What the first one leaves is looked at by the tests below.
-    whole.program.waits_for("^saved after")
-    whole.program.send(signal.SIGSTOP)
-    before = {path: path.stat().st_mtime_ns for path in folder(whole.results).rglob("*")}
-    code, _, err = cli(*whole.argv)
-    after = {path: path.stat().st_mtime_ns for path in folder(whole.results).rglob("*")}
-    whole.program.send(signal.SIGCONT)
-    assert code == 2 and err.count("\n") == 1
-    assert f"{NAME} is being trained by another process" in err and f"{NAME}.lock" in err
-    assert after == before
-
-
 def damage(state):
     """Flip a byte in the middle of a state's arrays."""
     content = bytearray((state / MODEL).read_bytes())
@@ -143,14 +123,26 @@ def damage(state):
 
 
 def test_a_run_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path, cli):
-    argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
-    kill(argv, tmp_path, Moments(reach=8))
+    """A second process is refused while there is the first, and changes nothing."""
+    argv, moments = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP), Moments(reach=8)
+
+    def refused(program):
+        program.send(signal.SIGSTOP)
+        before = {path: path.stat().st_mtime_ns for path in folder(tmp_path).rglob("*")}
+        code, _, err = cli(*argv)
+        after = {path: path.stat().st_mtime_ns for path in folder(tmp_path).rglob("*")}
+        program.send(signal.SIGCONT)
+        assert code == 2 and err.count("\n") == 1
+        assert f"{NAME} is being trained by another process" in err and f"{NAME}.lock" in err
+        assert after == before
+
+    kill(argv, tmp_path, moments, meanwhile=refused)
     damaged = newest(tmp_path)
     damage(damaged)
     code, out, err = cli(*argv)
     assert (code, err) == (0, "")
     assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in out
-    assert left(tmp_path) == whole.left()
+    assert left(tmp_path) == whole
     assert counted(tmp_path)["epoch"] == EPOCHS
 
 
@@ -165,7 +157,7 @@ def test_a_run_killed_twice_and_then_damaged_ends_as_one_that_was_not(own, whole
     damaged = newest(tmp_path)
     damage(damaged)
     assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in go_on(argv)
-    assert left(tmp_path) == whole.left()
+    assert left(tmp_path) == whole
     assert counted(tmp_path)["epoch"] == EPOCHS
 
 
@@ -189,7 +181,7 @@ def test_signals_end_a_run_that_goes_on_by_the_command_it_says(own, whole, tmp_p
     stopped(program, tmp_path, "SIGINT")
     assert progress(tmp_path)["step"] == 6  # and its validation was not
     go_on(argv)
-    assert left(tmp_path) == whole.left()
+    assert left(tmp_path) == whole
 
 
 def child(shell):
@@ -260,7 +252,7 @@ def test_a_damaged_latest_state_gives_way_to_the_one_before(own, whole, tmp_path
     out = go_on(argv)
     assert f"{damaged}: " in out or not damaged.is_dir()
     assert f"own state after {before}" in out
-    assert left(tmp_path) == whole.left()
+    assert left(tmp_path) == whole
 
 
 @pytest.mark.slow
@@ -277,4 +269,4 @@ def test_a_process_whose_clock_is_days_behind_goes_on(own, whole, tmp_path):
             program.send(signal.SIGKILL)
         assert not before or program.said(f"own state after {so_far(before)}$")
     go_on(argv)
-    assert left(tmp_path) == whole.left()
+    assert left(tmp_path) == whole
