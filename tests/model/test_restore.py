@@ -326,27 +326,44 @@ SIZE = (8, 12)
 LOOKED = [(3, 2), (5, 5), (9, 1), (7, 7), (2, 6)]  # five fixations on each picture
 
 
-@pytest.mark.parametrize(("course", "group", "accumulate"), [("cosine", 0, 2), ("multistep", 3, 1)])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, course, group, accumulate):
-    """Bit for bit: weights, averages, moments, history; with warm-up, clipping and an average.
+# Of each part of a run how many epochs it is to have, how it ends, at which question; and how far
+# the run is then. An epoch asks five times whether to stop: before three steps and two batches of
+# validation.
+DONE = ((1, None, None), (1, 0))  # then there are to be more
+KILLED = ((3, KeyboardInterrupt, 3), (1, 2))  # in the third step, after a state of the second
+IN_VALIDATION = ((3, Interrupted, 3), (1, 3))
+IN_THE_NEXT_EPOCH = ((3, Interrupted, 4), (2, 2))
+WHOLE = ((3, None, None), (3, 0))
+COSINE, MULTISTEP = ("cosine", 0, 2), ("multistep", 3, 1)  # with histories
 
-    An epoch asks five times whether to stop: before three steps and two batches of validation.
-    """
+
+@pytest.mark.parametrize(
+    ("setting", "cuts"),
+    [
+        pytest.param(COSINE, [DONE, IN_VALIDATION, WHOLE], id="cosine"),
+        pytest.param(MULTISTEP, [DONE, KILLED, WHOLE], id="multistep"),
+        *(
+            pytest.param(
+                setting,
+                [DONE, KILLED, IN_VALIDATION, IN_THE_NEXT_EPOCH, WHOLE],
+                id=f"{setting[0]}, all cuts",
+                marks=pytest.mark.slow,
+            )
+            for setting in (COSINE, MULTISTEP)
+        ),
+    ],
+)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, setting, cuts):
+    """Bit for bit: weights, averages, moments, history; with warm-up, clipping and an average."""
+    course, group, accumulate = setting
     settings = Config(
         schedule=course, milestones=(2,) if course == "multistep" else (), warmup=0.5, clip=0.5,
         average=0.9, learning_rate=0.05, epochs=3, batch_size=2, accumulate=accumulate,
     )  # fmt: skip
     work = pictures(tmp_path, group)
-    whole = ran(tmp_path, "whole", settings, work, [(3, None, None)])
-    cuts = [
-        (1, None, None),  # all epochs are done, then there are to be more
-        (3, KeyboardInterrupt, 3),  # killed in the third step, after a state of the second
-        (3, Interrupted, 3),  # stopped in validation
-        (3, Interrupted, 4),  # stopped in a step of the next epoch
-        (3, None, None),
-    ]
-    parts = ran(tmp_path, "parts", settings, work, cuts)
-    assert [(p.epoch, p.step) for p in parts[2]] == [(1, 0), (1, 2), (1, 3), (2, 2), (3, 0)]
+    whole = ran(tmp_path, "whole", settings, work, [WHOLE[0]])
+    parts = ran(tmp_path, "parts", settings, work, [part for part, _ in cuts])
+    assert [(p.epoch, p.step) for p in parts[2]] == [far for _, far in cuts]
     assert whole[1] == parts[1] and len(whole[1]) == 3
     assert all(row["loss"] > 0 for row in whole[1])
     for a, b in zip(whole[0], parts[0], strict=True):
