@@ -49,6 +49,7 @@ def test_objects_are_written_read_listed_and_removed(store):
     assert set(store) == {"folder/a.txt"}
 
 
+@pytest.mark.slow
 def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path, cli, monkeypatch):
     own = make_own(tmp_path / "own")
     for path in own.rglob("*.*"):

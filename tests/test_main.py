@@ -83,6 +83,7 @@ def test_a_run_resumed_and_killed_is_the_uninterrupted_one_bit_for_bit(
         assert arrays(tmp_path / "ckpts" / part) == arrays(whole / "ckpts" / part)
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_losses_of_one(trained, tmp_path):
     own, whole = trained
     command = [sys.executable, "main.py", "train", "-d", own, "--results", tmp_path, *SMALL]

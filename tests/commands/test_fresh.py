@@ -100,6 +100,7 @@ def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path)
     assert history(tmp_path) == first and len(first) == 2
 
 
+@pytest.mark.slow
 def test_a_fresh_start_on_other_pictures_begins_anew_and_says_so(cli, own, tmp_path):
     common = ("train", "-d", own, *SMALL, "--epochs", "2", "--metrics", "cc", "--results", tmp_path)
     with killed("epoch 2, step 1"):

@@ -7,24 +7,24 @@ import pytest
 from conftest import SMALL, make_own
 from helpers import about, killed, rows, run
 
-from commands import priors
-from config import UsageError
+from commands import priors, subjects
+from config import Config, UsageError
 from data.corpus import open_corpus
 from data.samples import load
 from data.truth import relative_points
 from model.baselines import FOLDS, UNIFORM, CentreBias, Template, centre_bias, load_prior
+from model.runs import Run
 
 GAZE = ("-m", "deepgaze", *SMALL, "--epochs", "1")
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """A corpus, another one, and results with a DeepGaze and an MSI-Net of one epoch."""
+    """A corpus, another one, and results with a DeepGaze of one epoch."""
     folder = tmp_path_factory.mktemp("told")
     own, results = make_own(folder / "own"), folder / "results"
     make_own(folder / "other", seed=4)
-    for more in (GAZE, (*SMALL, "--epochs", "1")):
-        assert run("train", "-d", own, "--results", results, *more) == 0
+    assert run("train", "-d", own, "--results", results, *GAZE) == 0
     return own, results
 
 
@@ -61,12 +61,11 @@ def test_a_prior_of_pictures_and_of_the_wrong_network(cli, told, tmp_path):
         folder = "deepgaze_own" + "_prior-uniform" * bool(more)
         drawn[more[-1:]] = np.load(results / "images" / folder / "00.npy")
     assert np.abs(drawn[()] - drawn[("uniform",)]).max() > 0.01
-    for said, *more in (
-        ("MSI-Net takes no centre bias", "--name", "msinet_own"),
-        ("only a trained network takes", "-d", own, "-m", "uniform"),
-    ):
-        code, _, err = cli("test", "--results", results, "--prior", "uniform", *more)
-        assert code == 2 and said in err and err.count("\n") == 1
+    more = ("-d", own, "-m", "uniform", "--prior", "uniform")
+    code, _, err = cli("test", "--results", results, *more)
+    assert code == 2 and "only a trained network takes" in err and err.count("\n") == 1
+    with pytest.raises(UsageError, match="^--prior: MSI-Net takes no centre bias, deepgaze does"):
+        subjects.of_run(Run(tmp_path, "x"), {}, Config(), (64, 64), Run(tmp_path, "x"), UNIFORM)
     for more in (("--prior", "uniform"), ("-m", "centerbias", "--hold-out", "3")):
         code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, *more)
         assert code == 2 and " ".join(more[-2:]) in err and "has no such thing" in err
@@ -135,6 +134,7 @@ def test_in_training_a_picture_is_told_of_the_other_folds_alone(own, tmp_path, c
     assert fixed is UNIFORM and (told(training[0], 2, 2) == -np.log(4)).all()
 
 
+@pytest.mark.slow
 def test_the_prior_of_the_corpus_that_is_tested_on_is_that_of_the_folds_training_side(cli, own):
     """Not that of its usual training side, in which most of the tested pictures are."""
     common = ("-d", own, "--results", own.parent / "r", "-m", "deepgaze", "--folds", "2")
@@ -147,6 +147,7 @@ def test_the_prior_of_the_corpus_that_is_tested_on_is_that_of_the_folds_training
     assert means[0]["image"] == means[1]["image"]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_prior_that_it_began_with(cli, own, tmp_path):
     """What was asked for is another by now: the run ends as it would have."""
     ended = []
@@ -163,16 +164,36 @@ def test_a_run_keeps_the_prior_that_it_began_with(cli, own, tmp_path):
     assert ended[0] == ended[1]
 
 
-@pytest.mark.parametrize("asked", [None, "own"])
-def test_the_corpus_own_prior_leaves_out_folds_after_a_resume_too(own, tmp_path, asked):
+def test_after_a_resume_priors_are_what_they_were(own, tmp_path, caplog):
+    """The corpus' own leaves out folds; another is that which the run began with."""
     corpus = open_corpus(str(own), tmp_path)
     training, _ = load(corpus, tmp_path / "checked.json")
-    given = (asked and str(own), corpus, tmp_path, tmp_path, training)
-    prior, first = priors.of_training(*given)
-    prior.save(tmp_path / "saved.h5")
-    _, again = priors.of_training(*given, begun=tmp_path / "saved.h5")
-    np.testing.assert_array_equal(first(training[0], 9, 9), again(training[0], 9, 9))
-    assert (first(training[0], 9, 9) != prior.log_density(9, 9)).any()
+    for asked in (None, str(own)):
+        given = (asked, corpus, tmp_path, tmp_path, training)
+        prior, first = priors.of_training(*given)
+        prior.save(tmp_path / "saved.h5")
+        _, again = priors.of_training(*given, begun=tmp_path / "saved.h5")
+        np.testing.assert_array_equal(first(training[0], 9, 9), again(training[0], 9, 9))
+        assert (first(training[0], 9, 9) != prior.log_density(9, 9)).any()
+    np.save(tmp_path / "cb.npy", np.zeros((6, 8)))
+    asked = str(tmp_path / "cb.npy")
+    given = (asked, corpus, tmp_path, tmp_path, training, tmp_path / "saved.h5")
+    np.testing.assert_array_equal(
+        priors.of_training(*given)[1](training[0], 9, 9), prior.log_density(9, 9)
+    )
+
+
+def test_the_prior_of_what_is_tested_on_is_of_the_training_side_that_is_given(
+    own, tmp_path, caplog
+):
+    """As of a fold, not of its usual training side, in which most of the tested pictures are."""
+    corpus = open_corpus(str(own), tmp_path)
+    sides = load(corpus, tmp_path / "checked.json", fold=(1, 2))
+    found = priors.prior_of(str(own), tmp_path, tmp_path, corpus, sides[0])
+    wanted = centre_bias(relative_points(sides[0])).log_density(9, 9)
+    np.testing.assert_array_equal(found.log_density(9, 9), wanted)
+    usual = priors.prior_of(str(own), tmp_path, tmp_path)
+    assert (usual.log_density(9, 9) != wanted).any()
 
 
 def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_tested(

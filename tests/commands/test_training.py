@@ -73,6 +73,28 @@ def test_a_scanpath_model_starts_from_a_spatial_one(cli, corpus, gaze):
     assert [link["run"] for link in chain] == ["paths", "deepgaze_own"]
 
 
+def test_presets_are_stages_that_start_from_one_another(corpus):
+    import flags
+    import main
+
+    def planned(*more):
+        argv = ["main.py", "train", "-d", str(corpus), *more]
+        return main.planned(flags.parse(argv, main.COMMANDS))
+
+    (simple,) = planned("--preset", "deepgaze3-simple").values()
+    assert simple.milestones == (12, 18) and simple.missing == "centre" and simple.scanpath
+    assert simple.learning_rate == 0.001585 and simple.epochs == 25
+    stages = planned("--preset", "deepgaze3", "--mixture", "2")
+    names = ["deepgaze_own_spatial", "deepgaze_own_scanpath", "deepgaze_own"]
+    assert list(stages) == names
+    assert [each.initial for each in stages.values()] == [None, *names[:2]]
+    assert stages[names[1]].freeze == "encoder,saliency_0,saliency_1"
+    assert {each.mixture for each in stages.values()} == {2}
+    folds = planned("--preset", "deepgaze3", "--folds", "2")
+    assert folds["deepgaze_own_fold2of2"].initial == "deepgaze_own_scanpath_fold2of2"
+
+
+@pytest.mark.slow
 def test_a_preset_of_one_stage_is_resumed_as_if_it_had_not_stopped(cli, own, tmp_path):
     more = (*GAZE, "--preset", "deepgaze3-simple", "--metrics", "nss")
     train(cli, own, tmp_path / "whole", *more, "--epochs", "2")
@@ -85,6 +107,7 @@ def test_a_preset_of_one_stage_is_resumed_as_if_it_had_not_stopped(cli, own, tmp
     assert float(whole[0]["learning_rate"]) == pytest.approx(0.001585)
 
 
+@pytest.mark.slow
 def test_a_preset_of_stages_chains_its_runs(cli, own, tmp_path):
     more = (*GAZE, "--preset", "deepgaze3", "--epochs", "1", "--mixture", "2", "--metrics", "nss")
     out = train(cli, own, tmp_path, *more)

@@ -82,6 +82,7 @@ def test_a_bomb_of_more_than_a_gigabyte(packing, tmp_path):
 # the campaign
 
 
+@pytest.mark.slow
 def test_every_misdeed_is_found_out_and_laid_to_its_file(tmp_path):
     found = campaign.run("misbehaving", SEED, len(misbehaving.DEEDS), tmp_path, wait=9)
     faults = {line.partition(" (")[0].partition(".")[2]: line for line in found.faults}

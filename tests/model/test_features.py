@@ -239,6 +239,7 @@ print(fingerprint(made, SIZE))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_folder_of_one_fingerprint(tmp_path):
     """This one, which built others before, and one that did not."""
     command = [sys.executable, "-c", FILLING, tmp_path / "both"]

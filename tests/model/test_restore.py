@@ -86,6 +86,17 @@ def test_a_changed_configuration_names_what_differs(tmp_path):
     assert "epochs" not in str(error.value) and "--fresh" in str(error.value)
 
 
+def test_a_run_does_not_go_on_with_other_fixations(tmp_path):
+    """Of the same pictures; a state of before they were told apart goes on."""
+    run, sides = Run(tmp_path, "r"), ([], [])
+    save_state(run, restore.on_pictures(start(run), run, "own", *sides, "a"), Progress(epoch=1))
+    assert restore.on_pictures(start(run), run, "own", *sides, "a").resume
+    with pytest.raises(UsageError, match="r was trained with fixations a .now b."):
+        restore.on_pictures(start(run), run, "own", *sides, "b")
+    save_state(run, restore.on_pictures(start(run), run, "own", *sides), Progress(epoch=1))
+    assert restore.on_pictures(start(run), run, "own", *sides, "b").resume
+
+
 def test_states_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
     """A field that they do not have has its default there; no initial weights are known of them."""
     run, settings = Run(tmp_path, "msinet_own"), Config(encoder="small", initial="first")
