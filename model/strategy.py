@@ -52,9 +52,15 @@ def mirrored(batch_size: int, devices: int = 0) -> tf.distribute.MirroredStrateg
     gpus = local_gpus(devices)
     share(batch_size, devices or 1, "devices")
     if not gpus:
-        return tf.distribute.MirroredStrategy(logical_cpus(devices or 1))
+        return over(tuple(logical_cpus(devices or 1)))
     sharing = [count for count in range(1, len(gpus) + 1) if batch_size % count == 0]
-    return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(devices or sharing[-1])])
+    return over(tuple(f"GPU:{i}" for i in range(devices or sharing[-1])))
+
+
+@functools.cache  # a second one would reduce under the first one's keys, and refuse other shapes
+def over(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """The strategy over devices, one for all stages and folds of a process."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def local_gpus(devices: int) -> list:
