@@ -27,10 +27,10 @@ def percentiles(values: np.ndarray) -> np.ndarray:
     return np.quantile(means, [0.025, 0.975], axis=0)
 
 
-def covered(ends) -> float:
-    """Return the percentage of intervals in which 0 lies."""
+def covered(ends) -> str:
+    """Return the percentage of intervals in which 0 lies, a dash where there are none."""
     low, high = ends
-    return 100 * np.mean((low <= 0) & (high >= 0))
+    return "-" if np.isnan(low).all() else f"{100 * np.mean((low <= 0) & (high >= 0)):.1f}"
 
 
 if __name__ == "__main__":
@@ -38,4 +38,4 @@ if __name__ == "__main__":
     for size in (2, 5, 10, 20, 50):
         drawn = [draw(np.random.default_rng(size), size) for draw in SHAPES.values()]
         found = [(covered(interval(x, draws=DRAWS)), covered(percentiles(x))) for x in drawn]
-        print(f"{size:8}", *(f"{a:13.1f} {b:11.1f}" for a, b in found), sep="   ")
+        print(f"{size:8}", *(f"{a:>13} {b:>11}" for a, b in found), sep="   ")
