@@ -44,9 +44,8 @@ def prior_of(
     path = storage.path(asked)
     if path.is_file():
         return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
-    other = opened(asked, root)
-    if corpus is None or other.reference != corpus.reference:
-        training, _ = load_sides(other, cache, Config(), skip_first)
+    if corpus is None or not is_own(asked, corpus):
+        training, _ = load_sides(opened(asked, root), cache, Config(), skip_first)
     return centre_bias(relative_points(training))
 
 
@@ -86,7 +85,7 @@ def of_training(
     another by now.
     """
     if asked is not None and not is_own(asked, corpus):
-        prior = load_prior(begun) if begun else prior_of(asked, root, cache, corpus, training)
+        prior = load_prior(begun) if begun else prior_of(asked, root, cache)
         return prior, same_for_all(prior)
     points = relative_points(training)
     prior = centre_bias(points)

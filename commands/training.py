@@ -35,22 +35,12 @@ from model.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
 
 
-def train(
-    run: Run,
-    corpus: Corpus,
-    settings: Config,
-    *,
-    root: Path,
-    fresh: bool,
-    weights: Path | None,
-    follow_initial: bool = False,
-    began: Mapping | None = None,
-) -> None:
+def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) -> None:
     """Trains one run, from where the restore chain says, and keeps its best weights.
 
     Args:
         root: where corpora lie.
-        fresh, weights, follow_initial, began: see restore.find_start.
+        asked: where to start from, as restore.find_start takes it.
 
     Raises:
         UsageError: what is asked for is not there, or cannot be; or another process has the run.
@@ -73,12 +63,6 @@ def train(
             if chief:
                 fit_centre_bias(settings, corpus, run, training)
             return
-        asked = {
-            "fresh": fresh,
-            "weights": weights,
-            "follow_initial": follow_initial,
-            "began": began,
-        }
         start = restore.find_start(run, corpus, settings, **asked)
         metrics.check_names(settings.loss, settings.metrics)
         training, validation = load_sides(corpus, cache, settings)  # which takes long
@@ -90,7 +74,8 @@ def train(
             gather([*training, *validation])  # refuses what has no order
         digest = fingerprint([*training, *validation], blur=True)
         sides = (training, validation, digest)
-        if began and start.resume and restore.differing(start.path, restore.pictures_of(*sides)):
+        pictures = restore.pictures_of(*sides)
+        if asked.get("began") and start.resume and restore.differing(start.path, pictures):
             logging.info("%s starts anew: its pictures or fixations have changed", run.name)
             start = restore.find_start(run, corpus, settings, **asked | {"fresh": True})
         start = restore.on_pictures(start, run, corpus.reference, *sides, held)

@@ -158,7 +158,7 @@ def load(
     for side, names, what in zip(sides, (train, valid), ("train on", "validate"), strict=True):
         if not side:
             said = f"none of the {len(names)} stimuli to {what} has a fixation that counts"
-            raise UsageError(f"{corpus.folder}: {said}")
+            raise UsageError(f"{corpus.folder}: {said}; those outside their picture do not")
     return sides
 
 

@@ -129,7 +129,7 @@ def _reason(error: Exception) -> str:
 def text_table(found: Mapping[str, Any], title: str = "model") -> str:
     """An evaluation as text: a line each for baselines, model, and its interval, and its shares.
 
-    `found` is as for `write_metrics`, `title` the model's line. Up to 107 columns wide.
+    `found` is as for `write_metrics`, `title` the model's line. Up to 120 columns wide.
     """
     count, few = found["n_images"], found["n_images"] < MIN_PICTURES
     lines = {
