@@ -20,6 +20,7 @@ from data import matlab
 from data.decode import decode_map, shape
 from data.fixations import Fixations, concatenate, table
 from data.hdf5 import printable
+from data.names import matched
 
 MOST = 10**6  # fixations on a picture, and numbers of observers
 
@@ -161,16 +162,16 @@ def _each(records: Mapping, stimuli: Files, read: Callable, path: Path | None = 
     Raises:
         UsageError: a record of another layout; names `path`, or the record where that is one.
     """
-    places = {_stem(name): n for n, name in enumerate(sorted(stimuli))}
-    found = {_stem(name): record for name, record in records.items()}
-    missing = sorted(found.keys() - places.keys())
+    found = matched(stimuli, records, path or Path("fixations"))
+    missing = sorted({*records} - {*found.values()})
     if missing:
         said = "fixations of %d pictures that are not in stimuli/ are left out, first %r"
         logging.warning(said, len(missing), missing[0])
-    for stem, n in places.items():
-        if stem in found:
-            with matlab.laid_out(path or found[stem]):
-                yield from list(read(n, found[stem]))
+    for n, name in enumerate(sorted(stimuli)):
+        if name in found:
+            record = records[found[name]]
+            with matlab.laid_out(path or record):
+                yield from list(read(n, record))
 
 
 def _stem(name: str) -> str:

@@ -10,7 +10,7 @@ import storage
 from config import UsageError, near
 from data.decode import Picture
 from data.hdf5 import Stored
-from data.layout import PICTURES, TOPS, TRUTHS, below, canonical_files, listing, suffixes
+from data.layout import PICTURES, TOPS, TRUTHS, below, canonical_files, listing
 from data.splits import Ratio, Split
 from data.stimuli import read_stimuli
 
@@ -125,12 +125,6 @@ class Corpus:
             return None
         there = (p for p in root.iterdir() if plain(p.name) == plain(cls.name) and p.is_dir())
         return min(there, key=lambda p: (p.name != cls.name, p.name), default=None)
-
-    @classmethod
-    def key(cls, name: str) -> str:
-        """What pairs a file with its stimulus: its path without ending and authors' suffix."""
-        stem = str(PurePosixPath(name).with_suffix(""))
-        return re.sub("|".join(suffixes(cls.take())) or "$^", "", stem)
 
 
 class OwnFolder(Corpus, register=False):

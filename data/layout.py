@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import storage
 from config import UsageError
@@ -59,12 +59,6 @@ def below_stimuli(name: str) -> str:
     """The part below stimuli/ of a path of any machine; all of it where it has no such folder."""
     # pysaliency itself calls the folder Stimuli in some corpora.
     return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
-
-
-def suffixes(take: Mapping[str, str]) -> list[str]:
-    """Patterns for the endings that authors give to maps: `*_fixMap.jpg` gives `_fixMap$`."""
-    stems = (PurePosixPath(pattern).stem for pattern in take)
-    return [re.escape(stem[1:]) + "$" for stem in stems if stem.startswith("*") and stem[1:]]
 
 
 def below(files: Mapping[str, Path], top: str, *, pictures=False) -> dict[str, Path]:

@@ -83,7 +83,7 @@ def nested(one: str, other: str) -> bool:
     return longer.endswith(shorter)
 
 
-def paired(stimuli: Iterable[str], files: Iterable[str], where: Path) -> dict[str, str]:
+def matched(stimuli: Iterable[str], files: Iterable[str], where: Path) -> dict[str, str]:
     """Return files by the stimulus that each is of; those of none are left out.
 
     What files have after their stimulus' name, such as `_fixMap`, is no part of it where one such

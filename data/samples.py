@@ -13,7 +13,9 @@ from data import authors, integrity
 from data.corpus import Assumed, Corpus
 from data.decode import Picture
 from data.fixations import Fixations
+from data.hdf5 import printable
 from data.layout import PICTURES, below, listing, walk
+from data.names import Pairing, matched, stem
 from data.pysaliency import read_hdf5, renumbered
 
 
@@ -86,7 +88,7 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
         files = {p.relative_to(path).as_posix(): p for p in found}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
-    unique(Corpus.key, files, path)
+    unique(stem, files, path)
     seen = integrity.check(files.values(), memory)
     return [
         Sample(name, file, seen[file].shape, digest=seen[file].digest)
@@ -174,15 +176,16 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
         lines = subset.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--subset {subset}: not a readable list of names ({error})") from None
-    stems = {str(Path(name).with_suffix("")): name for name in names}
-    wanted = [line.strip() for line in lines if line.strip()]
-    unknown = [name for name in wanted if name not in names and name not in stems]
+    pairing = Pairing(names)
+    wanted = {line: pairing.find(line) for line in lines if line.strip()}
+    unknown = [line for line, name in wanted.items() if name is None]
     if unknown:
         raise UsageError(
             f"--subset {subset}: {len(unknown)} of its names are of no stimulus, first "
-            f"'{unknown[0]}'; allowed are such as '{min(names)}'"
+            f"'{printable(unknown[0])}'{pairing.near(unknown[0])}; allowed are such as "
+            f"'{min(names)}'"
         )
-    listed = {name if name in names else stems[name] for name in wanted}
+    listed = {*wanted.values()}
     kept = [name for name in train if name in listed]
     if not kept:
         raise UsageError(
@@ -250,19 +253,19 @@ def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str,
         UsageError: files without a stimulus (with `partial` they are left out and counted), or
             two files of one stimulus.
     """
-    stimuli = unique(corpus.key, corpus.stimuli, corpus.folder)
-    found = unique(corpus.key, files, corpus.folder)
-    strays = [found[key] for key in found if key not in stimuli]
+    found = matched(corpus.stimuli, files, corpus.folder)
+    strays = sorted({*files} - {*found.values()})
     if strays:
         said = f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
         if not partial:
-            raise UsageError(f"{said}; --partial leaves them out")
+            wanted = min({*corpus.stimuli} - {*found}, default=min(corpus.stimuli))
+            raise UsageError(f"{said}; one would be named '{wanted}'; --partial leaves them out")
         logging.warning("%s; left out", said)
-    return {stimuli[key]: files[found[key]] for key in found if key in stimuli}
+    return {name: files[file] for name, file in found.items()}
 
 
 def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
-    """Names by the key that pairs them; raises UsageError where two have the same."""
+    """Names by what results are called after; raises UsageError where two have the same."""
     keyed: dict[str, str] = {}
     for name in names:
         other = keyed.setdefault(key(name), name)
@@ -277,7 +280,7 @@ def paired(corpus: Corpus, records, maps: Mapping[str, Path], partial: bool) -> 
     Raises:
         UsageError: some stimuli have none (with `partial` they are left out and counted).
     """
-    unique(corpus.key, corpus.stimuli, corpus.folder)
+    unique(stem, corpus.stimuli, corpus.folder)
     if records is None and not maps:
         raise UsageError(
             f"{corpus.folder}: no truth, found {listing(corpus.folder)}; needs fixations.hdf5, "

@@ -10,6 +10,7 @@ import storage
 from config import UsageError
 from data.hdf5 import Stored, attribute, member, read_typed, texts
 from data.layout import below_stimuli
+from data.names import Pairing, key
 
 LABELS = ("name", "names", "filename", "filenames")  # what labs call the names of Stimuli
 
@@ -58,7 +59,8 @@ def _check_size(file, count: int) -> None:
 def _located(names: list[str], folder: Path, here: Mapping[str, Path], old: bool) -> list[tuple]:
     """(name, path) of each; `old` where the paths may be those of another machine."""
     called = {_absolute(file): name for name, file in here.items()}
-    found = [_find(name, folder, here, old or name.startswith("/")) for name in names]
+    pairing = Pairing(here)
+    found = [_find(name, folder, here, pairing, old or name.startswith("/")) for name in names]
     outside = {file.parent for file in found if file and file not in called}
     shared = os.path.commonpath(outside) if outside else ""
 
@@ -79,9 +81,11 @@ def _absolute(file: Path) -> Path:
     return Path(os.path.abspath(file))
 
 
-def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> Path | None:
+def _find(
+    name: str, folder: Path, here: Mapping[str, Path], pairing: Pairing, old: bool
+) -> Path | None:
     """The file of a stored name: in stimuli/, or where it says, relative to the HDF5 file; of an
-    old path whatever part of its end leads to one."""
+    old path whatever part of its end leads to one; else what is spelt otherwise in stimuli/."""
     parts = PurePosixPath(name).parts
     ends = ["/".join(parts[k:]) for k in range(1, len(parts))] if old else []
     listed = here.get(below_stimuli(name))
@@ -89,7 +93,10 @@ def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> Path 
         return _absolute(listed)  # it is there, and to ask for each would take long
     tries = [listed, folder / name]
     tries += [file for end in ends for file in (here.get(end), folder / end)]
-    return next((_absolute(file) for file in tries if file and file.is_file()), None)
+    exact = next((file for file in tries if file and file.is_file()), None)
+    spelt = pairing.whole.get(key(name), ())
+    file = here[spelt[0]] if exact is None and len(spelt) == 1 else exact
+    return _absolute(file) if file else None
 
 
 def _labels(file, count: int) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers import one_line
 
-from data.names import Pairing, key, paired
+from data.names import Pairing, key, matched
 
 HERE = Path("study")
 NAMES = ["p0.png", "p1.png", "a/001.png", "a/002.png", "B\u00fcro.jpg"]
@@ -72,23 +72,23 @@ def test_no_digit_but_leading_zeros_is_lost():
 def test_an_ending_that_all_have_is_no_part_of_names(ending):
     stimuli = ["p1.png", "p11.png", "p2.png"]
     files = ["p1" + ending, "p11" + ending, "p2" + ending]
-    assert paired(stimuli, files, HERE) == dict(zip(stimuli, files, strict=True))
+    assert matched(stimuli, files, HERE) == dict(zip(stimuli, files, strict=True))
 
 
 def test_what_could_be_another_picture_is_left_alone():
-    assert paired(["p1.png", "p2.png"], ["p1.png", "p2_2.png"], HERE) == {"p1.png": "p1.png"}
-    assert paired(["p1.png", "p2.png"], ["p11.png", "p21.png"], HERE) == {}
+    assert matched(["p1.png", "p2.png"], ["p1.png", "p2_2.png"], HERE) == {"p1.png": "p1.png"}
+    assert matched(["p1.png", "p2.png"], ["p11.png", "p21.png"], HERE) == {}
     both = [f"p{n}_{kind}.png" for n in (1, 2) for kind in ("fixMap", "fixPts")]
-    assert paired(["p1.png", "p2.png"], both, HERE) == {}
+    assert matched(["p1.png", "p2.png"], both, HERE) == {}
 
 
 def test_strays_do_not_hide_an_ending():
     files = ["p1_map.png", "p2_map.png", "readme_of_maps.png"]
     found = {"p1.png": "p1_map.png", "p2.png": "p2_map.png"}
-    assert paired(["p1.png", "p2.png"], files, HERE) == found
-    assert paired(["p1.png", "p2.png", "p3.png"], files[:2], HERE) == found
+    assert matched(["p1.png", "p2.png"], files, HERE) == found
+    assert matched(["p1.png", "p2.png", "p3.png"], files[:2], HERE) == found
 
 
 def test_two_files_of_one_stimulus_are_refused():
     with one_line("study: 'p1.png' and 'p1.jpg' are of one stimulus, 'p1.png'"):
-        paired(["p1.png"], ["p1.png", "p1.jpg"], HERE)
+        matched(["p1.png"], ["p1.png", "p1.jpg"], HERE)

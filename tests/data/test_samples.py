@@ -149,7 +149,7 @@ def test_no_fixations_at_all_are_no_truth(own):
 def test_a_map_without_stimulus_is_named_and_counted(own, caplog):
     give_maps(own, names=(*NAMES, "f", "g"))
     assert refusal(load_all, own).startswith(
-        f"{own}: 2 maps have no stimulus, first 'f.png'; --partial"
+        f"{own}: 2 maps have no stimulus, first 'f.png'; one would be named 'a.jpg'; --partial"
     )
     assert len(load_all(own, partial=True)) == 5
     assert "2 maps have no stimulus, first 'f.png'; left out" in caplog.text
@@ -177,7 +177,7 @@ def test_two_stimuli_of_one_name(own):
 def test_two_maps_of_one_name(own):
     give_maps(own)
     blurred(own / "saliency" / "a.jpg")
-    assert "'a.jpg' and 'a.png' have one name; keep one of them" in refusal(load_all, own)
+    assert "'a.jpg' and 'a.png' are of one stimulus, 'a.jpg'" in refusal(load_all, own)
 
 
 @pytest.mark.parametrize("folder", ["stimuli", "saliency"])

@@ -201,3 +201,10 @@ def test_real_variants():
     assert [name for name, _ in found] == names[:2]
     assert [picture.shape for _, picture in found] == [(600, 800)] * 2
     assert found[0][1].pixels()[0, 0, 0] == 154  # as LAYOUT.txt prints it
+
+
+def test_a_name_in_another_case_or_unicode_form_is_found_in_stimuli(tmp_path):
+    touch(tmp_path / "stimuli" / "B\u00fcro.JPG")
+    here = {"B\u00fcro.JPG": tmp_path / "stimuli" / "B\u00fcro.JPG"}
+    path = listing(tmp_path / "stimuli.hdf5", ["stimuli/bu\u0308ro.jpg"])
+    assert read_stimuli(path, here) == [("B\u00fcro.JPG", tmp_path / "stimuli" / "B\u00fcro.JPG")]
