@@ -8,7 +8,6 @@ that are not there are left out, with a notice: a small archive may come with al
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from posixpath import splitext
 
@@ -257,7 +256,7 @@ def _of_rows(rows: list[tuple], timed: bool) -> Fixations:
     _, first, scanpath = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     scanpath = scanpath.reshape(-1)  # NumPy 2.0 gave it the shape of keys
     t = found.t if timed else np.arange(len(found)) - first[scanpath]
-    return replace(found, t=np.asarray(t, np.float64), scanpath=scanpath)
+    return table(found.x, found.y, found.n, found.subject, t, found.duration, scanpath)
 
 
 def read_points(files: Files, stimuli: Files) -> Fixations:

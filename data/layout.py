@@ -47,7 +47,7 @@ def canonical(member: str, take: Mapping[str, str]) -> str | None:
     top, _, rest = member.partition("/")
     taken = place(member, take)
     if not rest:
-        ours = member.lower().endswith((".hdf5", ".csv"))
+        ours = member.lower().endswith((".hdf5", ".csv", ".txt"))
         return taken or (member.lower() if ours else None)
     own = top.lower() in TOPS
     if own and (taken is None or not taken.startswith(top.lower() + "/")):
