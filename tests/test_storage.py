@@ -197,6 +197,35 @@ def test_a_folder_is_removed_whole_and_links_are_followed_in_a_walk(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    top = tmp_path / "corpus"
+    for name in ("a", "b"):
+        (top / name).mkdir(parents=True)
+        (top / name / f"{name}.png").touch()
+    for link, to in {"up": ".", "out": "..", "a/round": "..", "a/b": "../b", "b/a": "../a"}.items():
+        (top / link).symlink_to(to)
+    (tmp_path / "link").symlink_to(top)
+    for start in (top, tmp_path / "link"):
+        walked = sorted(
+            str((at / n).relative_to(start)) for at, _, ns in storage.walk(start) for n in ns
+        )
+        assert walked == ["a/a.png", "a/b/b.png", "b/a/a.png", "b/b.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "stimuli" / "secret").mkdir(parents=True)
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with one_line(f"{tmp_path}/stimuli/secret: cannot be read: Permission denied"):
+        list(storage.walk(tmp_path))
+
+
 def test_caches_lie_on_a_disk(tmp_path, monkeypatch):
     assert storage.cache(tmp_path) == tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
