@@ -74,7 +74,6 @@ def pool(args, settings: Config) -> None:
     step = ["test", "-d", args.data, "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
     step += [] if in_folder(args.data) else ["-p", str(args.path)]
-    step += ["--corpora", str(args.corpora)] if args.corpora else []
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 
