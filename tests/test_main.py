@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL, make_own
-from helpers import arrays, history, run
+from helpers import arrays, history, killed, run
 from PIL import Image
 
 import flags
@@ -79,7 +79,10 @@ def test_a_run_resumed_and_killed_is_the_uninterrupted_one_bit_for_bit(
 
     monkeypatch.setattr(trainer, "check_finite", killed)
     code, out, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
-    assert code == 130 and "to go on from what is saved: " in err and err.count("\n") == 1
+    assert code == 130 and err.startswith(
+        "stopped by SIGINT at once; what was saved before stays; "
+    )
+    assert "; to go on: " in err and err.count("\n") == 1
     assert "own state after 1 epochs" in out
     monkeypatch.undo()
     assert "own state after 2 epochs" in train(cli, own, tmp_path, "--epochs", "3")
@@ -105,6 +108,17 @@ def test_two_devices_give_the_losses_of_one(trained, tmp_path):
     for one, two, compared in pairs:
         for name in compared:
             assert float(one[name]) == pytest.approx(float(two[name]), abs=1e-5)
+
+
+@pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["", "fresh"])
+def test_an_interrupted_training_that_saved_nothing_has_nothing_to_go_on_from(
+    cli, own, tmp_path, copied, fresh
+):
+    """A state of before is nothing that --fresh goes on with."""
+    own, results = copied if fresh else (own, tmp_path / "r")
+    with killed("epoch 1, step 2"):
+        code, _, err = cli("train", "-d", own, "--results", results, *SMALL, *fresh)
+    assert (code, err) == (130, "interrupted\n")
 
 
 def test_training_learns(trained):
