@@ -37,7 +37,8 @@ class Start:
     `initial` the run that it is fine-tuned from, if it is; `chain` has a link (runs.link) for each
     run whose pictures the weights have seen; `whole`: the weights are the encoder's too; `source`:
     the digest of the initial run's weights; `began`: the fresh start that the run goes back to, if
-    it does: what it is called, the runs of its command, and how long this one was to train."""
+    it does: what it is called, the runs of its command, and how long this one was to train;
+    `epochs`: how many the run that goes on was to have."""
 
     line: str
     shape: dict
@@ -48,6 +49,7 @@ class Start:
     whole: bool = True
     source: str | None = None
     began: Mapping | None = None
+    epochs: int | None = None
 
     def encoder_weights(self, settings: Config) -> str:
         """What the encoder is built with: nothing where other weights follow."""
@@ -87,7 +89,7 @@ def find_start(
         same_shape(run, state, shape)
         before = read_json(state / STATE)
         line = f"{run.name}'s own state after {so_far(before['progress'])}"
-        known = {name: before.get(name) for name in ("source", "began")}
+        known = {name: before.get(name) for name in ("source", "began", "epochs")}
         return Start(line, shape, state, True, before["initial"], tuple(before["chain"]), **known)
     if weights is not None:
         return dataclasses.replace(from_file(weights, settings, shape), began=began)
