@@ -1,8 +1,7 @@
 """Predictions that any other program made: a file a stimulus, as log-densities or saliency maps."""
 
-from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
@@ -13,6 +12,7 @@ from config import UsageError
 from data.decode import decode_map
 from data.hdf5 import DAMAGED, printable
 from data.layout import PICTURES, listing, walk
+from data.names import matched, stem
 from data.samples import Sample
 
 LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
@@ -77,38 +77,20 @@ def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
     if not files:
         allowed = ", ".join(sorted(endings))
         raise UsageError(f"{folder}: no {kind} in {listing(folder)}; endings are {allowed}")
-    found = by_stem(folder, files)
-    stems = {name: stem(name) for name in names}
-    bare = Counter(PurePosixPath(each).name for each in stems.values())
-    for name, key in stems.items():
-        if key not in found and bare[PurePosixPath(key).name] == 1:
-            stems[name] = PurePosixPath(key).name
-    missing = [name for name, key in stems.items() if key not in found]
+    by_name = {path.relative_to(folder).as_posix(): path for path in files}
+    found = matched(names, by_name, folder)
+    missing = [name for name in names if name not in found]
+    extra = sorted({*by_name} - {*found.values()})
     if missing:
+        beside = f", beside '{extra[0]}', which is of none" if extra else ""
         raise UsageError(
             f"{folder}: {len(missing)} of {len(names)} stimuli have no {kind}, first "
-            f"'{missing[0]}'; its file would be '{stem(missing[0])}.npy'"
+            f"'{missing[0]}'; its file would be '{stem(missing[0])}.npy'{beside}"
         )
-    extra = sorted({*found} - {*stems.values()})
     if extra:
         said = "%s: %d files are of no stimulus that is tested, first '%s'; left out"
-        logging.info(said, folder, len(extra), found[extra[0]].relative_to(folder))
-    return {name: found[key] for name, key in stems.items()}
-
-
-def stem(name: str) -> str:
-    """A path without its ending."""
-    return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def by_stem(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
-    """Files by their path below a folder without ending; UsageError where two have the same."""
-    found: dict[str, Path] = {}
-    for path in files:
-        other = found.setdefault(stem(path.relative_to(folder).as_posix()), path)
-        if other != path:
-            raise UsageError(f"{folder}: {other.name} and {path.name} are of one stimulus")
-    return found
+        logging.info(said, folder, len(extra), extra[0])
+    return {name: by_name[file] for name, file in found.items()}
 
 
 def read_array(path: Path) -> np.ndarray:

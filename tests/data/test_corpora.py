@@ -42,7 +42,7 @@ def shop(tmp_path):
 
 
 def load_all(name, root, **options):
-    train, valid = load(open_corpus(name, root), root / ".memory.json", partial=True, **options)
+    train, valid, *_ = load(open_corpus(name, root), root / ".memory.json", partial=True, **options)
     assert train
     assert valid
     return [*train, *valid]

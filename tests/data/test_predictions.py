@@ -225,7 +225,7 @@ def test_nothing_is_said_where_all_is_in_place(folder, said):
 def test_two_files_of_one_stimulus_are_refused(folder):
     maps = folder(**{"1": FLAT})
     Image.new("L", (4, 3)).save(maps / "1.png")
-    assert refused(maps, "saliency") == "maps: 1.npy and 1.png are of one stimulus"
+    assert refused(maps, "saliency") == "maps: '1.npy' and '1.png' are of one stimulus, '1.jpg'"
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
