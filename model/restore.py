@@ -235,14 +235,15 @@ def refuse_seen(
     were chosen by them.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
-    name in the same corpus, by its content in another. Where it is not known what one was trained
-    on, a warning.
+    name in the same corpus, by its pixels in another, where a copy that was scaled or saved anew
+    is another picture: that is said. Where it is not known what one was trained on, a warning.
 
     Args:
         about: what the JSON beside the weights says.
         what: how the error begins, `NAME cannot be tested`.
         known: more samples of the corpus, by which it is known (same_corpus).
     """
+    elsewhere: set[str] = set()
     for seen in chain_of(about, "the run"):
         if seen["train"] is None:
             logging.warning(
@@ -254,12 +255,20 @@ def refuse_seen(
             shown = seen.get(side, {}) if held or side == "train" else {}
             # Corpora have pictures twice, and their splits are what they are: there names tell.
             same, digests = same_corpus(seen, corpus, known), set(shown.values()) - {""}
+            elsewhere |= set() if same else digests
             found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
             if found:
                 raise UsageError(
                     f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
-                    f"first {found[0]!r}; take others, or weights that have not seen them"
+                    f"first {found[0]!r}, the same by {'name' if same else 'pixels'}; take others, "
+                    "or weights that have not seen them"
                 )
+    if elsewhere:
+        logging.info(
+            "none of the %d pictures is, pixel by pixel, one of %d of other corpora that the "
+            "weights have seen; copies that were scaled or saved anew would not be noticed",
+            len(samples), len(elsewhere),
+        )  # fmt: skip
 
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
