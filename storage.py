@@ -103,7 +103,7 @@ def path(text: str) -> Path | Remote:
     """
     scheme, found, rest = text.partition("://")
     if not found or not re.fullmatch(r"[a-z][a-z0-9]*", scheme):
-        return Path(text)
+        return Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not rest.partition("/")[0]:
         raise UsageError(f"{text}: an address has a bucket: {scheme}://BUCKET/FOLDER")
     if scheme not in schemes():

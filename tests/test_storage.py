@@ -24,6 +24,13 @@ def test_a_place_on_a_disk_is_a_plain_path_and_needs_no_tensorflow():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_a_home_that_no_shell_has_put_in_is(monkeypatch):
+    """As in --results=~/r, which a shell leaves as it is."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert storage.path("~/r") == Path("/home/me/r")
+    assert storage.path("~other/r") == Path("~other/r") and storage.path("a/~/r") == Path("a/~/r")
+
+
 @pytest.mark.parametrize("text", ["s3://", "gs:///corpora", "file:///tmp/corpora"])
 def test_an_address_without_a_bucket_is_refused(text):
     with one_line("an address has a bucket: .*://BUCKET/FOLDER"):
