@@ -39,6 +39,9 @@ def install(
             stays, and the next try goes on from there.
     """
     there = corpus.locate(root) or root / corpus.name
+    if not storage.is_remote(there) and there.is_symlink():
+        there = there.resolve()  # it may be on another disk, where it is made
+        root = there.parent
     cut = storage.is_remote(there) and upload_marker(there).exists()
     if not cut and there.exists() and any(there.iterdir()):
         if not corpus.contents(there)[1]:

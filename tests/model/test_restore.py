@@ -311,7 +311,7 @@ def test_pictures_that_were_seen_are_refused():
         restore.refuse_seen(about, named(corpus), tested, "second cannot be tested")
     with one_line() as error:
         restore.refuse_seen(about, named("A"), samples("4", "2", "1"), "second cannot be tested")
-    text = "second cannot be tested: first was trained on 2 of the 3 pictures, first '2'; "
+    text = "second cannot be tested: first was trained on 2 of the 3 pictures, first '2', the same "
     assert str(error.value).startswith(text)
     with pytest.raises(UsageError, match="second was trained on 1 of the 1 pictures, first '3'"):
         restore.refuse_seen(about, named("B"), samples("3"), "")
@@ -363,6 +363,22 @@ def test_a_copied_picture_is_known_by_its_content():
     about = chained("r", "A", **{"1": "f1", "2": ""})
     with pytest.raises(UsageError, match="r was trained on 1 of the 2 pictures, first 'copy'"):
         restore.refuse_seen(about, named("B"), samples("x", "copy", copy="f1"), "")
+
+
+def test_it_is_said_that_copies_saved_anew_are_not_noticed(caplog):
+    about = chained("r", "A", **{"1": "f1", "2": "f2", "3": ""})
+    one, other = (types.SimpleNamespace(name=name, own=False) for name in "AB")
+    with caplog.at_level(logging.INFO):
+        restore.refuse_seen(about, one, samples("x"), "")
+        assert not caplog.records
+        restore.refuse_seen(about, other, samples("x", "anew"), "")
+    said = "none of the 2 pictures is, pixel by pixel, one of 2 of other corpora"
+    assert (
+        said in caplog.text and "copies that were scaled or saved anew would not be" in caplog.text
+    )
+    for corpus, names, by in ((one, {"1": "f9"}, "name"), (other, {"copy": "f1"}, "pixels")):
+        with one_line(f"the same by {by}; take others, or weights that have not seen them"):
+            restore.refuse_seen(about, corpus, samples(*names, **names), "")
 
 
 def test_unknown_pictures_are_warned_of(tmp_path, caplog):
