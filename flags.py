@@ -193,6 +193,9 @@ def for_download(parser: Parser) -> None:
         "--checksum", action=argparse.BooleanOptionalAction, default=True,
         help="refuse downloads that are not what the authors published",
     )  # fmt: skip
+    parser.add_argument(
+        "--partial", action="store_true", help="take downloads of fewer stimuli than the corpus has"
+    )
 
 
 def for_info(parser: Parser) -> None:

@@ -117,7 +117,12 @@ def scanpaths(args) -> None:
 def download(args) -> None:
     """Installs a corpus from its authors' archives, or draws a synthetic one."""
     folder = install(
-        find(args.data), args.path, args.archive or (), args.mirror, checksums=args.checksum
+        find(args.data),
+        args.path,
+        args.archive or (),
+        args.mirror,
+        checksums=args.checksum,
+        partial=args.partial,
     )
     logging.info("%s is in %s", args.data, folder)
 
