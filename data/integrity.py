@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import storage
 from config import UsageError
-from data.decode import Picture, decode, decode_map
+from data.decode import Picture, decode, decode_map, shape
 from data.hdf5 import Stored
 
 AT_ONCE = 32  # pictures of an object store, each of which is waited for
@@ -75,7 +75,7 @@ def measure(path: Picture) -> Seen | str:
         picture = decode(path)
         # A faint map of 16 bits is black to the eye alone.
         black = not picture.any() and not decode_map(path).any()
-        return Seen(*picture.shape[:2], black, digest(picture))
+        return Seen(*shape(path), black, digest(picture))
     except UsageError as error:
         return str(error).removeprefix(f"{path}: ")
 

@@ -8,7 +8,8 @@ import storage
 from config import UsageError
 from download.unpack import place
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff"}
+PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
+PICTURES |= {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".avif", ".mpo"}
 ENDINGS = PICTURES | {".mat", ".npy", ".csv", ".hdf5"}  # of files in a corpus, never of folders
 STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
