@@ -21,6 +21,7 @@ from config import Config, UsageError
 from data.corpus import Corpus
 from data.histories import gather
 from data.histories import names as names_of
+from data.images import misfits
 from data.pipeline import batches
 from data.reading import keep
 from data.samples import Sample, fingerprint
@@ -66,6 +67,9 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         start = restore.find_start(run, corpus, settings, **asked)
         metrics.check_names(settings.loss, settings.metrics)
         training, validation = load_sides(corpus, cache, settings)  # which takes long
+        shapes = {sample.name: sample.shape for sample in [*training, *validation]}
+        for line in misfits(shapes, settings.size or corpus.size) if chief else ():
+            logging.warning("%s", line)
         held = []
         if settings.hold_out:
             training, held = held_out(training, settings.hold_out, settings.seed)

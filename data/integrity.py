@@ -21,24 +21,28 @@ AT_ONCE = 32  # pictures of an object store, each of which is waited for
 
 
 class Seen(NamedTuple):
-    """A picture's height and width as a person sees it, whether all of it is black, and the digest
-    of its file."""
+    """A picture's height and width as a person sees it, whether all of it is black, the digest
+    of its content, and of a map what it shows (see maps.Look)."""
 
     height: int
     width: int
     black: bool
     digest: str
+    shows: list = []
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.height, self.width
 
 
-def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
+def check(
+    pictures: Iterable[Picture], memory: Path, measure: Callable | None = None
+) -> dict[Picture, Seen]:
     """What each picture is like, all of them decoded whole.
 
     `memory` is a JSON file that remembers results by a picture's size and time, so that only
-    new or changed ones are decoded again.
+    new or changed ones are decoded again. `measure` gives what one is like, or why it cannot be
+    read; by default `of_stimulus`.
 
     Raises:
         UsageError: some cannot be read; says how many, the first of them and why.
@@ -49,7 +53,7 @@ def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
     todo = [path for path in pictures if known.get(str(path), [None])[0] != marks[path]]
     if todo:
         logging.info("checking %d pictures", len(todo))
-    found = dict(zip(todo, in_threads(measure, todo), strict=True))
+    found = dict(zip(todo, in_threads(measure or of_stimulus, todo), strict=True))
     broken = {path: why for path, why in found.items() if isinstance(why, str)}
     for path in todo:
         if path not in broken:
@@ -69,7 +73,7 @@ def in_threads(function: Callable, pictures: list[Picture]) -> list:
         return list(tqdm(results, total=len(pictures), disable=None, leave=False))
 
 
-def measure(path: Picture) -> Seen | str:
+def of_stimulus(path: Picture) -> Seen | str:
     """What a picture, decoded whole, is like, or why it cannot be read."""
     try:
         picture = decode(path)

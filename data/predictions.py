@@ -3,19 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from tokenize import TokenError
 
 import numpy as np
 from absl import logging
 
-import storage
 from config import UsageError
+from data.arrays import by, plane, read_array
 from data.decode import decode_map
-from data.hdf5 import DAMAGED, printable
 from data.layout import PICTURES, listing, walk
 from data.samples import Sample
 
-LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 KINDS = ("density", "saliency")
 TOLERANCE = 1e-3  # of the logarithm of a density's sum: the round-off of float32
 
@@ -39,15 +36,23 @@ class Predictions:
 
     def __call__(self, sample: Sample) -> np.ndarray:
         path = self.files[sample.name]
-        read = read_array if path.suffix.lower() == ".npy" else decode_map
-        values = np.asarray(read(path), np.float64)
-        if values.ndim == 3 and values.shape[2] == 1:
-            values = values[..., 0]
-        if values.shape != sample.shape:
-            raise UsageError(
-                f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(sample.shape)}"
-            )
+        values = read(path, sample.shape)
         return normalised(path, values) if self.kind == "density" else finite(path, values)
+
+
+def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """The float64 (height, width) numbers of a .npy file, or grey levels of a picture.
+
+    Raises:
+        UsageError: it cannot be read, or is of another shape.
+    """
+    values = read_array(path) if path.suffix.lower() == ".npy" else decode_map(path)
+    values = plane(np.asarray(values, np.float64))
+    if values.shape != shape:
+        raise UsageError(
+            f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(shape)}"
+        )
+    return values
 
 
 def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
@@ -93,24 +98,6 @@ def by_stem(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def read_array(path: Path) -> np.ndarray:
-    """The numbers in a .npy file; nothing that it holds is run.
-
-    Raises:
-        UsageError: it is missing, damaged, or holds something else than real numbers.
-    """
-    try:
-        # Mapped into memory: a header that promises more than the file holds is refused unread.
-        with np.errstate(over="raise"), storage.local(path) as file:
-            values = np.lib.format.open_memmap(file, mode="r", max_header_size=LONGEST)
-    except (*DAMAGED, SyntaxError, TokenError) as error:
-        reason = printable(error) or type(error).__name__
-        raise UsageError(f"{path}: not a whole .npy file of numbers ({reason})") from None
-    if values.dtype.kind not in "fiub":
-        raise UsageError(f"{path}: holds {values.dtype}, must be real numbers")
-    return np.array(values)
-
-
 def normalised(path: Path, values: np.ndarray) -> np.ndarray:
     """A log-density that sums to 1; raises UsageError where it does not nearly do so already."""
     if not (values < np.inf).all():
@@ -137,8 +124,3 @@ def finite(path: Path, values: np.ndarray) -> np.ndarray:
 def count(wrong: np.ndarray) -> str:
     """How many of how many values."""
     return f"{wrong.sum()} of {wrong.size} values"
-
-
-def by(shape: tuple[int, ...]) -> str:
-    """A shape in words: height x width."""
-    return "x".join(map(str, shape)) or "that of one number"

@@ -9,8 +9,8 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import authors, integrity
-from data.corpus import Assumed, Corpus
+from data import authors, drawn, integrity, maps
+from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
 from data.layout import PICTURES, below, listing, walk
@@ -118,20 +118,20 @@ def load(
             maps of another shape than their stimulus, a fold or a subset that does not exist,
             first fixations that are not known.
     """
-    records = records_of(corpus, partial)
-    maps = maps_of(corpus, records, sigma, partial)
-    names = paired(corpus, records, maps, partial)
+    drawn.refuse_unread(corpus, partial)
+    records = records_of(corpus, partial, memory)
+    shipped = match(corpus, drawn.maps_of(corpus, records, sigma, memory), partial)
+    names = paired(corpus, records, shipped, partial)
     try:
         train, valid = corpus.split(names, partial, fold)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
     train = train if subset is None else chosen(subset, train, corpus.stimuli)
-    seen = integrity.check(
-        [corpus.stimuli[n] for n in names] + [maps[n] for n in names if n in maps], memory
-    )
+    seen = integrity.check([corpus.stimuli[n] for n in names], memory)
+    seen |= integrity.check([shipped[n] for n in names if n in shipped], memory, maps.measure)
     shapes = {path: found.shape for path, found in seen.items()}
-    check_ratios(corpus, names, maps, shapes)
-    later = later_ones(corpus, names, records, maps) if skip_first else {}
+    check_ratios(corpus, names, shipped, shapes)
+    later = later_ones(corpus, names, records, shipped) if skip_first else {}
     kept, scored = inside(corpus, names, records, shapes, later)
     truths = below(corpus.files, "truth")
 
@@ -142,15 +142,15 @@ def load(
             shape=shapes[corpus.stimuli[name]],
             table=kept.get(name),
             scored=scored.get(name),
-            density_map=maps.get(name),
+            density_map=shipped.get(name),
             sigma=sigma or corpus.sigma,
             truth=truths.get(str(Path(name).with_suffix(".npy"))),
             digest=seen[corpus.stimuli[name]].digest,
-            map_digest=seen[maps[name]].digest if name in maps else "",
+            map_digest=seen[shipped[name]].digest if name in shipped else "",
         )
 
     empty = {name for name, rows in kept.items() if not scored.get(name, np.ones(len(rows))).any()}
-    empty |= {name for name in names if name in maps and seen[maps[name]].black}
+    empty |= {name for name in names if name in shipped and seen[shipped[name]].black}
     if empty:
         said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
         logging.warning("%s, first '%s'; left out", said, min(empty))
@@ -194,11 +194,11 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
     return kept
 
 
-def records_of(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
+def records_of(corpus: Corpus, partial: bool, memory: Path) -> dict[str, Fixations] | None:
     """Each stimulus' fixations from the richest record that is there, or None without any."""
     found = table_of(corpus, partial)
     if found is None:
-        return records_from_pictures(corpus, partial)
+        return records_from_pictures(corpus, partial, memory)
     return dict(zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True))
 
 
@@ -213,34 +213,15 @@ def table_of(corpus: Corpus, partial: bool) -> Fixations | None:
     return corpus.read(corpus.files, corpus.stimuli)
 
 
-def records_from_pictures(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
-    """The fixations of pictures of points, or None where there are none."""
-    drawn = below(corpus.files, "fixations", pictures=True)
-    if not drawn or not authors.looks_like_points(drawn.values()):
+def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):
+    """The fixations of pictures of points or discs, or None where there are none."""
+    kind, files = drawn.points(corpus, memory)
+    if not files:
         return None
-    logging.info("%s: fixations from pictures of points, whose repeats are lost", corpus.name)
-    matched = match(corpus, drawn, partial)
+    matched = match(corpus, files, partial)
     stimuli = {name: corpus.stimuli[name] for name in sorted(matched)}
-    found = authors.read_points(matched, stimuli)
+    found = authors.read_points(matched, stimuli, discs=kind == "discs")
     return dict(zip(stimuli, found.by_stimulus(len(stimuli)), strict=True))
-
-
-def maps_of(corpus: Corpus, records, sigma: float | None, partial: bool) -> dict[str, Path]:
-    """The shipped maps where they are the better truth, by their stimulus' name.
-
-    Coordinates blurred by a known sigma are better than a map in 8 bits; a map is better than a
-    blur by an assumed sigma.
-    """
-    shipped = below(corpus.files, "saliency", pictures=True)
-    if not shipped and records is None:
-        shipped = below(corpus.files, "fixations", pictures=True)
-    assumed = isinstance(corpus.sigma, Assumed) and not sigma
-    if shipped and (records is None or assumed):
-        return match(corpus, shipped, partial)
-    if assumed:
-        said = "%s: sigma of the blur assumed, %g pixels; --pixels-per-degree gives another"
-        logging.info(said, corpus.name, corpus.sigma)
-    return {}
 
 
 def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str, Path]:
@@ -279,9 +260,10 @@ def paired(corpus: Corpus, records, maps: Mapping[str, Path], partial: bool) -> 
     """
     unique(corpus.key, corpus.stimuli, corpus.folder)
     if records is None and not maps:
+        found = listing(corpus.folder) + drawn.unread_truth(corpus)
         raise UsageError(
-            f"{corpus.folder}: no truth, found {listing(corpus.folder)}; needs fixations.hdf5, "
-            "fixations.csv, fixations/ or saliency/ beside stimuli/"
+            f"{corpus.folder}: no truth, found {found}; needs fixations.hdf5, fixations.csv, "
+            "fixations/ or saliency/ beside stimuli/"
         )
     truths = {"map": maps} if maps else {}
     if records is not None:

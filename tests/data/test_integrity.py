@@ -31,7 +31,7 @@ def test_shapes_are_found_and_remembered(tmp_path, monkeypatch):
     shown = [(2, 3, True), (2, 4, True), (2, 5, True)]
     blank = [f"(2, {n}, 3)".encode() + bytes(2 * n * 3) for n in (3, 4, 5)]
     digests = [blake2b(content, digest_size=8).hexdigest() for content in blank]
-    expected = {p: (*s, d) for p, s, d in zip(paths, shown, digests, strict=True)}
+    expected = {p: (*s, d, []) for p, s, d in zip(paths, shown, digests, strict=True)}
     assert len(set(digests)) == 3 and {len(d) for d in digests} == {16}
     names = watched(monkeypatch)
     assert check(paths, memory) == expected

@@ -322,7 +322,7 @@ def test_one_picture(tmp_path):
 
 def test_pictures_that_cannot_be_drawn(tmp_path):
     (tmp_path / "album").mkdir()
-    with pytest.raises(UsageError, match="no pictures in it; they end in .bmp"):
+    with pytest.raises(UsageError, match="no pictures in it; they end in .apng"):
         pictures(tmp_path / "album", tmp_path / "memory.json")
     picture(tmp_path / "album" / "a.jpg")
     picture(tmp_path / "album" / "a.png")
