@@ -31,7 +31,8 @@ def misfits(shapes: Mapping[str, tuple[int, int]], size: tuple[int, int]) -> Ite
         theirs, ours = ("wide", "upright") if height > width else ("upright", "wide")
         yield (
             f"{len(across)} of {len(shapes)} pictures are {theirs}, the input of HEIGHTxWIDTH "
-            f"{height}x{width} is {ours}: {share:.0%} of it is padding; --size {width}x{height} suits"
+            f"{height}x{width} is {ours}: {share:.0%} of it is padding; "
+            f"--size {width}x{height} suits"
         )
     small = {n: s for n, s in shapes.items() if min(fitted(s, size)) < min(SMALLEST, *s)}
     for name, (h, w) in list(small.items())[:1]:

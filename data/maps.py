@@ -16,6 +16,7 @@ LISTS = 4  # numbers that a row of coordinates may have: no map is as narrow
 DARK = 0.4  # at most so much of a picture is bright where it shows points or discs
 NEARLY_ALL = 0.75  # of the components of pictures of discs: some overlap, or leave the picture
 LARGE = 1 / 6  # of a picture's longer side: no disc is as large, for it shows no place any more
+FEW = 16  # levels, of masks that a dozen observers drew
 CLUMP = 9  # pixels of a component that may be points that touch
 SHARP, SMOOTH, FLAT = "points", "blurred maps", "areas of one level"
 
@@ -123,14 +124,14 @@ def together(kind: str, looks: Iterable[Look]) -> Shown | None:
     if kind == FLAT:
         return None
     count, single, area = (sum(getattr(s, n) for s in looks) for n in ("count", "single", "area"))
-    if 2 * single >= count or area <= 3 * count:
-        return Shown("points")
     sizes = Counter()
     for look in looks:
         sizes[look.height, look.width] += look.same
     height, width = size = max(sizes, key=sizes.get)
     same = sum(n for (h, w), n in sizes.items() if abs(h - height) <= 1 and abs(w - width) <= 1)
-    return Shown("discs", size, count, count - same) if same >= NEARLY_ALL * count else None
+    if 2 * single < count and same >= NEARLY_ALL * count:
+        return Shown("discs", size, count, count - same)
+    return Shown("points") if 2 * single >= count or area <= 3 * count else None
 
 
 def is_large(look: Look) -> bool:
@@ -148,8 +149,7 @@ def look(levels: np.ndarray) -> Look:
     if bright.mean() < DARK and is_sharp(levels, bright):
         return of_components(bright)
     height = (levels - low) / (np.float64(top) - low)
-    between = np.mean((height > 0.25) & (height < 0.75))
-    if between < 0.25 * min(np.mean(height >= 0.75), np.mean(height <= 0.25)):
+    if is_flat(height):
         return Look(FLAT)
     return Look(SMOOTH, bool(np.median(height) > 0.6) and is_inverted(levels))
 
@@ -157,15 +157,27 @@ def look(levels: np.ndarray) -> Look:
 def is_sharp(levels: np.ndarray, bright: np.ndarray) -> bool:
     """Whether what is bright ends at once, as points, discs and masks do and no blur does.
 
-    Bright pixels are beside such as are less than half as bright, and few are in between: those of
-    a JPEG and at the edges of drawn discs.
+    Most pixels at the rim are beside such as are less than a quarter as bright; and beside the
+    brightest few are in between, but those at smooth edges and in the rings of a JPEG.
     """
     from scipy.ndimage import maximum_filter, minimum_filter
 
-    edges = minimum_filter(levels, 3)[bright] < levels[bright] / 2
-    beside = maximum_filter(levels, 3)
-    slopes = (beside > levels.max() / 2) & (levels > beside / 4) & (levels < beside * 0.75)
-    return bool(edges.mean() > 0.05 and slopes.sum() < 1.3 * bright.sum())
+    least, most = minimum_filter(levels, 3), maximum_filter(levels, 3)
+    rim = bright & (least <= levels.max() / 2)
+    between = (most > levels.max() / 2) & (levels > most / 4) & (levels < most * 0.75)
+    ends = least[rim] < levels[rim] / 4
+    return bool(ends.mean() > 0.55 and between.sum() < 1.3 * bright.sum())
+
+
+def is_flat(height: np.ndarray) -> bool:
+    """Whether a picture of levels 0..1 shows areas: dark and bright with little in between, or few
+    levels with large steps, as masks that were averaged."""
+    between = np.mean((height > 0.25) & (height < 0.75))
+    if between < 0.25 * min(np.mean(height >= 0.75), np.mean(height <= 0.25)):
+        return True
+    steps = np.abs(np.diff(height, axis=1))
+    large = np.median(steps[steps > 0]) > 1 / 8 if steps.any() else False
+    return bool(large and len(np.unique(height)) <= FEW)
 
 
 def components(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from config import UsageError
+from data import decode as decoding
 from data import integrity
 from data.integrity import check
 
@@ -86,3 +87,15 @@ def test_a_damaged_memory_is_no_memory(tmp_path, content):
 def test_a_missing_picture_is_an_error(tmp_path):
     with pytest.raises((UsageError, FileNotFoundError)):
         check([tmp_path / "gone.png"], tmp_path / "checked.json")
+
+
+def test_a_large_jpeg_has_one_shape_and_digest(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.full((75, 125), 90, np.uint8)).save(path)
+    whole = integrity.of_stimulus(path)
+    monkeypatch.setattr(decoding, "PIXELS", 4000)
+    for most in (4000, 10**6):
+        monkeypatch.setattr(decoding, "most", most)
+        half = integrity.of_stimulus(path)
+        assert half.shape == whole.shape == (75, 125)
+        assert half.digest == integrity.digest(np.full((38, 63, 3), 90, np.uint8)) != whole.digest

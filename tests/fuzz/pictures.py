@@ -13,7 +13,7 @@ from fuzz.pictures_forms import FORMS
 from PIL import Image, PngImagePlugin
 
 from config import UsageError
-from data.authors import looks_like_points
+from data import maps
 from data.decode import PIXELS, decode, decode_map, shape
 
 WIDTH, HEIGHT = 64, 48
@@ -210,5 +210,5 @@ def check(path: Path) -> bool:
         expect(levels.dtype == np.float32 and levels.shape == pixels.shape[:2], levels.shape)
         expect(bool(np.isfinite(levels).all() and levels.min() >= 0), "levels that are none")
         if levels.size < SMALL:
-            tried(UsageError, path, looks_like_points, [path])
+            maps.look(levels)
     return pixels is not None
