@@ -1,6 +1,6 @@
 """The points and maps that are drawn in a corpus' folder, and the files there that nobody reads."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from absl import logging
@@ -22,6 +22,8 @@ def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:
         found = maps.shown(corpus.folder / top, files, memory)
         if found.kind == "points":
             said = "%s: fixations from pictures of points in %s/, whose repeats are lost"
+            if all(suffix(path) == ".npy" for path in files.values()):
+                said = "%s: fixations from arrays of counts in %s/"
             logging.info(said, corpus.name, top)
             return found.kind, files
         if found.kind == "discs":
@@ -59,19 +61,19 @@ def warn_of_inverted(corpus: Corpus, count: int, total: int) -> None:
         logging.warning(said, corpus.name, count, total)
 
 
-def refuse_unread(corpus: Corpus, partial: bool) -> None:
-    """Refuse files in stimuli/ that may be pictures and that nobody reads.
+def refuse_unread(folder: Path, files: Iterable[Path], partial: bool) -> None:
+    """Refuse files among a folder's pictures that may be some too and that nobody reads.
 
     Raises:
         UsageError: there are some (with `partial` they are left out and named).
     """
-    files = below(corpus.files, "stimuli")
-    unread = [name for name, path in files.items() if suffix(path) not in PICTURES | NOTES]
+    unread = [path for path in files if suffix(path) not in PICTURES | NOTES]
     if unread:
-        said = f"{corpus.folder}: {len(unread)} files are not read, first 'stimuli/{unread[0]}'; "
-        said += f"readable are {', '.join(sorted(PICTURES))}"
+        said = f"{folder}: {len(unread)} files are not read, first "
+        said += f"'{unread[0].relative_to(folder)}'; readable are {', '.join(sorted(PICTURES))}"
         if not partial:
-            raise UsageError(f"{said}; convert them, such as to .png; --partial leaves them out")
+            cure = "convert them, such as to .png, or take them out; --partial leaves them out"
+            raise UsageError(f"{said}; {cure}")
         logging.warning("%s; left out", said)
 
 

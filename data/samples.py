@@ -13,7 +13,7 @@ from data import authors, drawn, integrity, maps
 from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
-from data.layout import PICTURES, below, listing, walk
+from data.layout import PICTURES, below, listing, suffix, walk
 from data.pysaliency import read_hdf5, renumbered
 
 
@@ -82,8 +82,9 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     if path.is_file():
         files = {path.name: path}
     else:
-        found = (p for p in walk(path) if p.suffix.lower() in PICTURES)
-        files = {p.relative_to(path).as_posix(): p for p in found}
+        found = list(walk(path))
+        drawn.refuse_unread(path, found, partial=True)
+        files = {p.relative_to(path).as_posix(): p for p in found if suffix(p) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(Corpus.key, files, path)
@@ -118,7 +119,7 @@ def load(
             maps of another shape than their stimulus, a fold or a subset that does not exist,
             first fixations that are not known.
     """
-    drawn.refuse_unread(corpus, partial)
+    drawn.refuse_unread(corpus.folder, below(corpus.files, "stimuli").values(), partial)
     records = records_of(corpus, partial, memory)
     shipped = match(corpus, drawn.maps_of(corpus, records, sigma, memory), partial)
     names = paired(corpus, records, shipped, partial)

@@ -13,6 +13,10 @@ from conftest import SMALL, make_own
 from helpers import arrays, history, run
 from PIL import Image
 
+import flags
+import main
+from data import decode
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -322,3 +326,11 @@ def test_a_resumed_run_refuses_other_pictures(cli, grown):
     own, results = grown
     code, _, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "4")
     assert code == 2 and "pictures 10+3 of" in err and "(now 11+3 of" in err
+
+
+def test_more_pixels_are_allowed_to_one_command():
+    for text, most in ((["--max-pixels", "100000000"], 10**8), ([], 2**26)):
+        args = flags.parse(["main.py", "train", "-d", "own", *text], main.COMMANDS)
+        seen = []
+        args.command = lambda _, seen=seen: seen.append(decode.most)
+        assert main.main(args) == 0 and seen == [most]

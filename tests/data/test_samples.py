@@ -114,11 +114,13 @@ def test_own_arrays_of_maps(own, folder):
     np.testing.assert_allclose(truth(sample)["density"], values / values.sum(), rtol=1e-6)
 
 
-def test_own_arrays_of_counts(own):
+def test_own_arrays_of_counts(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
     counts = np.zeros((HEIGHT, WIDTH), np.int64)
     counts[3, 5], counts[9, 30] = 2, 1
     give_arrays(own, "fixations", counts)
     assert points(load_all(own))["a.jpg"] == [(5.5, 3.5), (5.5, 3.5), (30.5, 9.5)]
+    assert "own: fixations from arrays of counts in fixations/" in caplog.text
 
 
 def test_arrays_of_log_densities_are_no_maps(own):
@@ -400,6 +402,14 @@ def test_pictures_of_a_folder_keep_their_subfolders(tmp_path):
     samples = pictures(tmp_path / "album", tmp_path / "memory.json")
     assert [sample.name for sample in samples] == ["a.jpg", "x/a.png", "x/y/a.bmp"]
     assert all(sample.points is sample.density_map is None for sample in samples)
+
+
+def test_what_is_no_picture_beside_some_is_said(tmp_path, caplog):
+    picture(tmp_path / "album" / "a.png")
+    (tmp_path / "album" / "b.heic").write_bytes(b"ftypheic")
+    (tmp_path / "album" / "c.txt").write_text("notes")
+    assert [s.name for s in pictures(tmp_path / "album", tmp_path / "memory.json")] == ["a.png"]
+    assert "album: 1 files are not read, first 'b.heic'; readable are .apng" in caplog.text
 
 
 def test_one_picture(tmp_path):
