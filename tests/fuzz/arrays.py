@@ -10,8 +10,8 @@ from fuzz.outcomes import expect, tried
 from fuzz.tables import check_fixations
 
 from config import UsageError
+from data.arrays import read_array
 from data.authors import read_csv
-from data.predictions import read_array
 
 CSV = "image,subject,x,y,t,duration\n" + "".join(
     f"{k % 3}.jpg,{k % 2},{k + 0.5},{k * 7 % 48},{k / 4},\n" for k in range(20)
