@@ -9,10 +9,12 @@ from config import UsageError
 from download.unpack import place
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff"}
-ENDINGS = PICTURES | {".mat", ".npy", ".csv", ".hdf5"}  # of files in a corpus, never of folders
+TABLES = {".csv", ".tsv", ".txt", ".xls", ".json"}  # .xls of EyeLink, which is text
+ENDINGS = PICTURES | TABLES | {".mat", ".npy", ".hdf5"}  # of files in a corpus, never of folders
 STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
-TRUTHS = ("fixations.hdf5", "fixations.csv", "fixations/", "saliency/")
+TRUTHS = ("fixations.hdf5", *(f"fixations{ending}" for ending in sorted(TABLES)))
+TRUTHS += ("fixations/", "saliency/")
 
 
 def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> dict[str, Path]:
@@ -47,7 +49,7 @@ def canonical(member: str, take: Mapping[str, str]) -> str | None:
     top, _, rest = member.partition("/")
     taken = place(member, take)
     if not rest:
-        ours = member.lower().endswith((".hdf5", ".csv"))
+        ours = member.lower().endswith((".hdf5", *TABLES))
         return taken or (member.lower() if ours else None)
     own = top.lower() in TOPS
     if own and (taken is None or not taken.startswith(top.lower() + "/")):

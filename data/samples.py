@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import authors, integrity
+from data import authors, integrity, tables
 from data.corpus import Assumed, Corpus
 from data.decode import Picture
 from data.fixations import Fixations
@@ -211,8 +211,9 @@ def table_of(corpus: Corpus, partial: bool) -> Fixations | None:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
         order = [name for name, _ in corpus.listed(corpus.files)] or names
         return renumbered(read_hdf5(path), order, names, path, partial)
-    if "fixations.csv" in corpus.files:
-        return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli)
+    found = tables.tables_of(corpus.files, corpus.folder)
+    if found:
+        return tables.read(found, corpus.stimuli).fixations
     return corpus.read(corpus.files, corpus.stimuli)
 
 
