@@ -299,6 +299,11 @@ def test_trials_are_scanpaths_whatever_their_times(tmp_path):
     assert paths(found) == [[3, 2], [1, 4]]
 
 
+def test_times_that_fall_within_a_trial_are_put_in_order(tmp_path):
+    text = of_times("0,A", "1,A", "2,A", "0.1,A", header=HEADER + ",t,trial")
+    assert paths(read(tmp_path, text)) == [[0, 3, 1, 2]]
+
+
 def test_trials_alone_tell_scanpaths(tmp_path):
     found = read(tmp_path, lines("b,1,2,7", "b,3,4,8", "b,5,6,7", header="image,x,y,trial"))
     assert rows(found, "subject", "scanpath", "x", "t") == [
@@ -402,7 +407,7 @@ TOBII = (
     "108\tP01\tR1\tb\tb.png\tFixation\t250\t1\t{1}\t{2}\t900\t1\n"
     "110\tP01\tR1\t\t\tFixation\t250\t1\t\t\t\t\n"
     "116\tP01\tR1\tb\tb.png\tFixation\t250\t1\t{1}\t{2}\t900\t1\n"
-    "124\tP01\tR1\tb\tb.png\tSaccade\t30\t1\t\t\t\t1\n"
+    "124\tP01\tR1\tb\tb.png\tSaccade\t30\t9\t{1}\t{2}\t\t1\n"
     "132\tP01\tR1\tb\tb.png\tFixation\t200\t2\t{1}\t{2}\t901\t1\n"
     "140\tP01\tR1\tb\tb.png\tFixation\t200\t3\t\t\t901\t1\n"
     "148\tP01\tR1\ta\tx.jpg\tFixation\t200\t4\t{1}\t{2}\t901\t1\n"
@@ -452,6 +457,11 @@ def test_tobii_on_the_screen_is_refused(tmp_path, unit):
     text = TOBII.format("unit", 1, 2).replace("[unit]", unit)
     said = refused(tmp_path, text, "fixations.tsv")
     assert "not in mcspx, mcsnorm; export 'Fixation point X' and 'Y' in MCS px or MCS norm" in said
+
+
+def test_coordinates_in_two_units_are_refused(tmp_path):
+    text = TOBII.format("MCS px", 1, 2).replace("Y [MCS px]", "Y [MCS norm]")
+    assert "are in two units" in refused(tmp_path, text, "fixations.tsv")
 
 
 def test_tobii_needs_the_index_of_fixations(tmp_path):
