@@ -1,5 +1,6 @@
 """One's own tables of fixations, and the exports of trackers -> Fixations and split."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from data.names import Pairing, stem
 from data.viewings import in_scanpaths
 
 STRAY = -2
+WHOLE = re.compile(r"\d{1,18}(\.0+)?", re.ASCII)  # a spreadsheet may make 1.0 of 1
 TEXTS = (".txt", ".xls")
 SPELT = {"train": "train", "training": "train", "val": "valid", "valid": "valid"}
 SPELT |= {"validation": "valid", "test": "test", "testing": "test"}
@@ -210,8 +212,9 @@ def numbered(texts: list[str]) -> np.ndarray:
     """Return (M,) int64: the numbers that texts are, or else their places in order of the alphabet;
     UNKNOWN where one is empty."""
     names = sorted({*texts} - {""})
-    digits = all(name.isascii() and name.isdigit() and len(name) < 19 for name in names)
-    number = {name: int(name) if digits else k for k, name in enumerate(names)} | {"": UNKNOWN}
+    digits = all(WHOLE.fullmatch(name) for name in names)
+    number = {name: int(name.partition(".")[0]) if digits else k for k, name in enumerate(names)}
+    number[""] = UNKNOWN
     return np.fromiter(map(number.__getitem__, texts), np.int64, len(texts))
 
 

@@ -58,6 +58,7 @@ def in_time(order, first, time, told: bool, where: Path):
     share = begun(time[order], group, first, falls)
     if told or share < SHUFFLED:
         said = "%s: the rows of %d scanpaths are not in order of time, and are sorted"
+        said += "" if told else "; a column trial would tell several viewings of a picture apart"
         logging.info(said, where, len(np.unique(group[falls])))
         sorting = np.lexsort((time[order], group))
         return order[sorting], first

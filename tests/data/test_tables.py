@@ -82,6 +82,13 @@ def test_without_time_the_order_is_that_of_the_rows(tmp_path):
     assert np.isnan(found.fixations.duration).all()
 
 
+def test_observers_are_numbers_or_in_order_of_their_names(tmp_path):
+    found = read(tmp_path, lines("b,10,1,2", "b,2.0,1,2", "b,2,1,2"))
+    assert rows(found, "subject", "scanpath") == [(2, 0), (2, 0), (10, 1)]
+    found = read(tmp_path, lines("b,10,1,2", "b,2.0,1,2", "b,p2,1,2"))
+    assert rows(found, "subject", "scanpath") == [(0, 0), (1, 1), (2, 2)]
+
+
 def test_a_header_alone_has_no_fixations(tmp_path):
     assert len(read(tmp_path, lines()).fixations) == 0
     assert len(read(tmp_path, lines(header=HEADER + ",t,trial,split")).fixations) == 0
@@ -193,7 +200,7 @@ def test_times_whose_unit_is_in_the_header_become_seconds(tmp_path):
     np.testing.assert_allclose(rows(found, "t", "duration"), [(1.5, 0.25)])
 
 
-MISSING = ["", " ", ".", "NA", "n/a", "NaN", "null", "None", "-"]
+MISSING = ["", " ", ".", "NA", "<NA>", "n/a", "NaN", "null", "None", "-"]
 
 
 @pytest.mark.parametrize("missing", MISSING)
