@@ -3,20 +3,30 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
 import storage
 from config import UsageError
-from data.hdf5 import Stored, attribute, member, read_typed, texts
+from data.hdf5 import Stored, attribute, member, read_typed, shapes, texts
 from data.layout import below_stimuli
 from data.names import Pairing, key
 
 LABELS = ("name", "names", "filename", "filenames")  # what labs call the names of Stimuli
 
 
-def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[tuple[str, Path | Stored | None]]:
-    """A file of stimuli: the name of each, in the file's order, and where it is (None: nowhere).
+class Listed(NamedTuple):
+    """A stimulus that is listed: its name, where it is (None: nowhere), and the height and width
+    that it had when it was (None where that is not said)."""
+
+    name: str
+    source: Path | Stored | None
+    shape: tuple[int, int] | None = None
+
+
+def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[Listed]:
+    """A file of stimuli, in the file's order.
 
     Stimuli in memory are called after an attribute of theirs, or by their index. Files are called
     as in `here`, the pictures that lie in stimuli/; those elsewhere by their path below the
@@ -30,19 +40,23 @@ def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[tuple[str, Path |
     def listed(file):
         names = [name.replace("\\", "/") for name in texts(file, "filenames")]
         _check_size(file, len(names))
-        return _located(names, path.parent, here, attribute(file, "version") == "1.0")
+        places = _located(names, path.parent, here, attribute(file, "version") == "1.0")
+        sizes = shapes(file, "shapes") if "shapes" in file else [None] * len(names)
+        if len(sizes) != len(names):
+            raise UsageError(f"has {len(names)} filenames and {len(sizes)} shapes")
+        return [Listed(*place, size) for place, size in zip(places, sizes, strict=True)]
 
     def stored(file):
         count = sum(key.isdecimal() for key in file)
         _check_size(file, count)
-        return [(name, Stored(path, str(n))) for n, name in enumerate(_labels(file, count))]
+        return [Listed(name, Stored(path, str(n))) for n, name in enumerate(_labels(file, count))]
 
     readers = {
         "FileStimuli": (listed, ("1.0", "2.0", "2.1")),
         "Stimuli": (stored, ("1.0", "1.1")),
     }
     found, where = read_typed(path, readers), {}
-    for name, source in found:
+    for name, source, _ in found:
         if not name.isprintable():
             raise UsageError(f"{path}: a stimulus is called {name!r}, which cannot be printed")
         if where.setdefault(name, source) != source:

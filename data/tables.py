@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
@@ -19,17 +19,15 @@ from data.fixations import UNKNOWN, Fixations
 from data.hdf5 import printable
 from data.layout import TABLES, below
 from data.names import Pairing, stem
+from data.splits import CALLED
 from data.viewings import in_scanpaths
 
 STRAY = -2
 WHOLE = re.compile(r"\d{1,18}(\.0+)?", re.ASCII)  # a spreadsheet may make 1.0 of 1
 TEXTS = (".txt", ".xls")
-SPELT = {"train": "train", "training": "train", "val": "valid", "valid": "valid"}
-SPELT |= {"validation": "valid", "test": "test", "testing": "test"}
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
     that a column `split` has one of."""
 
@@ -82,7 +80,7 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
     return Table(in_scanpaths(complete(rows, where), where), sides)
 
 
-def read_sides(path: Path, stimuli: Mapping[str, Picture]) -> dict[str, str]:
+def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:
     """Return the sides of a split.csv, with columns image and split; raises UsageError."""
     names = sorted(stimuli)
     part = columns.read(path, layouts=(SIDES,))
@@ -172,7 +170,7 @@ def sides_of(parts: list[Part], found: list[np.ndarray], names: list[str]) -> di
         for n, text in pairs:
             if n < 0 or not text:
                 continue
-            side = SPELT.get(text.lower())
+            side = CALLED.get(text.lower())
             if side is None:
                 raise UsageError(
                     f"{part.path}: split is {printable(text)!r}, allowed are train, valid and test"
