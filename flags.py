@@ -64,11 +64,13 @@ def add_corpora(file: Path | None) -> None:
     """Imports a user's file of corpus classes, which registers them."""
     if file is None:
         return
-    if not file.is_file():
-        raise UsageError(f"--corpora {file}: no such file")
+    if not file.is_file() or file.suffix != ".py":
+        raise UsageError(f"--corpora {file}: no such file, or none that ends in .py")
     spec = importlib.util.spec_from_file_location(f"corpora_of_{file.stem}", file)
     try:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses and pickle look for it
+        spec.loader.exec_module(module)
     except UsageError:
         raise
     except Exception as error:  # whatever a user's file raises is for its author to read
@@ -191,6 +193,9 @@ def for_download(parser: Parser) -> None:
         "--checksum", action=argparse.BooleanOptionalAction, default=True,
         help="refuse downloads that are not what the authors published",
     )  # fmt: skip
+    parser.add_argument(
+        "--partial", action="store_true", help="take downloads of fewer stimuli than the corpus has"
+    )
 
 
 def for_info(parser: Parser) -> None:

@@ -144,6 +144,13 @@ def learn(
     agree(strategy, repr((settings, start.shape, start.source, progress.epoch, progress.step)))
     if progress.epoch >= settings.epochs:
         logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
+    elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
+        how = "stretched" if settings.epochs > start.epochs else "shortened"
+        logging.warning(
+            "--epochs %d, %d before: the rest of the learning rate's cosine is %s to end there; it "
+            "goes on from %.3g", settings.epochs, start.epochs, how,
+            float(model.optimizer.learning_rate),
+        )  # fmt: skip
     if prior and chief:
         with saving(run):
             prior.save(run.centre_bias)

@@ -92,7 +92,7 @@ def plan(
         for start in range(0, len(mine), group):
             part = mine[start : start + group]
             rows["id"].append(np.resize(part, group))
-            rows["weight"].append(np.float32(each * (np.arange(group) < len(part))))
+            rows["weight"].append(np.array(each * (np.arange(group) < len(part)), np.float32))
             rows["flip"].append(flip)
     return {key: np.array(values) for key, values in rows.items()}
 

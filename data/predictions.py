@@ -17,16 +17,17 @@ from data.samples import Sample
 
 LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 KINDS = ("density", "saliency")
-TOLERANCE = 1e-3  # of the logarithm of a density's sum: the round-off of float32
+ROUND_OFF, SLACK = 1e-4, 1e-2  # how far from 1 a density's sum may be unsaid, and at all
 
 
 class Predictions:
     """A folder of predictions for some samples: called with a sample, it gives its (h, w) float64.
 
     kind "density": natural logarithms of densities over pixels, .npy, made to sum to 1 exactly;
-    -inf is allowed, and whoever looks there makes it infinitely wrong. kind "saliency": maps of
-    any scale, .npy or pictures, as they are. Files are named after the stimuli, but for the
-    ending, in the same sub-folders or, where no two names are the same, in none.
+    where one is off by more than round-off, `off` has by how much. -inf is allowed, and whoever
+    looks there makes it infinitely wrong. kind "saliency": maps of any scale, .npy or pictures, as
+    they are. Files are named after the stimuli, but for the ending, in the same sub-folders or,
+    where no two names are the same, in none.
 
     Raises:
         UsageError: of the folder, when made: it is none, stimuli have no prediction or two. Of a
@@ -34,7 +35,8 @@ class Predictions:
     """
 
     def __init__(self, folder: Path, kind: str, samples: Iterable[Sample]):
-        self.kind = kind
+        self.folder, self.kind = folder, kind
+        self.off: dict[Path, float] = {}
         self.files = paired(folder, kind, [sample.name for sample in samples])
 
     def __call__(self, sample: Sample) -> np.ndarray:
@@ -47,7 +49,23 @@ class Predictions:
             raise UsageError(
                 f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(sample.shape)}"
             )
-        return normalised(path, values) if self.kind == "density" else finite(path, values)
+        if self.kind == "saliency":
+            return finite(path, values)
+        total = logarithm_of_sum(path, values)
+        if abs(np.expm1(total)) > ROUND_OFF:
+            self.off[path] = np.expm1(total)
+        return values - total
+
+    def say_off(self) -> None:
+        """Say how many of the densities that were asked for did not sum to 1, and how far off they
+        were; nothing where all did."""
+        if self.off:
+            path, most = max(self.off.items(), key=lambda item: abs(item[1]))
+            logging.warning(
+                "%s: %d of %d densities did not sum to 1, the furthest '%s', to %.4f; made to, by "
+                "subtracting their logsumexp", self.folder, len(self.off), len(self.files),
+                path.name, 1 + most,
+            )  # fmt: skip
 
 
 def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
@@ -93,20 +111,20 @@ def read_array(path: Path) -> np.ndarray:
     return np.array(values)
 
 
-def normalised(path: Path, values: np.ndarray) -> np.ndarray:
-    """A log-density that sums to 1; raises UsageError where it does not nearly do so already."""
+def logarithm_of_sum(path: Path, values: np.ndarray) -> float:
+    """The logarithm of a log-density's sum; raises UsageError where that sum is not nearly 1."""
     if not (values < np.inf).all():
         raise UsageError(f"{path}: {count(~(values < np.inf))} are NaN or inf; only -inf may be")
     highest = values.max()
     total = -np.inf if np.isneginf(highest) else highest + np.log(np.exp(values - highest).sum())
-    if abs(total) > TOLERANCE:
-        hint = ""
-        if values.min() >= 0 and abs(values.sum() - 1) < 0.01:
-            hint = "; it is a density, of which the natural logarithm is needed"
-        with np.errstate(over="ignore"):
-            said = f"{path}: its density sums to {np.exp(total):.6g}, must be 1{hint}"
-        raise UsageError(said)
-    return values - total
+    with np.errstate(over="ignore"):
+        found = np.exp(total)
+    if abs(found - 1) > SLACK:
+        cure = "subtract scipy.special.logsumexp(x) from the log-density x"
+        if values.min() >= 0 and abs(values.sum() - 1) < SLACK:
+            cure = "it is a density, of which the natural logarithm is needed"
+        raise UsageError(f"{path}: its density sums to {found:.6g}, must be 1; {cure}")
+    return total
 
 
 def finite(path: Path, values: np.ndarray) -> np.ndarray:

@@ -76,6 +76,7 @@ class Keeper:
             return
         came = {"initial": self.start.initial, "chain": self.start.chain[1:]}
         came |= {"source": self.start.source, "began": self.start.began, "split": self.start.split}
+        came["epochs"] = self.about.get("config", {}).get("epochs")
         content = {"shape": self.start.shape, **came, "progress": dataclasses.asdict(progress)}
         files = {
             MODEL: lambda path: write_weights(path, self.model),

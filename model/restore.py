@@ -39,8 +39,9 @@ class Start:
     run whose pictures the weights have seen; `whole`: the weights are the encoder's too; `source`:
     the digest of the initial run's weights; `began`: the fresh start that the run goes back to, if
     it does: what it is called, the runs of its command, and how long this one was to train;
-    `split`: the sample digest of each name on each side, and whose split it is, of a run that goes
-    on as it kept it (None: it kept none yet)."""
+    `epochs`: how many the run that goes on was to have; `split`: the sample digest of each name on
+    each side, and whose split it is, of a run that goes on as it kept it (None: it kept none
+    yet)."""
 
     line: str
     shape: dict
@@ -51,6 +52,7 @@ class Start:
     whole: bool = True
     source: str | None = None
     began: Mapping | None = None
+    epochs: int | None = None
     split: Mapping | None = None
 
     def encoder_weights(self, settings: Config) -> str:
@@ -91,7 +93,7 @@ def find_start(
         same_shape(run, state, shape)
         before = read_json(state / STATE)
         line = f"{run.name}'s own state after {so_far(before['progress'])}"
-        known = {name: before.get(name) for name in ("source", "began", "split")}
+        known = {name: before.get(name) for name in ("source", "began", "epochs", "split")}
         return Start(line, shape, state, True, before["initial"], tuple(before["chain"]), **known)
     if weights is not None:
         return dataclasses.replace(from_file(weights, settings, shape), began=began)
@@ -204,7 +206,7 @@ def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> Non
     was, is_ = ({**r["train"], **r["valid"], **r["test"]} for r in (before, now))
     changed = [name for name in was if was[name] and was[name] != is_.get(name, was[name])]
     if changed:
-        same = was[changed[0]][:16] == is_[changed[0]][:16]
+        same = is_[changed[0]][:16] in ("", was[changed[0]][:16])
         what = "its fixations, map or blur" if same else "the picture itself"
         raise UsageError(
             f"{run.name} was trained on other data: {len(changed)} pictures have changed since, "
@@ -233,14 +235,15 @@ def refuse_seen(
     were chosen by them.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
-    name in the same corpus, by its content in another. Where it is not known what one was trained
-    on, a warning.
+    name in the same corpus, by its pixels in another, where a copy that was scaled or saved anew
+    is another picture: that is said. Where it is not known what one was trained on, a warning.
 
     Args:
         about: what the JSON beside the weights says.
         what: how the error begins, `NAME cannot be tested`.
         known: more samples of the corpus, by which it is known (same_corpus).
     """
+    elsewhere: set[str] = set()
     for seen in chain_of(about, "the run"):
         if seen["train"] is None:
             logging.warning(
@@ -252,12 +255,20 @@ def refuse_seen(
             shown = seen.get(side, {}) if held or side == "train" else {}
             # Corpora have pictures twice, and their splits are what they are: there names tell.
             same, digests = same_corpus(seen, corpus, known), set(shown.values()) - {""}
+            elsewhere |= set() if same else digests
             found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
             if found:
                 raise UsageError(
                     f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
-                    f"first {found[0]!r}; take others, or weights that have not seen them"
+                    f"first {found[0]!r}, the same by {'name' if same else 'pixels'}; take others, "
+                    "or weights that have not seen them"
                 )
+    if elsewhere:
+        logging.info(
+            "none of the %d pictures is, pixel by pixel, one of %d of other corpora that the "
+            "weights have seen; copies that were scaled or saved anew would not be noticed",
+            len(samples), len(elsewhere),
+        )  # fmt: skip
 
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
