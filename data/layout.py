@@ -10,12 +10,14 @@ from download.unpack import place
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
 PICTURES |= {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".avif", ".mpo"}
+TABLES = {".csv", ".tsv", ".txt", ".xls", ".json"}  # .xls of EyeLink, which is text
 NOTES = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".html", ".pdf", ".ini", ".log", ".db"}
 DRAWN = PICTURES | {".npy"}  # of maps and points
-ENDINGS = DRAWN | {".mat", ".csv", ".hdf5"}  # of files in a corpus, never of folders
+ENDINGS = DRAWN | TABLES | {".mat", ".hdf5"}  # of files in a corpus, never of folders
 STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
-TRUTHS = ("fixations.hdf5", "fixations.csv", "fixations/", "saliency/")
+TRUTHS = ("fixations.hdf5", *(f"fixations{ending}" for ending in sorted(TABLES)))
+TRUTHS += ("fixations/", "saliency/")
 
 
 def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> dict[str, Path]:
@@ -50,7 +52,7 @@ def canonical(member: str, take: Mapping[str, str]) -> str | None:
     top, _, rest = member.partition("/")
     taken = place(member, take)
     if not rest:
-        ours = member.lower().endswith((".hdf5", ".csv", ".txt"))
+        ours = member.lower().endswith((".hdf5", *TABLES))
         return taken or (member.lower() if ours else None)
     own = top.lower() in TOPS
     if own and (taken is None or not taken.startswith(top.lower() + "/")):

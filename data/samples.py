@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import authors, drawn, integrity, maps
+from data import authors, drawn, integrity, maps, tables
 from data.coordinates import check_order, check_places, fit_to_pictures, in_seconds, scale, skewed
 from data.corpus import Corpus
 from data.decode import Picture
@@ -263,8 +263,9 @@ def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str,
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
         return renumbered(read_hdf5(path), order or names, names, path, partial), {}
-    if "fixations.csv" in corpus.files:
-        return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli), {}
+    found = tables.tables_of(corpus.files, corpus.folder)
+    if found:
+        return tables.read(found, corpus.stimuli)
     return corpus.read(corpus.files, corpus.stimuli), {}
 
 

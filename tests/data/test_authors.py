@@ -150,9 +150,6 @@ def test_osie_needs_one_file(count):
         authors.read_osie({f"{i}.mat": Path() for i in range(count)}, stimuli("a.jpg"))
 
 
-# fixations.csv
-
-
 @pytest.mark.parametrize(
     ("reader", "name", "value"),
     [
@@ -206,73 +203,6 @@ def test_pascals_cells_of_another_shape(tmp_path):
         pascals_mat(path, [rows])
         with pytest.raises(UsageError, match="pascalFix.mat: not laid out"):
             authors.read_pascals({"pascalFix.mat": path}, stimuli("1.jpg"))
-
-
-def csv_table(tmp_path, text, names=("b.png", "a/x.jpg"), encoding="utf-8"):
-    path = tmp_path / "fixations.csv"
-    path.write_text(text, encoding=encoding)
-    return authors.read_csv(path, stimuli(*names))
-
-
-def test_csv_in_order_of_time_within_image_and_subject(tmp_path):
-    text = (
-        "image,subject,x,y,t,duration\n"
-        "b,ann,7,8,0.1,\n"
-        "a/x.jpg,bob,3.25,4,2.5,0.2\n"
-        "a/x.jpg,ann,5,6,0,0.3\n"
-        "a/x,bob,1,2,0.5,0.4\n"
-    )
-    table = csv_table(tmp_path, text)
-    assert rows(table, "n", "subject", "scanpath", "x", "y", "t") == [
-        (0, 0, 0, 5, 6, 0),
-        (0, 1, 1, 1, 2, 0.5),
-        (0, 1, 1, 3.25, 4, 2.5),
-        (1, 0, 2, 7, 8, 0.1),
-    ]
-    np.testing.assert_array_equal(table.duration, [0.3, 0.4, 0.2, np.nan])
-
-
-def test_csv_without_time_takes_the_order_of_its_rows(tmp_path):
-    text = "y, X ,subject,image\n2,9,10,b.png\n3,1,9,b.png\n4,5,10,b.png\n4,5,10,b.png\n"
-    table = csv_table(tmp_path, text, encoding="utf-8-sig")
-    assert rows(table, "subject", "scanpath", "t", "x", "y") == [
-        (9, 0, 0, 1, 3),
-        (10, 1, 0, 9, 2),
-        (10, 1, 1, 5, 4),
-        (10, 1, 2, 5, 4),
-    ]
-    assert np.isnan(table.duration).all()
-
-
-def test_csv_with_a_header_alone_has_no_fixations(tmp_path):
-    assert len(csv_table(tmp_path, "image,subject,x,y\n")) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "line 1 has no column 'image': found nothing"),
-        ("image,subject,x\n", "line 1 has no column 'y': found image, subject, x"),
-        ("image;subject;x;y\n", "found image;subject;x;y"),
-        ("image,subject,x,y\nb,1,2,3\nb,1,left,3\n", "line 3: x is 'left', a number"),
-        ("image,subject,x,y\nb,1,2\n", "line 2: y is '', a number"),
-        ("image,subject,x,y\nb,1,1e999,2\n", "line 2: x is '1e999', a number"),
-        ("image,subject,x,y,t\nb,1,1,2,-inf\n", "line 2: t is '-inf', a number"),
-        ("ima\0ge,subject,x,y\n", "found ima?ge, subject, x, y"),
-        ("image,subject,x,y,t\nb,1,2,3,\n", "line 2: t is '', a number"),
-        ("image,subject,x,y\nb,1,2,3\n\nz.png,1,2,3\n", "line 4: image 'z.png' is not in stimuli/"),
-    ],
-)
-def test_csv_faults_are_one_line_with_the_line_number(tmp_path, text, said):
-    with pytest.raises(UsageError) as error:
-        csv_table(tmp_path, text)
-    assert said in str(error.value) and "fixations.csv" in str(error.value)
-    assert str(error.value).isprintable()
-
-
-def test_csv_in_another_encoding_is_said(tmp_path):
-    with pytest.raises(UsageError, match="not a CSV file in UTF-8"):
-        csv_table(tmp_path, "image,subject,x,y\nb,J\u00f6rg,1,2\n", encoding="latin-1")
 
 
 # pictures of points

@@ -334,7 +334,7 @@ def test_the_real_osie_loses_nothing(tmp_path):
     for name in ("x", "y", "n", "subject", "scanpath"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
     corpus = open_corpus("osie", tmp_path)
-    train, valid = corpus.split(list(corpus.stimuli), partial=False)
+    train, valid, *_ = corpus.split(list(corpus.stimuli), partial=False)
     assert (len(train), len(valid)) == (500, 200)
 
 

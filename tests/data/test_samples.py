@@ -345,12 +345,24 @@ def test_points_of_another_aspect_ratio(own):
 
 
 def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
-    outside = ("1,-0.1,4", "1,40,4", "1,4,32", "1,4,-1", "1,nan,4")
+    outside = ("1,-0.1,4", "1,40,4", "1,4,32", "1,4,-1")
     give_csv(own, rows=("1,0,0", "1,39.99,31.99", *outside))
-    assert "25 of 35 fixations lie outside" in refusal(load_all, own)
+    assert "20 of 30 fixations lie outside" in refusal(load_all, own)
     samples = load_all(own, drop=True)
     assert set(map(tuple, points(samples).values())) == {((0, 0), (39.99, 31.99))}
-    assert "25 of 35 fixations lie outside their picture, dropped" in caplog.text
+    assert "20 of 30 fixations lie outside their picture, dropped" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["fixations.tsv", "fixations/all.csv"])
+def test_a_column_split_of_a_table_is_obeyed(own, name):
+    sides = {"a": "test", "b": "val", "c": "train", "d": "train", "e": "val"}
+    rows = [f"{name}\t{side}\t1\t3.25\t4.75" for name, side in sides.items()]
+    (own / name).parent.mkdir(exist_ok=True)
+    (own / name).write_text("\n".join(["image\tsplit\tsubject\tx\ty", *rows]) + "\n")
+    corpus = open_corpus(str(own), own.parent)
+    parts = load(corpus, own.parent / "memory.json")[:3]
+    found = [[sample.name for sample in part] for part in parts]
+    assert found == [["c.jpg", "d.jpg"], ["b.jpg", "e.jpg"], ["a.jpg"]]
 
 
 def test_a_stimulus_whose_fixations_are_all_outside_is_left_out_and_said(own, caplog):

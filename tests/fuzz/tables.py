@@ -123,7 +123,7 @@ def check(path: Path) -> bool:
     if found is not None:
         check_fixations(found)
     listed = tried(UsageError, path, read_stimuli, path, {})
-    for _, picture in (listed or [])[:STIMULI]:
+    for _, picture, _ in (listed or [])[:STIMULI]:
         if isinstance(picture, Stored):
             check_stored(path, picture)
     return found is not None or listed is not None
