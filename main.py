@@ -1,4 +1,4 @@
-"""The command line: train, launch, test, scanpaths, download, info, demo."""
+"""The command line: train, launch, test, scanpaths, download, inspect, info, demo."""
 
 import os
 
@@ -116,6 +116,18 @@ def download(args) -> None:
     logging.info("%s is in %s", args.data, folder)
 
 
+def inspect(args) -> None:
+    """Shows on a page what train would read of a corpus, and what looks wrong with it."""
+    if args.json:
+        logging.get_absl_handler().python_handler.stream = sys.stderr
+    settings = Config.make(given(args), args.config)
+    storage.check_writable(args.results)
+    storage.import_tensorflow()
+    from commands import inspecting
+
+    inspecting.inspect(args, settings)
+
+
 def info(args) -> None:
     """Lists the corpora, what of each is on disk, and the runs with their weights."""
     from data.corpus import inventory
@@ -148,7 +160,7 @@ def demo(args) -> None:
         raise UsageError(f"demo: no information gain over the centre bias ({answer['IG']:.3f})")
 
 
-COMMANDS = {f.__name__: f for f in (train, launch, test, scanpaths, download, info, demo)}
+COMMANDS = {f.__name__: f for f in (train, launch, test, scanpaths, download, inspect, info, demo)}
 
 
 def main(args) -> int:

@@ -1,0 +1,232 @@
+"""What inspect knows of a corpus, as numbers: of its pictures, its fixations, its sides."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from config import Config
+from data.contrast import contrast, follow
+from data.corpus import Assumed, Corpus
+from data.decode import Picture, decode, opened
+from data.duplicates import alike, groups, perceptual
+from data.fixations import Fixations, concatenate
+from data.hdf5 import Stored
+from data.images import fitted
+from data.samples import Sample
+from report.figures import binned
+
+THUMBNAIL = (64, 64)  # height and width that are enough to compare pictures by
+LISTED = 20  # groups, sizes that are named one by one
+EDGE = 0.01  # of a side, at which clipped coordinates gather
+COLOURED = 24  # of 255, by which channels differ where a map has colours
+
+
+class Look:
+    """A picture at a glance: its format and mode, perceptual hashes, contrast, colours.
+
+    kind: such as "JPEG RGB"; hashes: bool (2, 144); grid: float32 (64, 64), its contrast; colour:
+    share of its pixels that are not grey; border: mean level of its rim less that of all.
+    """
+
+    def __init__(self, picture: Picture):
+        levels = decode(picture, THUMBNAIL)
+        small = Image.fromarray(levels)
+        self.kind = kind(picture)
+        self.hashes = perceptual(small)
+        self.grid = contrast(small)
+        self.colour = float((np.ptp(levels, axis=2) > COLOURED).mean())
+        rim = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+        self.border = float(rim.mean() - levels.mean())
+
+
+def kind(picture: Picture) -> str:
+    """Return the format and mode of a picture, by its content."""
+    if isinstance(picture, Stored):
+        return "HDF5"
+    with opened(picture) as found:
+        return f"{found.format} {found.mode}"
+
+
+def spread(values: Sequence[float]) -> dict | None:
+    """Return count, min, median, mean and max of finite numbers, and their histogram (`edges`,
+    `counts`); None where there are none."""
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return None
+    edges, counts = binned(known)
+    found = {"count": len(known), "min": known.min(), "median": np.median(known)}
+    found |= {"mean": known.mean(), "max": known.max()}
+    found = {name: float(f"{value:.6g}") for name, value in found.items()} | {"count": len(known)}
+    return {**found, "edges": edges.round(10).tolist(), "counts": counts.tolist()}
+
+
+def of_pictures(samples: Sequence[Sample], looks: Sequence[Look], size: Sequence[int]) -> dict:
+    """Return how many pictures there are, their formats, sizes (WIDTHxHEIGHT), and the share of
+    an input of `size` (height, width) that is padding."""
+    shapes = np.array([sample.shape for sample in samples]).reshape(-1, 2)
+    names = Counter(f"{width}x{height}" for height, width in shapes)
+    areas, ratios = shapes.prod(1), shapes[:, 1] / shapes[:, 0]
+    inner = [np.prod(fitted(shape, tuple(size))) for shape in shapes]
+    ends = {"smallest": areas.argmin(), "largest": areas.argmax()} if len(samples) else {}
+    ends |= {"tallest": ratios.argmin(), "widest": ratios.argmax()} if len(samples) else {}
+    return {
+        "count": len(samples),
+        "formats": Counter(look.kind for look in looks).most_common(),
+        "sizes": names.most_common(LISTED),
+        "different_sizes": len(names),
+        "ends": {end: samples[index].name for end, index in ends.items()},
+        "input": list(size),
+        "padding": spread(1 - np.array(inner) / np.prod(size)),
+    }
+
+
+def of_maps(looks: Sequence[Look]) -> dict:
+    """Return how many maps there are, their formats, how many have colours, and how many are
+    lighter at the rim than elsewhere, as inverted ones are."""
+    return {
+        "count": len(looks),
+        "formats": Counter(look.kind for look in looks).most_common(),
+        "coloured": sum(look.colour > 0.05 for look in looks),
+        "light_rim": sum(look.border > 0 for look in looks),
+    }
+
+
+def of_fixations(records: Mapping[str, Fixations], shapes: Mapping[str, Sequence[int]]) -> dict:
+    """Return what a corpus' record of fixations says, those outside their picture included.
+
+    Args:
+        records: of each stimulus, as its files have them.
+        shapes: (height, width) of each; stimuli without one are left out.
+    """
+    names = [name for name in records if name in shapes]
+    rows = concatenate(records[name] for name in names)
+    lengths = np.array([len(records[name]) for name in names], np.int64)
+    picture = np.repeat(np.arange(len(names)), lengths)
+    height, width = np.array([shapes[name] for name in names]).reshape(-1, 2)[picture].T
+    known = np.isfinite(rows.x) & np.isfinite(rows.y)
+    x, y = np.where(known, rows.x, -1), np.where(known, rows.y, -1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    _, subjects = np.unique(rows.subject[rows.subject >= 0], return_counts=True)
+    scanpaths, first, path_lengths = np.unique(
+        rows.scanpath[rows.scanpath >= 0], return_index=True, return_counts=True
+    )
+    swapped = (rows.x >= 0) & (rows.x < height) & (rows.y >= 0) & (rows.y < width)
+    distance = np.minimum.reduce([x / width, 1 - x / width, y / height, 1 - y / height])
+    centre = (abs(x - width / 2) <= 0.5) & (abs(y - height / 2) <= 0.5)
+    outside = known & ~inside
+    worst = np.bincount(picture[outside], minlength=len(names)) / np.maximum(lengths, 1)
+    ordered = picture[rows.scanpath >= 0][first] if len(first) else first
+    return {
+        "count": len(rows),
+        "pictures_without": int((lengths == 0).sum()),
+        "per_picture": spread(lengths),
+        "observers": len(subjects),
+        "per_observer": spread(subjects),
+        "scanpaths": len(scanpaths),
+        "scanpaths_per_picture": spread(np.bincount(ordered, minlength=len(names))[lengths > 0])
+        if len(scanpaths)
+        else None,
+        "per_scanpath": spread(path_lengths),
+        "missing": int((~known).sum()),
+        "outside": int(outside.sum()),
+        "outside_swapped": int((known & ~swapped).sum()),
+        "negative": int((known & ((rows.x < 0) | (rows.y < 0))).sum()),
+        "pictures_outside": int((worst > 0).sum()),
+        "worst_outside": names[int(worst.argmax())] if outside.any() else None,
+        "fractions": int((known & (abs(rows.x) <= 1) & (abs(rows.y) <= 1)).sum()),
+        "edge": int((inside & (distance < EDGE)).sum()),
+        "centre": int(centre.sum()),
+        "reach": reach(x[known] / width[known], y[known] / height[known]),
+        "commonest": commonest(rows.x[known], rows.y[known]),
+        "repeated": repeated(rows),
+        "durations": spread(rows.duration),
+        "times": spread(rows.t),
+    }
+
+
+def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:
+    """Return left, top, right and bottom of where 99 % of fixations are, as fractions of the
+    picture's sides; None without any."""
+    if not len(x):
+        return None
+    (left, right), (top, bottom) = (np.percentile(values, (0.5, 99.5)) for values in (x, y))
+    return [round(float(value), 4) for value in (left, top, right, bottom)]
+
+
+def commonest(x: np.ndarray, y: np.ndarray) -> dict | None:
+    """Return the point that most fixations have, to the last bit, and how many; None without."""
+    if not len(x):
+        return None
+    points, counts = np.unique(np.stack([x, y], 1), axis=0, return_counts=True)
+    most = int(counts.argmax())
+    return {"x": float(points[most, 0]), "y": float(points[most, 1]), "count": int(counts[most])}
+
+
+def repeated(rows: Fixations) -> int:
+    """Return how many fixations are where the one before them in their scanpath is."""
+    path, x, y = (values[np.argsort(rows.scanpath, kind="stable")] for values in
+                  (rows.scanpath, rows.x, rows.y))  # fmt: skip
+    same = (np.diff(path) == 0) & (path[1:] >= 0) & (np.diff(x) == 0) & (np.diff(y) == 0)
+    return int(same.sum())
+
+
+def of_sigma(corpus: Corpus, settings: Config, samples: Sequence[Sample]) -> dict:
+    """Return sigma of the blur in pixels of the stimuli, and who says so."""
+    assumed = isinstance(corpus.sigma, Assumed)
+    whose = "assumed" if assumed else f"the class of {corpus.name}"
+    if settings.pixels_per_degree:
+        whose = "--pixels-per-degree"
+    if any(sample.density_map for sample in samples):
+        return {"pixels": None, "from": "the maps that the corpus has"}
+    return {"pixels": float(settings.pixels_per_degree or corpus.sigma), "from": whose}
+
+
+def of_duplicates(samples: Sequence[Sample], looks: Sequence[Look], side: Mapping) -> dict:
+    """Return the groups of names of pictures with the same pixels (`exact`), of one scene (`near`),
+    and those of both that are on several sides (`across`).
+
+    Args:
+        side: the side that a sample's name is on.
+    """
+    exact = groups([sample.digest for sample in samples])
+    hashes = np.array([look.hashes for look in looks])
+    near = [group for group in alike(hashes) if len({samples[i].digest for i in group}) > 1]
+    found = {"exact": exact, "near": near}
+    named = {key: [[samples[i].name for i in group] for group in found[key]] for key in found}
+    both = {tuple(group): None for key in ("near", "exact") for group in named[key]}
+    on = {group: {side[name] for name in group if name in side} for group in both}
+    return {**named, "across": [list(group) for group in both if len(on[group]) > 1]}
+
+
+def of_contrast(
+    grids: Sequence[np.ndarray],
+    points: Sequence[np.ndarray],
+    shapes: Sequence[Sequence[int]],
+    numerical: Sequence[int],
+) -> dict:
+    """Return how well fixations follow contrast (`auc`, `error`), and would, were they otherwise.
+
+    Args:
+        points: (M, 2) of each picture, as fractions of its width and height.
+        shapes: (height, width) of each.
+        numerical: the pictures' places in the order of the numbers in their names.
+    """
+    score, error = follow(grids, points)
+    ratios = [np.array([h / w, w / h]) for h, w in shapes]
+    one = np.nextafter(1, 0)
+    others = {
+        "x and y swapped": [p[:, ::-1] * r for p, r in zip(points, ratios, strict=True)],
+        "y counted from below": [p * (1, -1) + (0, one) for p in points],
+        "x counted from the right": [p * (-1, 1) + (one, 0) for p in points],
+        "those of the picture before": [*points[-1:], *points[:-1]],
+        "those of the picture after": [*points[1:], *points[:1]],
+        "the stimuli in numerical order": [points[i] for i in numerical],
+        "half as far from the corner": [p / 2 for p in points],
+        "twice as far from the corner": [p * 2 for p in points],
+        "fractions of width and height": [p * s[::-1] for p, s in zip(points, shapes, strict=True)],
+    }
+    found = {words: follow(grids, rows)[0] for words, rows in others.items()}
+    return {"auc": score, "error": error, "pictures": len(points), "others": found}
