@@ -1,7 +1,7 @@
 """What inspect knows of a corpus, as numbers: of its pictures, its fixations, its sides."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,8 @@ from report.figures import binned
 THUMBNAIL = (64, 64)  # height and width that are enough to compare pictures by
 LISTED = 20  # groups, sizes that are named one by one
 EDGE = 0.01  # of a side, at which clipped coordinates gather
+TRIED = 500  # pictures, on which what may be wrong with coordinates is tried
+SCALES = (1 / 4, 1 / 3, 1 / 2, 5 / 8, 3 / 4, 5 / 4, 3 / 2, 7 / 4, 2, 5 / 2, 3, 4)
 COLOURED = 24  # of 255, by which channels differ where a map has colours
 
 
@@ -144,6 +146,7 @@ def of_fixations(records: Mapping[str, Fixations], shapes: Mapping[str, Sequence
         "repeated": repeated(rows),
         "durations": spread(rows.duration),
         "times": spread(rows.t),
+        "counted": bool(len(rows) and (rows.t % 1 == 0).all()),
     }
 
 
@@ -176,7 +179,7 @@ def repeated(rows: Fixations) -> int:
 def of_sigma(corpus: Corpus, settings: Config, samples: Sequence[Sample]) -> dict:
     """Return sigma of the blur in pixels of the stimuli, and who says so."""
     assumed = isinstance(corpus.sigma, Assumed)
-    whose = "assumed" if assumed else f"the class of {corpus.name}"
+    whose = "assumed; --pixels-per-degree gives another" if assumed else f"of {corpus.name}"
     if settings.pixels_per_degree:
         whose = "--pixels-per-degree"
     if any(sample.density_map for sample in samples):
@@ -207,7 +210,7 @@ def of_contrast(
     shapes: Sequence[Sequence[int]],
     numerical: Sequence[int],
 ) -> dict:
-    """Return how well fixations follow contrast (`auc`, `error`), and would, were they otherwise.
+    """Return how well fixations follow contrast (`auc`, `error`), and would, were they `others`.
 
     Args:
         points: (M, 2) of each picture, as fractions of its width and height.
@@ -215,18 +218,42 @@ def of_contrast(
         numerical: the pictures' places in the order of the numbers in their names.
     """
     score, error = follow(grids, points)
-    ratios = [np.array([h / w, w / h]) for h, w in shapes]
-    one = np.nextafter(1, 0)
+    few = range(0, len(points), -(-len(points) // TRIED))
+    few_grids = [grids[i] for i in few]
     others = {
-        "x and y swapped": [p[:, ::-1] * r for p, r in zip(points, ratios, strict=True)],
-        "y counted from below": [p * (1, -1) + (0, one) for p in points],
-        "x counted from the right": [p * (-1, 1) + (one, 0) for p in points],
-        "those of the picture before": [*points[-1:], *points[:-1]],
-        "those of the picture after": [*points[1:], *points[:1]],
-        "the stimuli in numerical order": [points[i] for i in numerical],
-        "half as far from the corner": [p / 2 for p in points],
-        "twice as far from the corner": [p * 2 for p in points],
-        "fractions of width and height": [p * s[::-1] for p, s in zip(points, shapes, strict=True)],
+        words: follow(few_grids, [rows(i) for i in few])[0]
+        for words, rows in otherwise(points, shapes, numerical).items()
     }
-    found = {words: follow(grids, rows)[0] for words, rows in others.items()}
-    return {"auc": score, "error": error, "pictures": len(points), "others": found}
+    found = {"auc": score, "error": error, "pictures": len(points), "others": others}
+    return json_able(found)
+
+
+def json_able(values: Mapping) -> dict:
+    """Numbers of which those that are not finite are None."""
+    return {
+        name: json_able(value) if isinstance(value, Mapping)
+        else value if isinstance(value, int) or np.isfinite(value) else None
+        for name, value in values.items()
+    }  # fmt: skip
+
+
+def otherwise(points: Sequence[np.ndarray], shapes, numerical) -> dict[str, Callable]:
+    """Return functions of a picture's index that give its points as they would be without some
+    mistake, by the words for that."""
+    one, count = np.nextafter(1, 0), len(points)
+
+    def larger(scale: float) -> Callable:
+        return lambda i: points[i] / scale
+
+    return {
+        "x and y swapped": lambda i: points[i][:, ::-1] * (ratio := shapes[i][0] / shapes[i][1],
+                                                           1 / ratio),
+        "y counted from below": lambda i: points[i] * (1, -1) + (0, one),
+        "x counted from the right": lambda i: points[i] * (-1, 1) + (one, 0),
+        "both counted from the centre": lambda i: points[i] + 0.5,
+        "fractions of width and height": lambda i: points[i] * shapes[i][::-1],
+        "those of the picture before": lambda i: points[i - 1],
+        "those of the picture after": lambda i: points[(i + 1) % count],
+        "the stimuli in the order of their numbers": lambda i: points[numerical[i]],
+        **{f"coordinates of pictures {s:.3g} times as large": larger(s) for s in SCALES},
+    }  # fmt: skip

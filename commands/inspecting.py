@@ -169,7 +169,9 @@ def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
         "corpus": corpus.reference,
         "folder": str(corpus.folder),
         "refusal": found.refusal,
-        "notices": list(dict.fromkeys(found.notices)),
+        "notices": [
+            line for line in dict.fromkeys(found.notices) if not line.startswith("checking")
+        ],
         "pictures": facts.of_pictures(samples, looks, settings.size or corpus.size),
         "unreadable": found.unreadable,
         "fixations": facts.of_fixations(records, shapes) if records else None,
@@ -187,7 +189,7 @@ def split_of(corpus: Corpus, settings: Config) -> str:
     """Whose split it is, in words."""
     if settings.fold:
         return f"fold {settings.fold} of {settings.folds} validates"
-    first = type(corpus.split).__doc__.splitlines()[0].rstrip(".")
+    first = type(corpus.split).__doc__.splitlines()[0].rstrip(".").replace("`", "")
     return first[0].lower() + first[1:]
 
 

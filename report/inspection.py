@@ -28,7 +28,6 @@ HISTOGRAMS = {
     "per_scanpath": ("fixations a scanpath", "scanpath"),
     "per_observer": ("fixations an observer", "observer"),
     "durations": ("duration in seconds", "fixation"),
-    "times": ("time in seconds, or its number", "fixation"),
 }
 
 
@@ -41,9 +40,6 @@ def warnings(known: Facts) -> list[str]:
 def of_reading(known: Facts) -> Iterator[str]:
     if known["refusal"]:
         yield f"train refuses this: {known['refusal']}"
-    if known["unreadable"]:
-        name, why = next(iter(known["unreadable"].items()))
-        yield f"{len(known['unreadable'])} pictures cannot be read, first '{name}': {why}"
     padding = known["pictures"]["padding"]
     if padding and padding["mean"] > PADDING:
         size = "x".join(map(str, known["pictures"]["input"]))
@@ -62,13 +58,13 @@ def of_places(known: Facts) -> Iterator[str]:
             "picture's sides, where pixels are needed?"
         )
         return
+    _, _, right, bottom = found["reach"] or (0, 0, 1, 1)
     if exceeds(found, "outside", OUTSIDE):
         yield (
             f"{part(found, 'outside')} lie outside their picture, on {found['pictures_outside']} "
             f"pictures, most of '{found['worst_outside']}': {guess(found)}"
         )
-    _, _, right, bottom = found["reach"] or (0, 0, 1, 1)
-    if min(right, bottom) < REACH and found["count"] >= FEW:
+    elif min(right, bottom) < REACH and found["count"] >= FEW:
         yield (
             f"99 % of the fixations keep to the left {right:.0%} and the upper {bottom:.0%} of "
             "their picture: coordinates of smaller pictures?"
@@ -109,12 +105,14 @@ def of_numbers(known: Facts) -> Iterator[str]:
 
 
 def of_times(known: Facts) -> Iterator[str]:
-    found = known["fixations"] or {"durations": None, "times": None}
+    found = known["fixations"]
+    if not found:
+        return
     low, high = DURATIONS
     if found["durations"] and not low <= found["durations"]["median"] <= high:
         median = f"{found['durations']['median']:g}"
-        yield f"a fixation lasts {median} s (median): of another unit than seconds?"
-    if found["times"] and found["times"]["max"] > LONGEST:
+        yield f"a fixation lasts {median} s (median): in milliseconds, where seconds are needed?"
+    if found["times"] and not found["counted"] and found["times"]["max"] > LONGEST:
         yield f"times go up to {found['times']['max']:g} s: of another unit than seconds?"
 
 
@@ -142,10 +140,12 @@ def of_contrast(known: Facts) -> Iterator[str]:
     better = (best or 0) > found["auc"] + max(BETTER, 3 * found["error"])
     if found["auc"] > FOLLOWING and not better:
         return
-    cure = f"; were they {words}, {best:.3f}" if better else ""
+    cure = "is it their order, are x and y in place?"
+    if better:
+        cure = f"with {words} it would be {best:.3f}: is it that?"
     yield (
-        f"fixations hardly follow what is in the pictures: shuffled AUC of contrast "
-        f"{found['auc']:.3f} (chance .5, OSIE .648){cure}: is it their order, are x and y in place?"
+        f"fixations hardly follow what is in the pictures, shuffled AUC of contrast "
+        f"{found['auc']:.3f} (chance .5, OSIE .648): {cure}"
     )
 
 
@@ -156,11 +156,6 @@ def of_sides(known: Facts) -> Iterator[str]:
         yield (
             f"{len(across)} scenes are on both sides of the split, first {names}: what is "
             "validated on was trained on"
-        )
-    if known["sigma"]["from"] == "assumed":
-        yield (
-            f"sigma of the blur, {known['sigma']['pixels']:g} px, is assumed; "
-            "--pixels-per-degree gives that of your set-up"
         )
 
 
@@ -180,7 +175,8 @@ def rows(known: Facts) -> list[tuple[str, str]]:
     pictures, found, sigma = known["pictures"], known["fixations"], known["sigma"]
     said = [
         ("folder", known["folder"]),
-        ("pictures", f"{pictures['count']:,}: {counted(pictures['formats'])}"),
+        ("pictures", f"{pictures['count']:,}: {counted(pictures['formats'])}"
+                     + unreadable(known["unreadable"])),
         ("sizes", f"{pictures['different_sizes']}: {counted(pictures['sizes'][:5])}"),
         ("input", f"{pictures['input'][0]}x{pictures['input'][1]} (height x width), "
                   f"padding {shares(pictures['padding'])}"),
@@ -189,8 +185,9 @@ def rows(known: Facts) -> list[tuple[str, str]]:
         said += of_record(found)
     if known["maps"]:
         said.append(("maps", f"{known['maps']['count']:,}: {counted(known['maps']['formats'])}"))
-    blur = f"{sigma['pixels']:g} px, " if sigma["pixels"] else ""
-    said.append(("sigma", blur + sigma["from"]))
+    said.append(
+        ("sigma", f"{sigma['pixels']:g} px, {sigma['from']}" if sigma["pixels"] else sigma["from"])
+    )
     sides = ", ".join(f"{count:,} {side}" for side, count in known["sides"].items()) or "none"
     said.append(("split", f"{sides}: {known['split']}"))
     twice = {key: len(groups) for key, groups in known["duplicates"].items()}
@@ -218,8 +215,15 @@ def of_record(found: Facts) -> list[tuple[str, str]]:
         said.append(("reach", f"99 % within {left} to {right} % of the width and "
                               f"{top} to {bottom} % of the height"))  # fmt: skip
     said.append(("durations", ends(found["durations"], " s")))
-    said.append(("times", ends(found["times"], " s")))
+    times = "the order alone" if found["counted"] else ends(found["times"], " s")
+    said.append(("times", times))
     return said
+
+
+def unreadable(found: Mapping[str, str]) -> str:
+    """How many pictures cannot be read, and why the first cannot."""
+    first = next(iter(found.items()), None)
+    return f"; {len(found)} cannot be read, first '{first[0]}': {first[1]}" if first else ""
 
 
 def counted(pairs) -> str:
@@ -235,7 +239,11 @@ def ends(found: Facts | None, unit: str = "") -> str:
 
 
 def shares(found: Facts | None) -> str:
-    return f"{found['mean']:.0%} ({found['min']:.0%} to {found['max']:.0%})" if found else "none"
+    """Mean, minimum and maximum of a share, in percent."""
+    if not found:
+        return "none"
+    mean, low, high = (f"{100 * found[name]:.0f}" for name in ("mean", "min", "max"))
+    return f"{mean} % ({low} to {high} %)"
 
 
 def lines(known: Facts) -> list[str]:

@@ -12,7 +12,8 @@ from storage import replacing
 FORMATS = ("png", "npy")
 MASSES = (0.25, 0.5, 0.75)
 OPACITY = 0.85
-DOT, RING, OUTSIDE = (255, 176, 0), (20, 20, 20), (255, 40, 40)
+DOT, RING = (255, 176, 0), (20, 20, 20)
+INSIDE, OUTSIDE = (90, 225, 255), (255, 40, 40)  # seen on the colours of heat
 
 
 def save_map(path: Path, log_density: np.ndarray, fmt: str = "png") -> None:
@@ -71,7 +72,7 @@ def save_view(
         points = np.asarray(points, np.float64)
         points = points[np.isfinite(points).all(axis=1)] / (image.shape[1], image.shape[0])
         inside = ((points >= 0) & (points < 1)).all(axis=1)
-        _draw_dots(picture, points[inside] * picture.size)
+        _draw_dots(picture, points[inside] * picture.size, INSIDE, 0.75)
         _draw_dots(picture, np.clip(points[~inside], 0, 1) * picture.size, OUTSIDE, 2)
     _save(path, picture)
 
