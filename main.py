@@ -28,6 +28,7 @@ def train(args) -> None:
     """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
+    logging.info("to look at it first: python main.py %s", shlex.join(["inspect", *whose(args)]))
     storage.import_tensorflow()
     from commands import training
     from model.fresh import begun
@@ -71,11 +72,15 @@ def planned(args) -> dict[str, Config]:
 
 def pool(args, settings: Config) -> None:
     """Tests every fold of a cross-validation on the pictures it left out, as one."""
-    step = ["test", "-d", args.data, "-m", settings.model, "--folds", str(settings.folds)]
+    step = ["test", *whose(args), "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
-    step += [] if in_folder(args.data) else ["-p", str(args.path)]
-    step += ["--corpora", str(args.corpora)] if args.corpora else []
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
+
+
+def whose(args) -> list[str]:
+    """The flags that name a command's corpus, for another one."""
+    root = [] if in_folder(args.data) else ["-p", str(args.path)]
+    return ["-d", args.data, *root, *(["--corpora", str(args.corpora)] if args.corpora else [])]
 
 
 def launch(args) -> None:

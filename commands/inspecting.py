@@ -167,6 +167,7 @@ def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
     maps = in_threads(facts.Look, used or found.maps)
     known = {
         "corpus": corpus.reference,
+        "name": corpus.name,
         "folder": str(corpus.folder),
         "refusal": found.refusal,
         "notices": [

@@ -43,7 +43,8 @@ def of_reading(known: Facts) -> Iterator[str]:
     padding = known["pictures"]["padding"]
     if padding and padding["mean"] > PADDING:
         size = "x".join(map(str, known["pictures"]["input"]))
-        yield f"{padding['mean']:.0%} of the input of {size} is padding; --size gives another"
+        share = f"{100 * padding['mean']:.0f} %"
+        yield f"{share} of the input of {size} is padding; --size gives another"
 
 
 def of_places(known: Facts) -> Iterator[str]:
@@ -66,8 +67,8 @@ def of_places(known: Facts) -> Iterator[str]:
         )
     elif min(right, bottom) < REACH and found["count"] >= FEW:
         yield (
-            f"99 % of the fixations keep to the left {right:.0%} and the upper {bottom:.0%} of "
-            "their picture: coordinates of smaller pictures?"
+            f"99 % of the fixations keep to the left {100 * right:.0f} % and the upper "
+            f"{100 * bottom:.0f} % of their picture: coordinates of smaller pictures?"
         )
     if exceeds(found, "edge", AT_EDGE):
         yield f"{part(found, 'edge')} lie on the outermost 1 % of their picture: clipped to it?"
@@ -154,8 +155,8 @@ def of_sides(known: Facts) -> Iterator[str]:
     if across:
         names = " and ".join(f"'{name}'" for name in across[0][:2])
         yield (
-            f"{len(across)} scenes are on both sides of the split, first {names}: what is "
-            "validated on was trained on"
+            f"on both sides of the split: {len(across)} scene{'s' * (len(across) > 1)}"
+            f", first {names}: what is validated on was trained on"
         )
 
 
@@ -235,6 +236,8 @@ def ends(found: Facts | None, unit: str = "") -> str:
     """Median, minimum and maximum of a spread."""
     if not found:
         return "not known"
+    if found["min"] == found["max"]:
+        return f"{found['median']:g}{unit}"
     return f"{found['median']:g}{unit} ({found['min']:g} to {found['max']:g})"
 
 
@@ -243,7 +246,7 @@ def shares(found: Facts | None) -> str:
     if not found:
         return "none"
     mean, low, high = (f"{100 * found[name]:.0f}" for name in ("mean", "min", "max"))
-    return f"{mean} % ({low} to {high} %)"
+    return f"{mean} %" if low == high else f"{mean} % ({low} to {high} %)"
 
 
 def lines(known: Facts) -> list[str]:
