@@ -163,8 +163,10 @@ def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
     samples, records = found.samples, found.records
     looks = in_threads(facts.Look, [sample.stimulus for sample in samples])
     shapes = {sample.name: sample.shape for sample in samples}
+    fixations = facts.of_fixations(records, shapes) if records else None
     used = [sample.density_map for sample in samples if sample.density_map]
-    maps = in_threads(facts.Look, used or found.maps)
+    drawn = used or ([] if fixations and fixations["observers"] else found.maps)
+    maps = in_threads(facts.Look, drawn)
     known = {
         "corpus": corpus.reference,
         "name": corpus.name,
@@ -175,8 +177,8 @@ def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
         ],
         "pictures": facts.of_pictures(samples, looks, settings.size or corpus.size),
         "unreadable": found.unreadable,
-        "fixations": facts.of_fixations(records, shapes) if records else None,
-        "maps": facts.of_maps(maps) if maps and (used or not records) else None,
+        "fixations": fixations,
+        "maps": facts.of_maps(maps) if maps else None,
         "sigma": facts.of_sigma(corpus, settings, samples),
         "sides": {side: len(each) for side, each in found.sides.items() if each},
         "split": split_of(corpus, settings),

@@ -91,10 +91,14 @@ def extreme(samples: Sequence[Sample], records: Records) -> Iterator[tuple[str, 
     counts = {name: len(rows) for name, rows in points.items()}
     yield most(counts), "the most fixations"
     yield most({name: -count for name, count in counts.items()}), "the fewest fixations"
-    middle = np.median(np.concatenate([*points.values()]), 0)
-    far = {name: np.hypot(*(np.median(p, 0) - middle)) for name, p in points.items()}
+    inside = {name: p[((p >= 0) & (p < 1)).all(1)] for name, p in points.items()}
+    inside = {name: p for name, p in inside.items() if len(p) > 2}
+    if not inside:
+        return
+    middle = np.median(np.concatenate([*inside.values()]), 0)
+    far = {name: np.hypot(*(np.median(p, 0) - middle)) for name, p in inside.items()}
     yield most(far), "farthest from where others look"
-    scatter = {name: p.std(0).mean() for name, p in points.items() if len(p) > 2} or counts
+    scatter = {name: p.std(0).mean() for name, p in inside.items()}
     yield most(scatter), "scattered most"
     yield most({name: -value for name, value in scatter.items()}), "gathered most"
 
