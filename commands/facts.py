@@ -163,9 +163,10 @@ def commonest(x: np.ndarray, y: np.ndarray) -> dict | None:
     """Return the point that most fixations have, to the last bit, and how many; None without."""
     if not len(x):
         return None
-    points, counts = np.unique(np.stack([x, y], 1), axis=0, return_counts=True)
+    points, counts = np.unique(x + 1j * y, return_counts=True)  # twice as quick as by rows
     most = int(counts.argmax())
-    return {"x": float(points[most, 0]), "y": float(points[most, 1]), "count": int(counts[most])}
+    point = points[most]
+    return {"x": float(point.real), "y": float(point.imag), "count": int(counts[most])}
 
 
 def repeated(rows: Fixations) -> int:

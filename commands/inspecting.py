@@ -167,6 +167,7 @@ def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
     used = [sample.density_map for sample in samples if sample.density_map]
     drawn = used or ([] if fixations and fixations["observers"] else found.maps)
     maps = in_threads(facts.Look, drawn)
+    refused = found.refusal and any(found.sides.values())
     known = {
         "corpus": corpus.reference,
         "name": corpus.name,
@@ -181,7 +182,7 @@ def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
         "maps": facts.of_maps(maps) if maps else None,
         "sigma": facts.of_sigma(corpus, settings, samples),
         "sides": {side: len(each) for side, each in found.sides.items() if each},
-        "split": split_of(corpus, settings),
+        "split": split_of(corpus, settings) + ", as with --partial" * bool(refused),
         "duplicates": facts.of_duplicates(samples, looks, found.side),
         "contrast": contrast_of(samples, records, looks),
     }

@@ -18,6 +18,7 @@ SAME, CENTRE, REPEATED, AT_EDGE = 0.02, 0.05, 0.2, 0.15
 REACH = 0.7  # of a side, that fixations go beyond where they belong to the picture
 FOLLOWING, BETTER = 0.55, 0.04  # AUC of contrast; see data/contrast.py
 FEW = 20  # pictures, fixations: of fewer, shares say nothing
+LEAST = 8  # pictures of which a mistake that explains them is named all the same
 DURATIONS = (0.03, 3.0)  # seconds: medians outside are of another unit
 LONGEST = 600  # seconds that a picture is looked at
 RAW = 60  # fixations of a scanpath, from which on they are raw samples
@@ -135,11 +136,11 @@ def of_maps(known: Facts) -> Iterator[str]:
 
 def of_contrast(known: Facts) -> Iterator[str]:
     found = known["contrast"]
-    if not found or found["auc"] is None or found["pictures"] < FEW:
+    if not found or found["auc"] is None or found["pictures"] < LEAST:
         return
     words, best = max(found["others"].items(), key=lambda pair: pair[1] or 0)
     better = (best or 0) > found["auc"] + max(BETTER, 3 * found["error"])
-    if found["auc"] > FOLLOWING and not better:
+    if not better and (found["auc"] > FOLLOWING or found["pictures"] < FEW):
         return
     cure = "is it their order, are x and y in place?"
     if better:
