@@ -107,47 +107,60 @@ def of_fixations(records: Mapping[str, Fixations], shapes: Mapping[str, Sequence
     rows = concatenate(records[name] for name in names)
     lengths = np.array([len(records[name]) for name in names], np.int64)
     picture = np.repeat(np.arange(len(names)), lengths)
-    height, width = np.array([shapes[name] for name in names]).reshape(-1, 2)[picture].T
-    known = np.isfinite(rows.x) & np.isfinite(rows.y)
-    x, y = np.where(known, rows.x, -1), np.where(known, rows.y, -1)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    _, subjects = np.unique(rows.subject[rows.subject >= 0], return_counts=True)
-    scanpaths, first, path_lengths = np.unique(
-        rows.scanpath[rows.scanpath >= 0], return_index=True, return_counts=True
-    )
-    swapped = (rows.x >= 0) & (rows.x < height) & (rows.y >= 0) & (rows.y < width)
-    distance = np.minimum.reduce([x / width, 1 - x / width, y / height, 1 - y / height])
-    centre = (abs(x - width / 2) <= 0.5) & (abs(y - height / 2) <= 0.5)
-    outside = known & ~inside
+    sides = np.array([shapes[name] for name in names]).reshape(-1, 2)[picture]
+    places, outside = of_places(rows.x, rows.y, *sides.T)
     worst = np.bincount(picture[outside], minlength=len(names)) / np.maximum(lengths, 1)
-    ordered = picture[rows.scanpath >= 0][first] if len(first) else first
     return {
         "count": len(rows),
         "pictures_without": int((lengths == 0).sum()),
         "per_picture": spread(lengths),
-        "observers": len(subjects),
-        "per_observer": spread(subjects),
-        "scanpaths": len(scanpaths),
-        "scanpaths_per_picture": spread(np.bincount(ordered, minlength=len(names))[lengths > 0])
-        if len(scanpaths)
-        else None,
-        "per_scanpath": spread(path_lengths),
-        "missing": int((~known).sum()),
-        "outside": int(outside.sum()),
-        "outside_swapped": int((known & ~swapped).sum()),
-        "negative": int((known & ((rows.x < 0) | (rows.y < 0))).sum()),
+        **of_people(rows, picture),
+        **places,
         "pictures_outside": int((worst > 0).sum()),
         "worst_outside": names[int(worst.argmax())] if outside.any() else None,
-        "fractions": int((known & (abs(rows.x) <= 1) & (abs(rows.y) <= 1)).sum()),
-        "edge": int((inside & (distance < EDGE)).sum()),
-        "centre": int(centre.sum()),
-        "reach": reach(x[known] / width[known], y[known] / height[known]),
-        "commonest": commonest(rows.x[known], rows.y[known]),
         "repeated": repeated(rows),
         "durations": spread(rows.duration),
         "times": spread(rows.t),
         "counted": bool(len(rows) and (rows.t % 1 == 0).all()),
     }
+
+
+def of_people(rows: Fixations, picture: np.ndarray) -> dict:
+    """Return how many observers and scanpaths there are, on which of the pictures (M,)."""
+    _, each = np.unique(rows.subject[rows.subject >= 0], return_counts=True)
+    known = rows.scanpath >= 0
+    _, first, lengths = np.unique(rows.scanpath[known], return_index=True, return_counts=True)
+    _, seen = np.unique(picture[known][first], return_counts=True)
+    return {
+        "observers": len(each),
+        "per_observer": spread(each),
+        "scanpaths": len(first),
+        "scanpaths_per_picture": spread(seen),
+        "per_scanpath": spread(lengths),
+    }
+
+
+def of_places(x, y, height, width) -> tuple[dict, np.ndarray]:
+    """Return where fixations are in pictures of (height, width), all (M,); and which are outside,
+    (M,) bool, those without coordinates not counted."""
+    known = np.isfinite(x) & np.isfinite(y)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    swapped = (x >= 0) & (x < height) & (y >= 0) & (y < width)
+    across, down = x / width, y / height
+    rim = np.minimum.reduce([across, 1 - across, down, 1 - down])
+    centre = (abs(x - width / 2) <= 0.5) & (abs(y - height / 2) <= 0.5)
+    counted = {
+        "missing": ~known,
+        "outside": known & ~inside,
+        "outside_swapped": known & ~swapped,
+        "negative": (x < 0) | (y < 0),
+        "fractions": (abs(x) <= 1) & (abs(y) <= 1),
+        "edge": inside & (rim < EDGE),
+        "centre": centre,
+    }
+    found = {name: int(rows.sum()) for name, rows in counted.items()}
+    found["reach"] = reach(across[known], down[known])
+    return {**found, "commonest": commonest(x[known], y[known])}, counted["outside"]
 
 
 def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:
@@ -189,20 +202,18 @@ def of_sigma(corpus: Corpus, settings: Config, samples: Sequence[Sample]) -> dic
 
 
 def of_duplicates(samples: Sequence[Sample], looks: Sequence[Look], side: Mapping) -> dict:
-    """Return the groups of names of pictures with the same pixels (`exact`), of one scene (`near`),
-    and those of both that are on several sides (`across`).
+    """Return the groups of names of pictures with the same pixels (`exact`), of one scene (`near`)
+    with other pixels, and of those of one scene that are on several sides (`across`).
 
     Args:
         side: the side that a sample's name is on.
     """
-    exact = groups([sample.digest for sample in samples])
-    hashes = np.array([look.hashes for look in looks])
-    near = [group for group in alike(hashes) if len({samples[i].digest for i in group}) > 1]
-    found = {"exact": exact, "near": near}
-    named = {key: [[samples[i].name for i in group] for group in found[key]] for key in found}
-    both = {tuple(group): None for key in ("near", "exact") for group in named[key]}
-    on = {group: {side[name] for name in group if name in side} for group in both}
-    return {**named, "across": [list(group) for group in both if len(on[group]) > 1]}
+    scenes = alike(np.array([look.hashes for look in looks]))
+    near = [group for group in scenes if len({samples[i].digest for i in group}) > 1]
+    sides = [{side[name] for i in group if (name := samples[i].name) in side} for group in scenes]
+    across = [group for group, on in zip(scenes, sides, strict=True) if len(on) > 1]
+    found = {"exact": groups([s.digest for s in samples]), "near": near, "across": across}
+    return {key: [[samples[i].name for i in group] for group in found[key]] for key in found}
 
 
 def of_contrast(

@@ -123,8 +123,10 @@ def test_order_alone_is_no_time():
     assert warnings(facts(fixations=record(counted=True, times=spread(0, 400, 900)))) == []
 
 
-def test_a_few_outside_are_no_mistake():
+def test_a_few_outside_or_at_one_point_are_no_mistake():
     few = record(outside=5, outside_swapped=0, worst_outside="7.jpg")
+    assert warnings(facts(fixations=few)) == []
+    few = record(count=100, commonest={"x": 3.0, "y": 4.0, "count": 19})
     assert warnings(facts(fixations=few)) == []
 
 
