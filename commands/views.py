@@ -56,8 +56,9 @@ def chosen(
     reasons: dict[str, str] = {}
     for name, why in [*odd(samples, known), *extreme(samples, records)]:
         reasons.setdefault(name, why)
-    for index in np.linspace(0, len(samples) - 1, 2 * VIEWS).astype(int)[1:]:
-        reasons.setdefault(samples[index].name, "one of the others")
+    rest = [name for name in named if name not in reasons]
+    places = np.linspace(0, len(rest) - 1, min(len(rest), max(VIEWS - len(reasons), 0)))
+    reasons |= {rest[place]: "one of the others" for place in places.astype(int)}
     for name in list(reasons)[:VIEWS]:
         yield named[name], reasons[name]
 

@@ -159,6 +159,9 @@ def test_a_corpus_without_pictures_or_fixations_has_no_extremes():
     assert [*chosen([], None, known)] == []
     bare = [Sample(f"{n}", None, (9, 9)) for n in range(3)]
     assert [s.name for s, _ in chosen(bare, None, known)] == ["0", "2", "1"]
+    bare = [Sample(f"{n:03d}", None, (9, 9)) for n in range(201)]
+    others = [int(s.name) for s, _ in chosen(bare, None, known)][2:]  # from the whole of them
+    assert len(others) == VIEWS - 2 and max(np.diff([0, *others, 200])) <= 23
 
 
 def test_train_says_which_command_shows_its_corpus(tmp_path):
