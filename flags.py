@@ -202,6 +202,14 @@ def for_download(parser: Parser) -> None:
     )
 
 
+def for_inspect(parser: Parser) -> None:
+    where(parser, data=True)
+    results(parser)
+    parser.add_argument("--json", action="store_true", help="the numbers alone, as JSON")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
+    add_fields(parser.add_argument_group("configuration, as train takes it"))
+
+
 def for_info(parser: Parser) -> None:
     where(parser, data=None)
     results(parser)
@@ -251,6 +259,7 @@ ADD = {
     "test": for_test,
     "scanpaths": for_scanpaths,
     "download": for_download,
+    "inspect": for_inspect,
     "info": for_info,
     "demo": for_demo,
 }

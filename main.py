@@ -1,4 +1,4 @@
-"""The command line: train, launch, test, scanpaths, download, info, demo."""
+"""The command line: train, launch, test, scanpaths, download, inspect, info, demo."""
 
 import os
 
@@ -30,6 +30,7 @@ def train(args) -> None:
     """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
+    logging.info("to look at it first: python main.py %s", shlex.join(["inspect", *whose(args)]))
     storage.import_tensorflow()
     from commands import training
     from commands.stopping import Stopped
@@ -79,10 +80,15 @@ def planned(args) -> dict[str, Config]:
 
 def pool(args, settings: Config) -> None:
     """Tests every fold of a cross-validation on the pictures it left out, as one."""
-    step = ["test", "-d", args.data, "-m", settings.model, "--folds", str(settings.folds)]
+    step = ["test", *whose(args), "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
-    step += [] if in_folder(args.data) else ["-p", str(args.path)]
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
+
+
+def whose(args) -> list[str]:
+    """The flags that name a command's corpus, for another one."""
+    root = [] if in_folder(args.data) else ["-p", str(args.path)]
+    return ["-d", args.data, *root, *(["--corpora", str(args.corpora)] if args.corpora else [])]
 
 
 def launch(args) -> None:
@@ -128,6 +134,18 @@ def download(args) -> None:
     logging.info("%s is in %s", args.data, folder)
 
 
+def inspect(args) -> None:
+    """Shows on a page what train would read of a corpus, and what looks wrong with it."""
+    if args.json:
+        logging.get_absl_handler().python_handler.stream = sys.stderr
+    settings = Config.make(given(args), args.config)
+    storage.check_writable(args.results)
+    storage.import_tensorflow()
+    from commands import inspecting
+
+    inspecting.inspect(args, settings)
+
+
 def info(args) -> None:
     """Lists the corpora, what of each is on disk, and the runs with their weights."""
     from data.corpus import inventory
@@ -160,7 +178,7 @@ def demo(args) -> None:
         raise UsageError(f"demo: no information gain over the centre bias ({answer['IG']:.3f})")
 
 
-COMMANDS = {f.__name__: f for f in (train, launch, test, scanpaths, download, info, demo)}
+COMMANDS = {f.__name__: f for f in (train, launch, test, scanpaths, download, inspect, info, demo)}
 
 
 def main(args) -> int:

@@ -53,7 +53,8 @@ def check(
     pictures = list(pictures)
     known = recall(memory)
     marks = dict(zip(pictures, marks_of(pictures), strict=True))
-    before = {path: known.get(str(path)) for path in pictures}
+    how = f" by {measure.__module__}" if measure else ""  # a map may be drawn as a picture, too
+    before = {path: known.get(f"{path}{how}") for path in pictures}
     seen = {path: row[1] for path, row in before.items() if row and row[0] == marks[path]}
     todo = [path for path in pictures if path not in seen]
     if not todo:
@@ -65,7 +66,7 @@ def check(
         for path, found in zip(todo, results, strict=True):
             if isinstance(found, Seen):
                 seen[path] = found
-                remember(path, marks[path], found)
+                remember(f"{path}{how}", marks[path], found)
             else:
                 broken[path] = found
     if broken:
@@ -135,7 +136,7 @@ def recall(memory: Path) -> dict[str, tuple[str, Seen]]:
 
 
 @contextmanager
-def remembering(memory: Path) -> Iterator[Callable[[Picture, str, Seen], None]]:
+def remembering(memory: Path) -> Iterator[Callable[[str, str, Seen], None]]:
     """Gives what adds a picture to the memory, at once: a kill loses only what is being decoded.
 
     A line's end comes first, which parts it from one that was cut. Others may add theirs at the
@@ -144,8 +145,8 @@ def remembering(memory: Path) -> Iterator[Callable[[Picture, str, Seen], None]]:
     memory.parent.mkdir(parents=True, exist_ok=True)
     with memory.open("a") as file:
 
-        def remember(picture: Picture, mark: str, found: Seen) -> None:
-            file.write("\n" + json.dumps([str(picture), mark, *found]))
+        def remember(picture: str, mark: str, found: Seen) -> None:
+            file.write("\n" + json.dumps([picture, mark, *found]))
             file.flush()
 
         yield remember

@@ -23,26 +23,34 @@ def histogram(values: Sequence[float], marks: Mapping[str, float], label: str) -
     known = np.array([value for value in values if math.isfinite(value)])
     known = known if len(known) else np.zeros(0)
     drawn = {name: value for name, value in marks.items() if math.isfinite(value)}
-    edges, counts = binned(known, drawn.values())
+    return bars(*binned(known, drawn.values()), drawn, label)
+
+
+def bars(
+    edges: Sequence[float], counts: Sequence[int], marks: Mapping[str, float], label: str,
+    what: str = "picture",
+) -> Markup:  # fmt: skip
+    """A histogram that is counted already: `counts` (bins,) of a `what`, `edges` (bins + 1,)."""
+    edges, counts = np.asarray(edges, np.float64), np.asarray(counts)
     base, unit = HEIGHT - BOTTOM, (HEIGHT - TOP - BOTTOM) / max(1, counts.max(initial=0))
 
     def x(value: float) -> float:
         return LEFT + (value - edges[0]) / (edges[-1] - edges[0]) * (WIDTH - LEFT - RIGHT)
 
-    bars = [
+    drawn = [
         f'<rect class="bar" x="{x(low) + 0.5:.1f}" y="{base - count * unit:.1f}" '
         f'width="{x(high) - x(low) - 1:.1f}" height="{count * unit:.1f}">'
-        f"<title>{low:.4g} to {high:.4g}: {count} picture{'s' if count != 1 else ''}</title></rect>"
+        f"<title>{low:.4g} to {high:.4g}: {count} {what}{'s' if count != 1 else ''}</title></rect>"
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
         if count
     ]
     lines = [
         f'<line class="{name}" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{TOP - 6}" y2="{base}"/>'
-        for name, value in drawn.items()
+        for name, value in marks.items()
     ]
     numbers = [_number(x(tick), base + 14, tick, edges) for tick in ticks(edges[0], edges[-1], 5)]
     axis = f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>'
-    return _svg(WIDTH, HEIGHT, label, [*bars, axis, *lines, *numbers])
+    return _svg(WIDTH, HEIGHT, label, [*drawn, axis, *lines, *numbers])
 
 
 def _number(x: float, y: float, tick: float, edges: np.ndarray) -> str:

@@ -40,7 +40,7 @@ def write_page(
     `page.html#sort=NSS&first=worst` opens the page sorted.
     """
     names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    text = _template().render(
+    text = template("page.html.jinja").render(
         title=title,
         model_line=model_line,
         found=found,
@@ -63,7 +63,8 @@ def write_page(
         part.write_text(text, encoding="utf-8", errors="replace")
 
 
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page's template, with what it calls."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -74,7 +75,7 @@ def _template() -> Template:
     environment.filters.update(
         shown=_shown, link=_link, script_number=_script_number, plot=calibration_plot
     )
-    return environment.get_template("page.html.jinja")
+    return environment.get_template(name)
 
 
 def _baselines(found: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:

@@ -13,6 +13,7 @@ FORMATS = ("png", "npy")
 MASSES = (0.25, 0.5, 0.75)
 OPACITY = 0.85
 DOT, RING = (255, 176, 0), (20, 20, 20)
+INSIDE, OUTSIDE = (90, 225, 255), (255, 40, 40)  # seen on the colours of heat
 
 
 def save_map(path: Path, log_density: np.ndarray, fmt: str = "png") -> None:
@@ -49,6 +50,36 @@ def save_overlay(
     stays as it is. White lines enclose the smallest regions holding 25, 50 and 75 % of the mass.
     `max_side` shrinks both before drawing. Raises ValueError if their sizes differ.
     """
+    _save(path, _heated(path, image, log_density, max_side))
+
+
+def save_view(
+    path: Path,
+    image: np.ndarray,
+    log_density: np.ndarray | None,
+    points: np.ndarray | None,
+    max_side: int = 640,
+) -> None:
+    """Writes a picture with its density, where there is one, and a dot at each fixation.
+
+    As `save_overlay` and `save_stimulus` take them; fixations outside the picture are drawn at its
+    border, in another colour, and larger.
+    """
+    picture = _shrunk(image, None, max_side)[0]
+    if log_density is not None:
+        picture = _heated(path, image, log_density, max_side)
+    if points is not None and len(points):
+        points = np.asarray(points, np.float64)
+        points = points[np.isfinite(points).all(axis=1)] / (image.shape[1], image.shape[0])
+        inside = ((points >= 0) & (points < 1)).all(axis=1)
+        _draw_dots(picture, points[inside] * picture.size, INSIDE, 0.75)
+        _draw_dots(picture, np.clip(points[~inside], 0, 1) * picture.size, OUTSIDE, 2)
+    _save(path, picture)
+
+
+def _heated(
+    path: Path, image: np.ndarray, log_density: np.ndarray, max_side: int | None
+) -> Image.Image:
     from matplotlib import colormaps
 
     log_density = _checked(log_density)
@@ -62,7 +93,7 @@ def save_overlay(
     # A dark rim keeps the white lines visible on bright pictures.
     for value, opacity, pixels in ((0.0, 0.4, width + 1.6), (255.0, 0.95, width)):
         mixed = _mix(mixed, value, opacity * _contours(density, pixels))
-    _save(path, Image.fromarray(np.rint(mixed).astype(np.uint8)))
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 
 def save_stimulus(
@@ -146,10 +177,14 @@ def _levels(density: np.ndarray) -> np.ndarray:
     return falling[np.searchsorted(mass, np.array(MASSES) * mass[-1])]
 
 
-def _draw_dots(picture: Image.Image, points: np.ndarray, fine: int = 4) -> None:
+def _draw_dots(
+    picture: Image.Image, points: np.ndarray, dot=DOT, larger: float = 1, fine: int = 4
+) -> None:
     """Dots with a dark ring, drawn `fine` times larger and shrunk, which smooths their edges."""
-    radius = max(2.0, max(picture.size) / 160)
-    for colour, size in ((RING, radius + 0.9), (DOT, radius)):
+    if not len(points):
+        return
+    radius = larger * max(2.0, max(picture.size) / 160)
+    for colour, size in ((RING, radius + 0.9), (dot, radius)):
         mask = Image.new("L", (picture.width * fine, picture.height * fine))
         draw = ImageDraw.Draw(mask)
         for x, y in points * fine:

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.pictures import save_map, save_overlay, save_stimulus
+from report.pictures import (
+    INSIDE,
+    OUTSIDE,
+    save_map,
+    save_overlay,
+    save_stimulus,
+    save_view,
+)
 
 QUARTERS = np.log([[0.1, 0.2], [0.3, 0.4]])
 
@@ -128,3 +135,23 @@ def test_threads_write_their_own_parts(tmp_path):
     for number in range(64):
         assert (np.load(tmp_path / f"{number}.npy") == number).all()
     assert len(list(tmp_path.iterdir())) == 64
+
+
+def test_a_view_has_dots_inside_and_at_the_border_for_those_outside(tmp_path):
+    points = np.array([[30.5, 40.5], [500.0, 60.5], [80.5, -9.0], [np.nan, 3.0]])
+    save_view(tmp_path / "a.png", picture(100, 120), None, points)
+    found = read(tmp_path / "a.png").astype(int)
+
+    def near(colour, x, y):
+        return np.abs(found[y, x] - colour).max() < 40
+
+    assert near(INSIDE, 30, 40) and near(OUTSIDE, 119, 60) and near(OUTSIDE, 80, 0)
+    assert not (np.abs(found[20:30, 60:70] - 100) > 2).any()
+
+
+def test_a_view_shows_density_as_an_overlay_does(tmp_path):
+    log_density = np.log(np.full((20, 30), 1e-9))
+    log_density[8:12, 10:15] = np.log(0.05)
+    save_view(tmp_path / "a.png", picture(20, 30), log_density, np.empty((0, 2)))
+    save_overlay(tmp_path / "b.png", picture(20, 30), log_density)
+    assert np.array_equal(read(tmp_path / "a.png"), read(tmp_path / "b.png"))
