@@ -123,9 +123,9 @@ def check(path: Path) -> bool:
     if found is not None:
         check_fixations(found)
     listed = tried(UsageError, path, read_stimuli, path, {})
-    for _, picture in (listed or [])[:STIMULI]:
-        if isinstance(picture, Stored):
-            check_stored(path, picture)
+    for each in (listed or [])[:STIMULI]:
+        if isinstance(each.source, Stored):
+            check_stored(path, each.source)
     return found is not None or listed is not None
 
 
