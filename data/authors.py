@@ -13,8 +13,8 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import matlab
-from data.decode import decode_map, shape
+from data import maps, matlab
+from data.decode import shape
 from data.fixations import Fixations, concatenate, table
 from data.names import matched
 
@@ -180,21 +180,21 @@ def _only(files: Files) -> Path:
     return next(iter(files.values()))
 
 
-def read_points(files: Files, stimuli: Files) -> Fixations:
-    """Pictures of points, one a stimulus: a fixation at the centre of each pixel that is set.
+def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
+    """Pictures and arrays of points or discs, one a stimulus: a fixation at the centre of each
+    pixel that is set (see maps.marks), or at the middle of each disc.
 
-    Pixels are set above 0; in a JPEG above half of its range, for its compression leaves a faint
-    ring around each. A smaller or larger picture is scaled to its stimulus. Repeats are lost, and
-    so are observers and order.
+    One that is smaller or larger is scaled to its stimulus. Repeats are lost, but in an array of
+    counts; so are observers and order.
 
     Raises:
-        UsageError: a picture of another aspect ratio than its stimulus.
+        UsageError: one of another aspect ratio than its stimulus, or an array of no counts.
     """
     seen = [path for _, path in sorted(stimuli.items())]
 
     def points(n: int, path: Path):
-        levels = decode_map(path)
-        found = _of_pixels(levels > _floor(path), n)
+        levels = maps.read(path)
+        found = _of_discs(levels, n) if discs else _of_pixels(_counts(path, levels), n)
         height, width = shape(seen[n])
         rows, columns = levels.shape
         if abs(columns * height - rows * width) > max(height, width):
@@ -206,32 +206,15 @@ def read_points(files: Files, stimuli: Files) -> Fixations:
     return concatenate(_each(files, stimuli, points))
 
 
-def _floor(path: Path) -> float:
-    return 127.5 if path.suffix.lower() in (".jpg", ".jpeg") else 0.0
+def _counts(path: Path, levels: np.ndarray) -> np.ndarray:
+    """How many fixations each pixel has: the numbers of an array, unless all that are set are the
+    same; 1 where a picture's is set."""
+    counted = path.suffix.lower() == ".npy" and len(np.unique(levels[levels > 0])) > 1
+    return levels if counted else maps.marks(levels)
 
 
-def looks_like_points(paths: Iterable[Path], sample: int = 5) -> bool:
-    """Whether pictures show points rather than blurred maps, by the first few that show anything.
-
-    Points: a small share of the pixels is set and there are few grey levels; or, as a JPEG knows
-    many levels, what is set stands alone, beside pixels less than half as bright.
-    """
-    verdicts = []
-    for path in paths:
-        levels = decode_map(path)
-        if levels.max() > 0:
-            verdicts.append(_is_points(levels))
-        if len(verdicts) == sample:
-            break
-    return sum(verdicts) * 2 > len(verdicts)
-
-
-def _is_points(levels: np.ndarray) -> bool:
-    from scipy.ndimage import minimum_filter
-
-    bright = levels > levels.max() / 2
-    if bright.mean() > 0.1:
-        return False
-    few = len(np.unique(levels)) <= 16 and (levels > 0).mean() < 0.1
-    alone = minimum_filter(levels, 3)[bright] < levels[bright] / 2
-    return bool(few or alone.mean() > 0.5)
+def _of_discs(levels: np.ndarray, n: int) -> Fixations:
+    """A fixation at the middle of each bright component."""
+    edges, _ = maps.components(levels > levels.max() / 2)
+    y, x = edges.mean(2).T
+    return table(x, y, n)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import storage
 from config import UsageError
-from data.decode import Picture, decode, decode_map
+from data.decode import Picture, decode, decode_map, shape
 from data.hdf5 import Stored
 
 AT_ONCE = 32  # pictures of an object store, each of which is waited for
@@ -24,24 +24,28 @@ STATS = 1000  # files on a disk that a thread is asked about in one go
 
 
 class Seen(NamedTuple):
-    """A picture's height and width as a person sees it, whether all of it is black, and the digest
-    of its file."""
+    """A picture's height and width as a person sees it, whether all of it is black, the digest
+    of its content, and of a map what it shows (see maps.Look)."""
 
     height: int
     width: int
     black: bool
     digest: str
+    shows: list = []
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.height, self.width
 
 
-def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
+def check(
+    pictures: Iterable[Picture], memory: Path, measure: Callable | None = None
+) -> dict[Picture, Seen]:
     """What each picture is like, all of them decoded whole.
 
     `memory` is a file on disk that remembers results by a picture's size and time as they come, so
-    that only new or changed ones are decoded again.
+    that only new or changed ones are decoded again. `measure` gives what one is like, or why it
+    cannot be read; by default `of_stimulus`.
 
     Raises:
         UsageError: some cannot be read; says how many, the first of them and why.
@@ -57,7 +61,7 @@ def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
     logging.info("checking %d pictures", len(todo))
     broken = {}
     with remembering(memory) as remember:
-        results = in_threads(measure, todo, any(map(is_remote, todo)))
+        results = in_threads(measure or of_stimulus, todo, any(map(is_remote, todo)))
         for path, found in zip(todo, results, strict=True):
             if isinstance(found, Seen):
                 seen[path] = found
@@ -76,13 +80,13 @@ def in_threads(function: Callable, values: Sequence, remote: bool) -> Iterator:
         yield from tqdm(pool.map(function, values), total=len(values), disable=None, leave=False)
 
 
-def measure(path: Picture) -> Seen | str:
+def of_stimulus(path: Picture) -> Seen | str:
     """What a picture, decoded whole, is like, or why it cannot be read."""
     try:
         picture = decode(path)
         # A faint map of 16 bits is black to the eye alone.
         black = not picture.any() and not decode_map(path).any()
-        return Seen(*picture.shape[:2], black, digest(picture))
+        return Seen(*shape(path), black, digest(picture))
     except UsageError as error:
         return str(error).removeprefix(f"{path}: ")
 

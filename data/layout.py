@@ -8,9 +8,12 @@ import storage
 from config import UsageError
 from download.unpack import place
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff"}
+PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
+PICTURES |= {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".avif", ".mpo"}
 TABLES = {".csv", ".tsv", ".txt", ".xls", ".json"}  # .xls of EyeLink, which is text
-ENDINGS = PICTURES | TABLES | {".mat", ".npy", ".hdf5"}  # of files in a corpus, never of folders
+NOTES = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".html", ".pdf", ".ini", ".log", ".db"}
+DRAWN = PICTURES | {".npy"}  # of maps and points
+ENDINGS = DRAWN | TABLES | {".mat", ".hdf5"}  # of files in a corpus, never of folders
 STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
 TRUTHS = ("fixations.hdf5", *(f"fixations{ending}" for ending in sorted(TABLES)))
@@ -63,11 +66,18 @@ def below_stimuli(name: str) -> str:
     return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
 
 
-def below(files: Mapping[str, Path], top: str, *, pictures=False) -> dict[str, Path]:
-    """The files of one folder, by their path below it, sorted."""
+def below(files: Mapping[str, Path], top: str, *, pictures=False, drawn=False) -> dict[str, Path]:
+    """The files of one folder, by their path below it, sorted: all, its pictures, or what is
+    drawn, in arrays too."""
     inside = {name[len(top) + 1 :]: p for name, p in files.items() if name.startswith(top + "/")}
-    kept = {n: p for n, p in inside.items() if not pictures or p.suffix.lower() in PICTURES}
+    endings = DRAWN if drawn else PICTURES
+    kept = {n: p for n, p in inside.items() if not (pictures or drawn) or suffix(p) in endings}
     return dict(sorted(kept.items()))
+
+
+def suffix(path: Path) -> str:
+    """A file's ending, in small letters."""
+    return path.suffix.lower()
 
 
 def listing(folder: Path) -> str:

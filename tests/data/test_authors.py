@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
-from scipy.ndimage import gaussian_filter
 
 from config import UsageError
 from data import authors
@@ -259,35 +258,36 @@ def test_every_point_of_a_png_comes_back(tmp_path_factory, pixels):
     assert {(int(x), int(y)) for x, y in rows(table, "x", "y")} == pixels
 
 
-@pytest.mark.parametrize("quality", [60, 95])
-@pytest.mark.parametrize("ending", ["png", "jpg"])
-@pytest.mark.parametrize("sigma", [0, 3, 15])
-def test_points_are_told_from_blurred_maps(tmp_path, ending, quality, sigma):
-    random = np.random.default_rng(0)
-    levels = np.zeros((240, 320))
-    np.add.at(levels, (random.integers(0, 240, 60), random.integers(0, 320, 60)), 1.0)
-    levels = gaussian_filter(np.minimum(levels, 1), sigma)
-    path = tmp_path / f"a.{ending}"
-    Image.fromarray(np.uint8(np.round(levels / levels.max() * 255))).save(path, quality=quality)
-    assert authors.looks_like_points([path]) is (sigma == 0)
+def read_array(tmp_path, values, **options):
+    np.save(tmp_path / "a.npy", values)
+    files, seen = {"a.npy": tmp_path / "a.npy"}, shown(tmp_path, "a.jpg", (8, 6))
+    return rows(authors.read_points(files, seen, **options), "x", "y")
 
 
-def test_discs_are_points_and_a_few_blurred_spots_are_not(tmp_path):
-    levels = np.zeros((240, 320))
-    levels[[50, 120, 200], [40, 160, 290]] = 1
-    spots = gaussian_filter(levels, 3)
-    discs = gaussian_filter(levels, 8) > 0.002
-    for name, drawn in {"spots": spots / spots.max(), "discs": discs}.items():
-        Image.fromarray(np.uint8(np.round(255.0 * drawn))).save(tmp_path / f"{name}.png")
-    assert authors.looks_like_points([tmp_path / "discs.png"])
-    assert not authors.looks_like_points([tmp_path / "spots.png"])
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_arrays_of_counts_keep_repeats(tmp_path, kind):
+    counts = np.zeros((6, 8), kind)
+    counts[2, 3], counts[5, 7] = 3, 1
+    assert read_array(tmp_path, counts) == [(3.5, 2.5)] * 3 + [(7.5, 5.5)]
 
 
-def test_pictures_without_any_point_say_nothing_of_the_others(tmp_path):
-    points_picture(tmp_path / "empty.png", [], (40, 30))
-    points_picture(tmp_path / "one.png", [(3, 4)], (40, 30))
-    assert authors.looks_like_points([tmp_path / "empty.png"] * 6 + [tmp_path / "one.png"])
-    assert not authors.looks_like_points([tmp_path / "empty.png"])
+@pytest.mark.parametrize("level", [1, 255, 0.25])
+def test_arrays_of_one_level_are_points(tmp_path, level):
+    set_ = np.zeros((6, 8))
+    set_[[0, 4], [1, 6]] = level
+    assert read_array(tmp_path, set_) == [(1.5, 0.5), (6.5, 4.5)]
+
+
+def test_arrays_of_fractions_are_no_counts(tmp_path):
+    with pytest.raises(UsageError, match=r"a\.npy: .*no counts of fixations"):
+        read_array(tmp_path, np.linspace(0, 1, 48).reshape(6, 8))
+
+
+def test_discs_are_fixations_at_their_middles(tmp_path):
+    levels = np.zeros((6, 8))
+    levels[1:4, 2:5] = 9
+    levels[4:, 6:] = 8  # cut off by the border
+    assert read_array(tmp_path, levels, discs=True) == [(3.5, 2.5), (7, 5)]
 
 
 # the real files
@@ -316,16 +316,3 @@ def test_osie_equals_pysaliencys_file(tmp_path):
         durations = file["scanpath_fixation_attributes/durations"][...]
         np.testing.assert_array_equal(table.duration, durations[there])
         np.testing.assert_array_equal(table.scanpath, scanpath)
-
-
-@real
-@pytest.mark.corpus
-@pytest.mark.parametrize("kind", ["points", "blurred"])
-def test_the_two_archives_of_add1000_are_told_apart(tmp_path, kind):
-    import tarfile
-
-    with tarfile.open(CORPORA / "fixation_add1000" / f"{kind}.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    maps = sorted(tmp_path.rglob("fixation/*.png"))
-    assert len(maps) == 60
-    assert [authors.looks_like_points([path]) for path in maps] == [kind == "points"] * 60

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from config import UsageError
+from data import decode as decoding
 from data import integrity
 from data.integrity import check
 
@@ -33,7 +34,7 @@ def test_shapes_are_found_and_remembered(tmp_path, monkeypatch):
     shown = [(2, 3, True), (2, 4, True), (2, 5, True)]
     blank = [f"(2, {n}, 3)".encode() + bytes(2 * n * 3) for n in (3, 4, 5)]
     digests = [blake2b(content, digest_size=8).hexdigest() for content in blank]
-    expected = {p: (*s, d) for p, s, d in zip(paths, shown, digests, strict=True)}
+    expected = {p: (*s, d, []) for p, s, d in zip(paths, shown, digests, strict=True)}
     assert len(set(digests)) == 3 and {len(d) for d in digests} == {16}
     names = watched(monkeypatch)
     assert check(paths, memory) == expected
@@ -71,7 +72,7 @@ def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatc
 
 def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
     paths, memory = pictures(tmp_path, 4), tmp_path / "checked.json"
-    measure, begun = integrity.measure, threading.Event()
+    measure, begun = integrity.of_stimulus, threading.Event()
 
     def slow(path):
         if path == paths[2]:
@@ -85,12 +86,12 @@ def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
             assert len(integrity.recall(memory)) == 2  # while the check is going on
             begun.set()
 
-    monkeypatch.setattr(integrity, "measure", slow)
+    monkeypatch.setattr(integrity, "of_stimulus", slow)
     with integrity.remembering(memory) as remember, monkeypatch.context() as patch:
         patch.setattr(integrity, "remembering", lambda _: nullcontext(watch))
         with pytest.raises(KeyboardInterrupt):
             check(paths, memory)
-    monkeypatch.setattr(integrity, "measure", measure)
+    monkeypatch.setattr(integrity, "of_stimulus", measure)
     names = watched(monkeypatch)
     assert len(check(paths, memory)) == 4 and sorted(names) == ["2.png", "3.png"]
 
@@ -131,7 +132,7 @@ def test_pictures_that_are_remembered_need_no_disk_to_write_to(tmp_path, monkeyp
     assert check(paths, memory) == expected
 
 
-ROW = ["{path}", "{mark}", 2, 3, True, "0" * 16]
+ROW = ["{path}", "{mark}", 2, 3, True, "0" * 16, []]
 OTHERS = {
     "nothing": "",
     "a brace": "{",
@@ -161,3 +162,15 @@ def test_what_is_no_line_of_a_memory_is_passed_over(tmp_path, kind, monkeypatch)
 def test_a_missing_picture_is_an_error(tmp_path):
     with pytest.raises((UsageError, FileNotFoundError)):
         check([tmp_path / "gone.png"], tmp_path / "checked.json")
+
+
+def test_a_large_jpeg_has_one_shape_and_digest(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.full((75, 125), 90, np.uint8)).save(path)
+    whole = integrity.of_stimulus(path)
+    monkeypatch.setattr(decoding, "PIXELS", 4000)
+    for most in (4000, 10**6):
+        monkeypatch.setattr(decoding, "most", most)
+        half = integrity.of_stimulus(path)
+        assert half.shape == whole.shape == (75, 125)
+        assert half.digest == integrity.digest(np.full((38, 63, 3), 90, np.uint8)) != whole.digest

@@ -11,7 +11,7 @@ from fuzz.tables import check_fixations
 
 from config import UsageError
 from data import json_scanpaths, tables
-from data.predictions import read_array
+from data.arrays import read_array
 
 CSV = "image,subject,x,y,t,duration\n" + "".join(
     f"{k % 3}.jpg,{k % 2},{k + 0.5},{k * 7 % 48},{k / 4},\n" for k in range(20)
