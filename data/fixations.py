@@ -76,7 +76,8 @@ def table(
 
     index, observer, path = (column(values, np.int64) for values in (n, subject, scanpath))
     y = column(y)
-    history = before(np.stack([x, y], 1), path) if history is None else np.float32(history)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is far outside as infinity, too
+        history = before(np.stack([x, y], 1), path) if history is None else np.float32(history)
     return Fixations(x.copy(), y, index, observer, column(t), column(duration), path, history)
 
 

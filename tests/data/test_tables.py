@@ -173,6 +173,14 @@ def test_decimal_commas_are_read_where_they_can_be_told(tmp_path, text, caplog):
     assert "decimal commas, such as" in caplog.text and "';' between cells" in caplog.text
 
 
+def test_a_number_beyond_what_histories_hold_is_no_warning(tmp_path):
+    found = read(tmp_path, lines("b,1,1e300,2", "b,1,3,4"))
+    assert rows(found, "x") == [(1e300,), (3,)] and found.fixations.later().tolist() == [
+        False,
+        True,
+    ]
+
+
 def test_an_unnamed_column_is_no_field(tmp_path):
     assert rows(read(tmp_path, lines("0,b,1,2,3", header="," + HEADER)), "x", "y") == [(2, 3)]
     assert rows(read(tmp_path, lines("b,1,2,3,", header=HEADER + ",")), "x", "y") == [(2, 3)]
