@@ -17,7 +17,6 @@ DARK = 0.4  # at most so much of a picture is bright where it shows points or di
 NEARLY_ALL = 0.75  # of the components of pictures of discs: some overlap, or leave the picture
 LARGE = 1 / 6  # of a picture's longer side: no disc is as large, for it shows no place any more
 FEW = 16  # levels, of masks that a dozen observers drew
-CLUMP = 9  # pixels of a component that may be points that touch
 SHARP, SMOOTH, FLAT = "points", "blurred maps", "areas of one level"
 
 
@@ -36,8 +35,8 @@ class Look(NamedTuple):
     """What one picture shows: SHARP, SMOOTH, FLAT, or "" where that is all one level.
 
     inverted: it is brighter at the border. Of its bright components where they are sharp: how many,
-    how many of one pixel, the pixels of all, the commonest height and width, and how many are as
-    large, give or take a pixel.
+    how many of one pixel, the pixels of all and those among them that are at no rim; the commonest
+    height and width, and how many are as large, give or take a pixel, if their shape is even.
     """
 
     kind: str
@@ -45,6 +44,7 @@ class Look(NamedTuple):
     count: int = 0
     single: int = 0
     area: int = 0
+    inner: int = 0
     height: int = 0
     width: int = 0
     same: int = 0
@@ -106,7 +106,9 @@ def shown(folder: Path, files: Mapping[str, Path], memory: Path) -> Shown:
             "bright points on black"
         )
     if found.kind == "points":
-        looks |= {name: Look(FLAT) for name, look in alike.items() if is_large(look)}
+        looks |= {
+            name: Look(FLAT) for name, look in alike.items() if not (look.single or is_thin(look))
+        }
     strays = [name for name, look in looks.items() if look.kind != main]
     if strays:
         raise UsageError(
@@ -123,21 +125,27 @@ def together(kind: str, looks: Iterable[Look]) -> Shown | None:
         return Shown("maps", inverted=sum(look.inverted for look in looks))
     if kind == FLAT:
         return None
-    count, single, area = (sum(getattr(s, n) for s in looks) for n in ("count", "single", "area"))
+    total = Look(SHARP, False, *np.sum([look[2:] for look in looks], axis=0).tolist())
     sizes = Counter()
     for look in looks:
         sizes[look.height, look.width] += look.same
     height, width = size = max(sizes, key=sizes.get)
     same = sum(n for (h, w), n in sizes.items() if abs(h - height) <= 1 and abs(w - width) <= 1)
-    if 2 * single < count and same >= NEARLY_ALL * count:
-        return Shown("discs", size, count, count - same)
-    return Shown("points") if 2 * single >= count or area <= 3 * count else None
+    total = total._replace(same=same)
+    if are_points(total):
+        return Shown("points")
+    count = total.count
+    return Shown("discs", size, count, count - same) if same >= NEARLY_ALL * count else None
 
 
-def is_large(look: Look) -> bool:
-    """Whether none of a picture's components is a point, and they are larger than some that
-    touch."""
-    return not look.single and look.area > CLUMP * look.count
+def are_points(look: Look) -> bool:
+    """Whether components are single pixels, or such as touch by chance."""
+    return 2 * look.single >= look.count or (2 * look.same < look.count and is_thin(look))
+
+
+def is_thin(look: Look) -> bool:
+    """Whether most pixels of components are at their rims, as those of points that touch."""
+    return look.inner < look.area / 4
 
 
 def look(levels: np.ndarray) -> Look:
@@ -145,6 +153,10 @@ def look(levels: np.ndarray) -> Look:
     low, top = levels.min(), levels.max()
     if low == top:
         return Look("")
+    if (levels > 0).mean() < DARK and len(np.unique(levels)) <= FEW:
+        found = of_components(levels > 0)  # counts of fixations, perhaps
+        if found.kind == SHARP and are_points(found):
+            return found
     bright = levels > top / 2
     if bright.mean() < DARK and is_sharp(levels, bright):
         return of_components(bright)
@@ -181,25 +193,38 @@ def is_flat(height: np.ndarray) -> bool:
 
 
 def components(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (n, 2, 2), [[top, bottom], [left, right]], and pixels (n,) of what touches."""
+    """Edges (n, 2, 2), [[top, bottom], [left, right]], of what touches, and its labels (h, w)."""
     from scipy.ndimage import find_objects, label
 
     labels, _ = label(bright, np.ones((3, 3)))
     boxes = [[(side.start, side.stop) for side in box] for box in find_objects(labels)]
-    return np.reshape(boxes, (-1, 2, 2)), np.bincount(labels.ravel())[1:]
+    return np.reshape(boxes, (-1, 2, 2)), labels
 
 
 def of_components(bright: np.ndarray) -> Look:
     """A sharp picture's look."""
-    edges, areas = components(bright)
+    from scipy.ndimage import minimum_filter
+
+    edges, labels = components(bright)
+    areas = np.bincount(labels.ravel())[1:]
     sizes = edges[..., 1] - edges[..., 0]
-    kinds, counts = np.unique(sizes, axis=0, return_counts=True)
+    kinds, kind, counts = np.unique(sizes, axis=0, return_inverse=True, return_counts=True)
     common = kinds[counts.argmax()]
-    same = np.sum(np.abs(sizes - common).max(1) <= 1)
-    if max(common) > LARGE * max(bright.shape):
-        return Look(FLAT)
-    found = len(areas), np.sum(areas == 1), areas.sum(), *common, same
-    return Look(SHARP, False, *map(int, found))
+    first = np.flatnonzero(kind.reshape(-1) == counts.argmax())[0]
+    even = is_even(labels[tuple(slice(*side) for side in edges[first])] == first + 1)
+    same = even * np.sum(np.abs(sizes - common).max(1) <= 1)
+    inner = np.sum(minimum_filter(bright, 3))
+    numbers = len(areas), np.sum(areas == 1), areas.sum(), inner, *common, same
+    found = Look(SHARP, False, *map(int, numbers))
+    large = max(common) > LARGE * max(bright.shape) and not is_thin(found)
+    return Look(FLAT) if large else found
+
+
+def is_even(shape: np.ndarray) -> bool:
+    """Whether a shape is about its own mirror image, as drawn marks are and chance is not."""
+    return all(
+        (shape & turned).sum() >= 0.75 * shape.sum() for turned in (shape[::-1], shape[:, ::-1])
+    )
 
 
 def is_inverted(levels: np.ndarray) -> bool:
