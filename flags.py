@@ -80,6 +80,7 @@ def add_corpora(file: Path | None) -> None:
 def for_train(parser: Parser) -> None:
     where(parser, data=True)
     written(parser)
+    limits(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
     parser.add_argument(
         "--fresh",
@@ -119,6 +120,7 @@ def given(args) -> dict:
 def for_test(parser: Parser) -> None:
     where(parser, root=None)
     written(parser)
+    limits(parser)
     add = parser.add_argument
     add("-m", "--model", choices=MODELS, help="trained or baseline; default with -d: msinet")
     add("--partial", action="store_true", help="test on what is there of a corpus")
@@ -156,6 +158,7 @@ def for_scanpaths(parser: Parser) -> None:
     prior(parser)
     parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
     written(parser)
+    limits(parser)
 
 
 def prior(parser: Parser) -> None:
@@ -185,6 +188,7 @@ def for_launch(parser: Parser) -> None:
 
 def for_download(parser: Parser) -> None:
     where(parser, data=True)
+    limits(parser)
     parser.add_argument(
         "--archive", type=Path, nargs="+", metavar="FILE", help="take archives from disk"
     )
@@ -193,6 +197,9 @@ def for_download(parser: Parser) -> None:
         "--checksum", action=argparse.BooleanOptionalAction, default=True,
         help="refuse downloads that are not what the authors published",
     )  # fmt: skip
+    parser.add_argument(
+        "--partial", action="store_true", help="take downloads of fewer stimuli than the corpus has"
+    )
 
 
 def for_info(parser: Parser) -> None:
@@ -220,6 +227,14 @@ def written(parser: Parser) -> None:
     """--results and --name."""
     results(parser)
     parser.add_argument("--name", help="the run's name [MODEL_CORPUS]")
+
+
+def limits(parser: Parser) -> None:
+    """--max-pixels."""
+    parser.add_argument(
+        "--max-pixels", type=whole, default=0, metavar="N",
+        help="read larger pictures than of 67 million pixels; JPEGs are read at a smaller scale",
+    )  # fmt: skip
 
 
 def results(parser: Parser) -> None:

@@ -19,6 +19,7 @@ import storage
 from config import Config, Ended, UsageError
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import corpus_name, find, in_folder, open_corpus
+from data.decode import allow
 from data.install import install
 from download import DownloadError
 from flags import given, parse
@@ -117,7 +118,12 @@ def scanpaths(args) -> None:
 def download(args) -> None:
     """Installs a corpus from its authors' archives, or draws a synthetic one."""
     folder = install(
-        find(args.data), args.path, args.archive or (), args.mirror, checksums=args.checksum
+        find(args.data),
+        args.path,
+        args.archive or (),
+        args.mirror,
+        checksums=args.checksum,
+        partial=args.partial,
     )
     logging.info("%s is in %s", args.data, folder)
 
@@ -164,6 +170,7 @@ def main(args) -> int:
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().python_handler.stream = sys.stdout
     logging.get_absl_handler().setFormatter(None)
+    allow(getattr(args, "max_pixels", 0))
     try:
         args.command(args)
     except (UsageError, DownloadError, OSError) as error:

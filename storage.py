@@ -21,6 +21,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from config import UsageError
 
 if TYPE_CHECKING:
@@ -198,6 +200,22 @@ def replacing(place: Path | Remote) -> Iterator[Path]:
         flush(place.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path, doing: str, cure: str = "") -> Iterator[None]:
+    """Inside, no other process holds a file on disk as a lock.
+
+    Raises:
+        UsageError: another does; says what it is `doing`, and the cure.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(file, timeout=0):
+            yield
+    except Timeout:
+        said = f"{doing} by another process (it holds {file}); wait for it"
+        raise UsageError(f"{said}{cure}") from None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data.decode import decode
+from data.decode import decode_whole
 from data.fixations import counts
 from data.images import resize
 from data.samples import Sample
@@ -188,7 +188,7 @@ def rows(subject: Subject, samples: list[Sample], measure: Yardstick, args) -> l
 
 def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterable[Part]) -> dict:
     """A row of the report: metrics of the answer and of the baselines, and links to pictures."""
-    known, links, image = truth(sample), run.links(sample.name), decode(sample.stimulus)
+    known, links, image = truth(sample), run.links(sample.name), decode_whole(sample.stimulus)
     save_stimulus(links["stimulus"], image, sample.points)
     save_overlay(links["truth"], image, known.pop("log_density"), max_side=400)
     best, centre = known.pop("true_log_density", None), measure.centre(*sample.shape)

@@ -9,8 +9,8 @@ import numpy as np
 import storage
 from commands.sides import load_sides
 from config import Config, UsageError
+from data.arrays import read_array
 from data.corpus import Corpus, in_folder, open_corpus, registered
-from data.predictions import read_array
 from data.samples import Sample
 from data.truth import relative_points
 from model.baselines import UNIFORM, Prior, Template, centre_bias, left_out, load_prior

@@ -13,7 +13,7 @@ from commands import subjects
 from commands.priors import prior_of, suffix
 from config import Config, UsageError
 from data.corpus import corpus_name
-from data.decode import decode
+from data.decode import decode_whole
 from data.images import fitted, margins
 from data.pipeline import batches
 from data.samples import Sample, pictures
@@ -47,7 +47,7 @@ def scanpaths(args) -> None:
     paths = sample(after, looked.shape, args.count, args.length, args.seed)
     drawn = run.picture(looked.name, f"_scanpaths{suffix(args.prior)}.png")
     write_csv(drawn.with_suffix(".csv"), paths)
-    save_scanpaths(drawn, decode(looked.stimulus), paths)
+    save_scanpaths(drawn, decode_whole(looked.stimulus), paths)
     logging.info("scanpaths: %s and .csv", drawn)
 
 

@@ -26,7 +26,7 @@ from commands.sides import is_of, load_sides, refuse_other
 from commands.training import fit_centre_bias
 from config import Config, UsageError
 from data.corpus import Corpus, corpus_name, listed, open_corpus
-from data.decode import decode
+from data.decode import decode_whole
 from data.samples import Sample, fingerprint, pictures
 from data.truth import relative_points
 from model import restore
@@ -102,7 +102,7 @@ def draw_pictures(args) -> dict:
 
     def show(sample: Sample, parts) -> None:
         (part,) = parts
-        draw(files, args.format, sample, decode(sample.stimulus), part.log_density)
+        draw(files, args.format, sample, decode_whole(sample.stimulus), part.log_density)
 
     in_threads(show, zip(samples, subject.answers(samples), strict=True))
     logging.info("pictures: %s", files.images)

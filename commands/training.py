@@ -21,6 +21,7 @@ from config import Config, UsageError
 from data.corpus import Corpus
 from data.histories import gather
 from data.histories import names as names_of
+from data.images import misfits
 from data.pipeline import batches
 from data.reading import keep
 from data.samples import Loaded, Sample, fingerprint
@@ -70,6 +71,9 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         kept = {"split": start.split} if start.resume else None
         loaded = load_sides(corpus, cache, settings, kept=kept)  # which takes long
         training, validation, held = loaded.train, loaded.valid, []
+        shapes = {sample.name: sample.shape for sample in [*training, *validation]}
+        for line in misfits(shapes, settings.size or corpus.size) if chief else ():
+            logging.warning("%s", line)
         if settings.hold_out:
             training, held = held_out(training, settings.hold_out, settings.seed)
             validation = held

@@ -1,12 +1,10 @@
-"""What the authors of a corpus ship, and one's own CSV or pictures of points -> Fixations.
+"""What the authors of a corpus ship, and pictures of points -> Fixations.
 
 A reader of a corpus' files takes `files` (their path below fixations/ -> where it is) and
 `stimuli` (path below stimuli/ -> where it is); `n` indexes sorted(stimuli). Records of pictures
 that are not there are left out, with a notice: a small archive may come with all fixations.
 """
 
-import csv
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from posixpath import splitext
@@ -15,10 +13,9 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import matlab
-from data.decode import decode_map, shape
+from data import maps, matlab
+from data.decode import shape
 from data.fixations import Fixations, concatenate, table
-from data.hdf5 import printable
 from data.names import matched
 
 MOST = 10**6  # fixations on a picture, and numbers of observers
@@ -183,97 +180,21 @@ def _only(files: Files) -> Path:
     return next(iter(files.values()))
 
 
-def read_csv(path: Path, stimuli: Files) -> Fixations:
-    """One's own fixations.csv: columns image, subject, x, y and, if known, t and duration.
+def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
+    """Pictures and arrays of points or discs, one a stimulus: a fixation at the centre of each
+    pixel that is set (see maps.marks), or at the middle of each disc.
 
-    image is the path below stimuli/, with or without its ending; subject a number or a name
-    (names are numbered in their order); x and y pixels from 0, fractions welcome; t and duration
-    seconds. The rows of one image and subject are a scanpath, in order of t, or of the file
-    without t (which then counts them).
-
-    Raises:
-        UsageError: a column is missing, a number is none, an image is not there; with the line.
-    """
-    places = _places(stimuli)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            reader.fieldnames = header = _header(reader.fieldnames or (), path)
-            rows = [_row(row, f"{path}: line {reader.line_num}", places) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: not a CSV file in UTF-8 ({error})") from error
-    return _of_rows(rows, "t" in header)
-
-
-def _header(names: Iterable[str], path: Path) -> list[str]:
-    header = [name.strip().lower() for name in names]
-    for name in ("image", "subject", "x", "y"):
-        if name not in header:
-            found = printable(", ".join(header)) or "nothing"
-            raise UsageError(
-                f"{path}: line 1 has no column {name!r}: found {found}; needed are "
-                "image, subject, x, y, optional t, duration"
-            )
-    return header
-
-
-def _places(stimuli: Files) -> dict[str, int]:
-    names = sorted(stimuli)
-    short = {_stem(name): n for n, name in enumerate(names)}
-    return short | {name: n for n, name in enumerate(names)}
-
-
-def _row(row: dict, where: str, places: dict[str, int]) -> tuple:
-    """(n, subject, x, y, t, duration) of one line; t and duration NaN where empty."""
-    image = (row["image"] or "").strip()
-    if image not in places:
-        raise UsageError(f"{where}: image {image!r} is not in stimuli/")
-    numbers = [_number(row, name, where) for name in ("x", "y", "t", "duration")]
-    return places[image], (row["subject"] or "").strip(), *numbers
-
-
-def _number(row: dict, name: str, where: str) -> float:
-    text = (row.get(name, "nan") or "").strip()
-    if not text and name == "duration":
-        return np.nan
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.inf
-    if not np.isinf(number):  # NaN lies outside of its picture, where it is counted
-        return number
-    raise UsageError(f"{where}: {name} is {text!r}, a number is needed")
-
-
-def _of_rows(rows: list[tuple], timed: bool) -> Fixations:
-    n, subject, x, y, t, duration = zip(*rows, strict=True) if rows else [()] * 6
-    observer = np.unique(subject, return_inverse=True)[1]
-    if all(re.fullmatch(r"\d{1,18}", name) for name in subject):
-        observer = np.array([int(name) for name in subject], np.int64)
-    order = np.lexsort((t, observer, n) if timed else (observer, n))
-    found = table(x, y, n, observer, t, duration).select(order)
-    keys = np.stack([found.n, found.subject])
-    _, first, scanpath = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    scanpath = scanpath.reshape(-1)  # NumPy 2.0 gave it the shape of keys
-    t = found.t if timed else np.arange(len(found)) - first[scanpath]
-    return table(found.x, found.y, found.n, found.subject, t, found.duration, scanpath)
-
-
-def read_points(files: Files, stimuli: Files) -> Fixations:
-    """Pictures of points, one a stimulus: a fixation at the centre of each pixel that is set.
-
-    Pixels are set above 0; in a JPEG above half of its range, for its compression leaves a faint
-    ring around each. A smaller or larger picture is scaled to its stimulus. Repeats are lost, and
-    so are observers and order.
+    One that is smaller or larger is scaled to its stimulus. Repeats are lost, but in an array of
+    counts; so are observers and order.
 
     Raises:
-        UsageError: a picture of another aspect ratio than its stimulus.
+        UsageError: one of another aspect ratio than its stimulus, or an array of no counts.
     """
     seen = [path for _, path in sorted(stimuli.items())]
 
     def points(n: int, path: Path):
-        levels = decode_map(path)
-        found = _of_pixels(levels > _floor(path), n)
+        levels = maps.read(path)
+        found = _of_discs(levels, n) if discs else _of_pixels(_counts(path, levels), n)
         height, width = shape(seen[n])
         rows, columns = levels.shape
         if abs(columns * height - rows * width) > max(height, width):
@@ -285,32 +206,15 @@ def read_points(files: Files, stimuli: Files) -> Fixations:
     return concatenate(_each(files, stimuli, points))
 
 
-def _floor(path: Path) -> float:
-    return 127.5 if path.suffix.lower() in (".jpg", ".jpeg") else 0.0
+def _counts(path: Path, levels: np.ndarray) -> np.ndarray:
+    """How many fixations each pixel has: the numbers of an array, unless all that are set are the
+    same; 1 where a picture's is set."""
+    counted = path.suffix.lower() == ".npy" and len(np.unique(levels[levels > 0])) > 1
+    return levels if counted else maps.marks(levels)
 
 
-def looks_like_points(paths: Iterable[Path], sample: int = 5) -> bool:
-    """Whether pictures show points rather than blurred maps, by the first few that show anything.
-
-    Points: a small share of the pixels is set and there are few grey levels; or, as a JPEG knows
-    many levels, what is set stands alone, beside pixels less than half as bright.
-    """
-    verdicts = []
-    for path in paths:
-        levels = decode_map(path)
-        if levels.max() > 0:
-            verdicts.append(_is_points(levels))
-        if len(verdicts) == sample:
-            break
-    return sum(verdicts) * 2 > len(verdicts)
-
-
-def _is_points(levels: np.ndarray) -> bool:
-    from scipy.ndimage import minimum_filter
-
-    bright = levels > levels.max() / 2
-    if bright.mean() > 0.1:
-        return False
-    few = len(np.unique(levels)) <= 16 and (levels > 0).mean() < 0.1
-    alone = minimum_filter(levels, 3)[bright] < levels[bright] / 2
-    return bool(few or alone.mean() > 0.5)
+def _of_discs(levels: np.ndarray, n: int) -> Fixations:
+    """A fixation at the middle of each bright component."""
+    edges, _ = maps.components(levels > levels.max() / 2)
+    y, x = edges.mean(2).T
+    return table(x, y, n)

@@ -11,7 +11,7 @@ from config import UsageError, near
 from data.decode import Picture
 from data.given import Own
 from data.hdf5 import Stored
-from data.layout import PICTURES, TOPS, TRUTHS, below, canonical_files, listing
+from data.layout import DRAWN, TOPS, TRUTHS, below, canonical_files, listing
 from data.splits import Split
 from data.stimuli import Listed, read_stimuli
 
@@ -118,7 +118,7 @@ class Corpus:
         """The Fixations in the authors' own files, or None where none of those are there."""
         reader = next((source.read for source in cls.sources if source.read), None)
         records = below(files, "fixations")
-        written = {n: p for n, p in records.items() if p.suffix.lower() not in PICTURES}
+        written = {n: p for n, p in records.items() if p.suffix.lower() not in DRAWN}
         return reader(written, stimuli) if reader and written else None
 
     @classmethod

@@ -20,17 +20,20 @@ from data.hdf5 import Stored
 Picture = Path | Stored
 
 # Known by their content, whatever their name says. Others Pillow would take to other programs.
-FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "AVIF")
 FULL = (2**30, 2**30)  # larger than any picture: it is decoded as it is
 ORIENTATION = 0x0112  # EXIF's tag
 SWAPPED = (5, 6, 7, 8)  # its values for which height and width are
 WIDE = ("I;16", "I;16B", "I;16L", "I", "F")
 DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
-DAMAGED += (struct.error, MemoryError, AssertionError, Image.DecompressionBombError)
+DAMAGED += (struct.error, MemoryError, AssertionError)
 
-# Pillow refuses twice as many, 67 million: two screens of 8K, while a WebP of 1.2 kB may unpack to
-# 268 million. A picture takes up to 26 bytes a pixel on its way (WebP with transparency).
-Image.MAX_IMAGE_PIXELS = 2**25
+# Two screens of 8K, while a WebP of 1.2 kB may unpack to 268 million. A picture takes up to 26
+# bytes a pixel on its way (WebP with transparency).
+PIXELS = 2**26
+most = PIXELS  # what `allow` may raise, though not for JPEGs: those have smaller scales
+Image.MAX_IMAGE_PIXELS = None  # in place of Pillow's limit, which knows no scales
+TINT, TINTED = 16, 1e-3  # levels between the channels of a grey pixel; the share that may have more
 # What cannot be read is an error; a damaged description of a picture that can is no one's concern.
 warnings.filterwarnings("ignore", module="PIL")
 # libtiff writes its own lines on stderr, beside the error that Pillow then raises. Looked for in
@@ -44,10 +47,11 @@ def decode(path: Picture, least: tuple[int, int] = FULL) -> np.ndarray:
 
     Args:
         least: a height and width that are enough: of a JPEG its own scaled transform may then
-            give a half, a quarter or an eighth of the picture that is at least as large.
+            give a half, a quarter or an eighth of the picture that is at least as large. One of
+            more than PIXELS pixels comes at a scale that has no more, whatever is enough.
 
     Raises:
-        UsageError: the file is no picture or a damaged one.
+        UsageError: the file is no picture, a damaged one, or one of more pixels than are read.
     """
     with upright(path, least) as picture:
         if picture.mode in WIDE:
@@ -56,18 +60,33 @@ def decode(path: Picture, least: tuple[int, int] = FULL) -> np.ndarray:
         return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
+def decode_whole(path: Picture) -> np.ndarray:
+    """uint8 (height, width, 3) of a picture's own shape, to which one that `decode` gives at a
+    smaller scale is enlarged; raises as decode."""
+    pixels, own = decode(path), shape(path)
+    if pixels.shape[:2] == own:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(own[::-1]))
+
+
 def decode_map(path: Picture) -> np.ndarray:
     """float32 (height, width) >= 0: the grey levels of a fixation or saliency map.
 
     Levels of 16 and 32 bits stay what they are. Where a map is transparent it shows nothing: 0.
 
     Raises:
-        UsageError: the file is no picture or a damaged one.
+        UsageError: as decode; or it is coloured, and colours are no levels.
     """
     with upright(path) as picture:
         if picture.mode in WIDE:
             return np.float32(wide(picture))
-        return np.float32(opaque(picture, "black").convert("L"))
+        return np.float32(grey(path, opaque(picture, "black")))
+
+
+def allow(pixels: int) -> None:
+    """Have pictures of so many pixels read from now on, where that is more than usual."""
+    global most
+    most = max(PIXELS, pixels)
 
 
 def shape(path: Picture) -> tuple[int, int]:
@@ -97,10 +116,29 @@ def upright(path: Picture, least: tuple[int, int] = FULL) -> Iterator[Image.Imag
         return
     with opened(path) as picture:
         check_rows(picture)
-        picture.draft(None, least if lies(picture) else least[::-1])  # nothing but of a JPEG
+        picture.draft(None, scaled(picture, least))  # nothing but of a JPEG
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
         yield picture
+
+
+def scaled(picture: Image.Image, least: tuple[int, int]) -> tuple[int, int]:
+    """The width and height, as stored, that are enough of a JPEG; at an eighth all have few."""
+    pixels = picture.width * picture.height
+    scale = next((s for s in (1, 2, 4) if pixels <= PIXELS * s**2), 8)
+    width, height = least if lies(picture) else least[::-1]
+    return min(width, picture.width // scale), min(height, picture.height // scale)
+
+
+def check_pixels(picture: Image.Image) -> None:
+    """Raises ValueError for a picture of more pixels than are read."""
+    width, height = picture.size
+    if width * height > most and picture.format not in ("JPEG", "MPO"):
+        raise ValueError(
+            f"{width}x{height} pixels are {width * height / 1e6:.0f} million, at most "
+            f"{most / 1e6:.0f} million are read; make it smaller, or allow --max-pixels "
+            f"{width * height}"
+        )
 
 
 def check_rows(picture: Image.Image) -> None:
@@ -121,6 +159,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         # From an open file, not by its name: Pillow maps a TIFF that it knows by name into memory,
         # in the shape of its turned self, and rows run into one another.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
+            check_pixels(picture)
             yield picture
     except DAMAGED as error:
         raise UsageError(f"{path}: {reason(path, error)}") from None
@@ -145,6 +184,23 @@ def opaque(picture: Image.Image, ground: str) -> Image.Image:
         return picture
     picture = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
+
+
+def grey(path: Picture, picture: Image.Image) -> Image.Image:
+    """The picture in grey; raises UsageError where that is not what it shows.
+
+    A grey picture may be stored in colour, and compression leaves faint hues; few coloured pixels
+    may be points."""
+    if picture.mode in ("1", "L"):
+        return picture.convert("L")
+    red, green, blue = (np.asarray(band) for band in picture.convert("RGB").split())
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    if (spread > TINT).mean() > TINTED:
+        raise UsageError(
+            f"{path}: it is coloured, and a heat map's colours are no levels; save the numbers "
+            "that it shows, as grey levels or as .npy"
+        )
+    return picture.convert("L")
 
 
 def wide(picture: Image.Image) -> np.ndarray:

@@ -11,10 +11,9 @@ from absl import logging
 from config import UsageError
 from data.hdf5 import printable
 from data.names import Pairing, stem
-from data.splits import SIDES, Free, Given, Hashed, Split
+from data.splits import CALLED, SIDES, Free, Given, Hashed, Split
+from data.tables import read_sides
 
-CALLED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-CALLED |= dict.fromkeys(("val", "valid", "validation", "dev"), "valid")
 LISTS = {f"{word}.txt" for word in CALLED}
 
 
@@ -56,6 +55,8 @@ class Own(Free):
         """
         lists = {CALLED[stem(name)]: name for name in found.files if name in LISTS}
         ways = [Given(found.column, "the column split of its table")] if found.column else []
+        if "split.csv" in found.files:
+            ways += [Given(read_sides(found.files["split.csv"], found.stimuli), "split.csv")]
         ways += [listed(found, lists)] if lists else []
         ways += [way] if (way := in_folders(found.stimuli)) else []
         for one, other in pairwise(ways):

@@ -1,13 +1,16 @@
 """Fit, pad, crop and their inverse: between a picture's own frame and a model's. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 GREY = 126  # what surrounds a fitted picture; nothing is ever counted there
+NEARLY_ALL = 0.9  # of the pictures that lie across an input
+SAVED = 0.05  # share of padding that another size has to save to be named
+SMALLEST = 24  # pixels of a side in which something can be seen: three cells at a stride of 8
 ALIGNMENT = 64  # bytes, of TensorFlow's own arrays
 
 
@@ -16,6 +19,34 @@ def fitted(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     scale = min(size[0] / shape[0], size[1] / shape[1])
     height, width = (max(round(side * scale), 1) for side in shape)
     return min(height, size[0]), min(width, size[1])
+
+
+def misfits(shapes: Mapping[str, tuple[int, int]], size: tuple[int, int]) -> Iterator[str]:
+    """Yield lines on pictures, (height, width) by name, that an input size does not suit: nearly
+    all lie across it, or some shrink to a few pixels."""
+    height, width = size
+    across = [(h, w) for h, w in shapes.values() if (h - w) * (height - width) < 0]
+    share = padding(across, size)
+    if len(across) >= NEARLY_ALL * len(shapes) and share > padding(across, (width, height)) + SAVED:
+        theirs, ours = ("wide", "upright") if height > width else ("upright", "wide")
+        yield (
+            f"{len(across)} of {len(shapes)} pictures are {theirs}, the input of HEIGHTxWIDTH "
+            f"{height}x{width} is {ours}: {share:.0%} of it is padding; "
+            f"--size {width}x{height} suits"
+        )
+    small = {n: s for n, s in shapes.items() if min(fitted(s, size)) < min(SMALLEST, *s)}
+    for name, (h, w) in list(small.items())[:1]:
+        fh, fw = fitted((h, w), size)
+        yield (
+            f"{len(small)} of {len(shapes)} pictures shrink to a side of less than {SMALLEST} "
+            f"pixels, first '{name}' from {w}x{h} to {fw}x{fh} (width x height)"
+        )
+
+
+def padding(shapes: Sequence[tuple[int, int]], size: tuple[int, int]) -> float:
+    """The mean share of an input that pictures of these shapes leave empty; 0 without any."""
+    filled = [math.prod(fitted(shape, size)) for shape in shapes]
+    return 1 - sum(filled) / (len(filled) * math.prod(size)) if filled else 0.0
 
 
 def resize(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,9 +1,9 @@
 """A corpus from its archives: fetched, unpacked, converted, and there only when it is whole."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from absl import logging
@@ -26,6 +26,7 @@ def install(
     archives: Sequence[Path] = (),
     mirror: str | None = None,
     checksums: bool = True,
+    partial: bool = False,
 ) -> Path:
     """Makes `root`/<corpus>/ and returns it; a folder that is there already is left as it is.
 
@@ -33,42 +34,77 @@ def install(
         archives: files on disk, instead of downloads.
         mirror: the address of a folder that serves the archives by their names.
         checksums: refuse what was downloaded and is not what the authors published.
+        partial: take a download of another number of stimuli than the corpus has.
 
     Raises:
-        UsageError, DownloadError: what is missing, broken or not to be had. What was downloaded
-            stays, and the next try goes on from there.
+        UsageError, DownloadError: what is missing, broken or not to be had, or another process is
+            at it. What was downloaded stays, and the next try goes on from there.
     """
-    there = corpus.locate(root) or root / corpus.name
-    if not storage.is_remote(there) and there.is_symlink():
-        there = there.resolve()  # it may be on another disk, where it is made
-        root = there.parent
-    cut = storage.is_remote(there) and upload_marker(there).exists()
-    if not cut and there.exists() and any(there.iterdir()):
-        if not corpus.contents(there)[1]:
-            raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
-        logging.info("%s is there already; remove it to install the corpus anew", there)
+    there = installed(corpus, root)
+    if there:
         return there
-    work = (storage.cache(root) if storage.is_remote(root) else root) / f".{corpus.name}.part"
-    whole = work / "corpus"
-    shutil.rmtree(whole, ignore_errors=True)
-    whole.mkdir(parents=True)
-    try:
+    place = place_of(corpus, root)
+    with workplace(corpus, place.parent) as work:
+        there = installed(corpus, root)  # another process may have been quicker
+        if there:
+            return there
+        whole = work / "corpus"
         if hasattr(corpus, "make"):
             corpus.make(whole)
         elif archives:
             take_archives(corpus, archives, whole)
         else:
             take_downloads(corpus, mirror, work / "archives", whole, checksums)
+        check_count(corpus, whole, fewer=partial or bool(archives))
         convert(corpus, whole)
         check_whole(corpus, whole)
-        move(whole, there)
+        move(whole, place)
         shutil.rmtree(work)
-    finally:
-        shutil.rmtree(whole, ignore_errors=True)
-        for folder in (work / "archives", work):
-            with suppress(OSError):
-                folder.rmdir()  # what was downloaded keeps them
+    return place
+
+
+def place_of(corpus: type[Corpus], root: Path) -> Path:
+    """Where a corpus is made: where its folder is a link, at its end, perhaps on another disk."""
+    there = corpus.locate(root) or root / corpus.name
+    return there.resolve() if not storage.is_remote(there) and there.is_symlink() else there
+
+
+def installed(corpus: type[Corpus], root: Path) -> Path | None:
+    """The corpus' folder where all of it is there already, or None.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    there = corpus.locate(root) or root / corpus.name
+    cut = storage.is_remote(there) and upload_marker(there).exists()
+    if cut or not there.exists() or not any(there.iterdir()):
+        return None
+    if not corpus.contents(there)[1]:
+        raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
+    logging.info("%s is there already; remove it to install the corpus anew", there)
     return there
+
+
+@contextmanager
+def workplace(corpus: type[Corpus], root: Path) -> Iterator[Path]:
+    """A folder of one process for a corpus that is not whole yet, with an empty corpus/ in it; what
+    was downloaded into archives/ outlasts a failure.
+
+    Raises:
+        UsageError: another process has it.
+    """
+    work = (storage.cache(root) if storage.is_remote(root) else root) / f".{corpus.name}.part"
+    whole, archives = work / "corpus", work / "archives"
+    with storage.locked(work.with_suffix(".lock"), f"{corpus.name} is being installed"):
+        shutil.rmtree(whole, ignore_errors=True)
+        whole.mkdir(parents=True)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(whole, ignore_errors=True)
+            for folder in (archives, work):
+                with suppress(OSError):
+                    folder.rmdir()  # what was downloaded keeps them
 
 
 def move(whole: Path, there: Path) -> None:
@@ -125,17 +161,32 @@ def take_downloads(
             check_md5(folder / name, md5)
 
 
-def convert(corpus: type[Corpus], folder: Path) -> None:
-    """Turns the authors' fixations into pysaliency's files, and says where pictures lack."""
+def check_count(corpus: type[Corpus], folder: Path, fewer: bool) -> None:
+    """Checks that as many stimuli were unpacked as the corpus has.
+
+    Args:
+        fewer: another number is said, not refused.
+
+    Raises:
+        UsageError: there are others, or none at all.
+    """
     files = canonical_files(folder, {})
-    stimuli = below(files, "stimuli", pictures=True)
+    stimuli, count = below(files, "stimuli", pictures=True), corpus.split.count
     if not stimuli:
         raise UsageError(f"{corpus.name}: no pictures in the archives, found {len(files)} files")
-    if corpus.split.count not in (len(stimuli), None):
-        logging.warning(
-            "%s: %d stimuli, %d expected; kept, --partial trains on them",
-            corpus.name, len(stimuli), corpus.split.count,
-        )  # fmt: skip
+    if count in (len(stimuli), None):
+        return
+    said = f"{corpus.name}: {len(stimuli)} stimuli, {count} expected"
+    if not fewer:
+        kept = f"what was fetched is kept in {folder.with_name('archives')}"
+        raise UsageError(f"{said}; {kept}, download --partial takes it as it is")
+    logging.warning("%s; kept, --partial trains on them", said)
+
+
+def convert(corpus: type[Corpus], folder: Path) -> None:
+    """Turns the authors' fixations into pysaliency's files."""
+    files = canonical_files(folder, {})
+    stimuli = below(files, "stimuli", pictures=True)
     found = corpus.read(files, stimuli)
     if found is None:
         return

@@ -2,9 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,68 +16,77 @@ from tqdm import tqdm
 
 import storage
 from config import UsageError
-from data.decode import Picture, decode, decode_map
+from data.decode import Picture, decode, decode_map, shape
 from data.hdf5 import Stored
 
 AT_ONCE = 32  # pictures of an object store, each of which is waited for
+STATS = 1000  # files on a disk that a thread is asked about in one go
 
 
 class Seen(NamedTuple):
-    """A picture's height and width as a person sees it, whether all of it is black, and the digest
-    of its file."""
+    """A picture's height and width as a person sees it, whether all of it is black, the digest
+    of its content, and of a map what it shows (see maps.Look)."""
 
     height: int
     width: int
     black: bool
     digest: str
+    shows: list = []
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.height, self.width
 
 
-def check(pictures: Iterable[Picture], memory: Path) -> dict[Picture, Seen]:
+def check(
+    pictures: Iterable[Picture], memory: Path, measure: Callable | None = None
+) -> dict[Picture, Seen]:
     """What each picture is like, all of them decoded whole.
 
-    `memory` is a JSON file that remembers results by a picture's size and time, so that only
-    new or changed ones are decoded again.
+    `memory` is a file on disk that remembers results by a picture's size and time as they come, so
+    that only new or changed ones are decoded again. `measure` gives what one is like, or why it
+    cannot be read; by default `of_stimulus`.
 
     Raises:
         UsageError: some cannot be read; says how many, the first of them and why.
     """
     pictures = list(pictures)
     known = recall(memory)
-    marks = dict(zip(pictures, in_threads(mark, pictures), strict=True))
-    todo = [path for path in pictures if known.get(str(path), [None])[0] != marks[path]]
-    if todo:
-        logging.info("checking %d pictures", len(todo))
-    found = dict(zip(todo, in_threads(measure, todo), strict=True))
-    broken = {path: why for path, why in found.items() if isinstance(why, str)}
-    for path in todo:
-        if path not in broken:
-            known[str(path)] = [marks[path], *found[path]]
-    remember(memory, known)
+    marks = dict(zip(pictures, marks_of(pictures), strict=True))
+    before = {path: known.get(str(path)) for path in pictures}
+    seen = {path: row[1] for path, row in before.items() if row and row[0] == marks[path]}
+    todo = [path for path in pictures if path not in seen]
+    if not todo:
+        return seen
+    logging.info("checking %d pictures", len(todo))
+    broken = {}
+    with remembering(memory) as remember:
+        results = in_threads(measure or of_stimulus, todo, any(map(is_remote, todo)))
+        for path, found in zip(todo, results, strict=True):
+            if isinstance(found, Seen):
+                seen[path] = found
+                remember(path, marks[path], found)
+            else:
+                broken[path] = found
     if broken:
         first, why = next(iter(broken.items()))
         raise UsageError(f"{len(broken)} pictures cannot be read, first '{first}': {why}")
-    return {path: Seen(*known[str(path)][1:]) for path in pictures}
+    return seen
 
 
-def in_threads(function: Callable, pictures: list[Picture]) -> list:
-    """What a function makes of each picture, in order."""
-    remote = any(storage.is_remote(file_of(picture)) for picture in pictures)
+def in_threads(function: Callable, values: Sequence, remote: bool) -> Iterator:
+    """What a function makes of each value, in order."""
     with ThreadPoolExecutor(AT_ONCE if remote else os.cpu_count()) as pool:
-        results = pool.map(function, pictures)
-        return list(tqdm(results, total=len(pictures), disable=None, leave=False))
+        yield from tqdm(pool.map(function, values), total=len(values), disable=None, leave=False)
 
 
-def measure(path: Picture) -> Seen | str:
+def of_stimulus(path: Picture) -> Seen | str:
     """What a picture, decoded whole, is like, or why it cannot be read."""
     try:
         picture = decode(path)
         # A faint map of 16 bits is black to the eye alone.
         black = not picture.any() and not decode_map(path).any()
-        return Seen(*picture.shape[:2], black, digest(picture))
+        return Seen(*shape(path), black, digest(picture))
     except UsageError as error:
         return str(error).removeprefix(f"{path}: ")
 
@@ -86,28 +97,55 @@ def digest(picture: np.ndarray) -> str:
     return blake2b(content, digest_size=8).hexdigest()
 
 
+def marks_of(pictures: Sequence[Picture]) -> Iterator[str]:
+    """Yields what tells that each picture's file is the one that was seen before."""
+    remote = any(map(is_remote, pictures))
+    step = 1 if remote else STATS
+    parts = [pictures[begin : begin + step] for begin in range(0, len(pictures), step)]
+    return chain.from_iterable(in_threads(lambda part: [*map(mark, part)], parts, remote))
+
+
 def mark(picture: Picture) -> str:
-    """What tells that a picture's file is the one that was seen before."""
     stat = file_of(picture).stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def is_remote(picture: Picture) -> bool:
+    return storage.is_remote(file_of(picture))
 
 
 def file_of(picture: Picture) -> Path:
     return picture.file if isinstance(picture, Stored) else picture
 
 
-def recall(memory: Path) -> dict[str, list]:
-    """What was found before; nothing where the file is absent, damaged or of an older form."""
+def recall(memory: Path) -> dict[str, tuple[str, Seen]]:
+    """The mark of each picture that was seen before, and what it is like; nothing of what is
+    damaged or was written by another version."""
+    known = {}
     try:
-        known = json.loads(memory.read_text())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(known, dict):
-        return {}
-    return {path: row for path, row in known.items() if len(row) == 1 + len(Seen._fields)}
+        lines = memory.read_text(errors="replace").split("\n")
+    except OSError:
+        return known
+    for line in lines:
+        with suppress(ValueError, TypeError):
+            path, mark, *found = json.loads(line) if line.startswith("[") else ()
+            if len(found) == len(Seen._fields):
+                known[path] = mark, Seen(*found)
+    return known
 
 
-def remember(memory: Path, known: dict[str, list]) -> None:
-    """Writes the memory anew, in one piece."""
-    with storage.replacing(memory) as part:
-        part.write_text(json.dumps(known))
+@contextmanager
+def remembering(memory: Path) -> Iterator[Callable[[Picture, str, Seen], None]]:
+    """Gives what adds a picture to the memory, at once: a kill loses only what is being decoded.
+
+    A line's end comes first, which parts it from one that was cut. Others may add theirs at the
+    same time.
+    """
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    with memory.open("a") as file:
+
+        def remember(picture: Picture, mark: str, found: Seen) -> None:
+            file.write("\n" + json.dumps([str(picture), mark, *found]))
+            file.flush()
+
+        yield remember

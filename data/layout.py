@@ -8,11 +8,16 @@ import storage
 from config import UsageError
 from download.unpack import place
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff"}
-ENDINGS = PICTURES | {".mat", ".npy", ".csv", ".hdf5"}  # of files in a corpus, never of folders
+PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
+PICTURES |= {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".avif", ".mpo"}
+TABLES = {".csv", ".tsv", ".txt", ".xls", ".json"}  # .xls of EyeLink, which is text
+NOTES = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".html", ".pdf", ".ini", ".log", ".db"}
+DRAWN = PICTURES | {".npy"}  # of maps and points
+ENDINGS = DRAWN | TABLES | {".mat", ".hdf5"}  # of files in a corpus, never of folders
 STIMULI = "stimuli/"
 TOPS = ("stimuli", "fixations", "saliency", "truth")
-TRUTHS = ("fixations.hdf5", "fixations.csv", "fixations/", "saliency/")
+TRUTHS = ("fixations.hdf5", *(f"fixations{ending}" for ending in sorted(TABLES)))
+TRUTHS += ("fixations/", "saliency/")
 
 
 def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> dict[str, Path]:
@@ -47,7 +52,7 @@ def canonical(member: str, take: Mapping[str, str]) -> str | None:
     top, _, rest = member.partition("/")
     taken = place(member, take)
     if not rest:
-        ours = member.lower().endswith((".hdf5", ".csv", ".txt"))
+        ours = member.lower().endswith((".hdf5", *TABLES))
         return taken or (member.lower() if ours else None)
     own = top.lower() in TOPS
     if own and (taken is None or not taken.startswith(top.lower() + "/")):
@@ -61,11 +66,18 @@ def below_stimuli(name: str) -> str:
     return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
 
 
-def below(files: Mapping[str, Path], top: str, *, pictures=False) -> dict[str, Path]:
-    """The files of one folder, by their path below it, sorted."""
+def below(files: Mapping[str, Path], top: str, *, pictures=False, drawn=False) -> dict[str, Path]:
+    """The files of one folder, by their path below it, sorted: all, its pictures, or what is
+    drawn, in arrays too."""
     inside = {name[len(top) + 1 :]: p for name, p in files.items() if name.startswith(top + "/")}
-    kept = {n: p for n, p in inside.items() if not pictures or p.suffix.lower() in PICTURES}
+    endings = DRAWN if drawn else PICTURES
+    kept = {n: p for n, p in inside.items() if not (pictures or drawn) or suffix(p) in endings}
     return dict(sorted(kept.items()))
+
+
+def suffix(path: Path) -> str:
+    """A file's ending, in small letters."""
+    return path.suffix.lower()
 
 
 def listing(folder: Path) -> str:

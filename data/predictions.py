@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 from absl import logging
 
-import storage
 from config import UsageError
+from data.arrays import by, plane, read_array
 from data.decode import decode_map
-from data.hdf5 import DAMAGED, printable
 from data.layout import PICTURES, listing, walk
 from data.names import matched, stem
 from data.samples import Sample
 
-LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 KINDS = ("density", "saliency")
 ROUND_OFF, SLACK = 1e-4, 1e-2  # how far from 1 a density's sum may be unsaid, and at all
 
@@ -41,14 +38,7 @@ class Predictions:
 
     def __call__(self, sample: Sample) -> np.ndarray:
         path = self.files[sample.name]
-        read = read_array if path.suffix.lower() == ".npy" else decode_map
-        values = np.asarray(read(path), np.float64)
-        if values.ndim == 3 and values.shape[2] == 1:
-            values = values[..., 0]
-        if values.shape != sample.shape:
-            raise UsageError(
-                f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(sample.shape)}"
-            )
+        values = read(path, sample.shape)
         if self.kind == "saliency":
             return finite(path, values)
         total = logarithm_of_sum(path, values)
@@ -66,6 +56,21 @@ class Predictions:
                 "subtracting their logsumexp", self.folder, len(self.off), len(self.files),
                 path.name, 1 + most,
             )  # fmt: skip
+
+
+def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """The float64 (height, width) numbers of a .npy file, or grey levels of a picture.
+
+    Raises:
+        UsageError: it cannot be read, or is of another shape.
+    """
+    values = read_array(path) if path.suffix.lower() == ".npy" else decode_map(path)
+    values = plane(np.asarray(values, np.float64))
+    if values.shape != shape:
+        raise UsageError(
+            f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(shape)}"
+        )
+    return values
 
 
 def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
@@ -93,22 +98,9 @@ def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
     return {name: by_name[file] for name, file in found.items()}
 
 
-def read_array(path: Path) -> np.ndarray:
-    """The numbers in a .npy file; nothing that it holds is run.
-
-    Raises:
-        UsageError: it is missing, damaged, or holds something else than real numbers.
-    """
-    try:
-        # Mapped into memory: a header that promises more than the file holds is refused unread.
-        with np.errstate(over="raise"), storage.local(path) as file:
-            values = np.lib.format.open_memmap(file, mode="r", max_header_size=LONGEST)
-    except (*DAMAGED, SyntaxError, TokenError) as error:
-        reason = printable(error) or type(error).__name__
-        raise UsageError(f"{path}: not a whole .npy file of numbers ({reason})") from None
-    if values.dtype.kind not in "fiub":
-        raise UsageError(f"{path}: holds {values.dtype}, must be real numbers")
-    return np.array(values)
+def normalised(path: Path, values: np.ndarray) -> np.ndarray:
+    """A log-density that sums to 1; raises UsageError where it does not nearly do so already."""
+    return values - logarithm_of_sum(path, values)
 
 
 def logarithm_of_sum(path: Path, values: np.ndarray) -> float:
@@ -150,8 +142,3 @@ def finite(path: Path, values: np.ndarray) -> np.ndarray:
 def count(wrong: np.ndarray) -> str:
     """How many of how many values."""
     return f"{wrong.sum()} of {wrong.size} values"
-
-
-def by(shape: tuple[int, ...]) -> str:
-    """A shape in words: height x width."""
-    return "x".join(map(str, shape)) or "that of one number"

@@ -123,8 +123,8 @@ def keep(folder: Path, samples: Sequence[Sample], size: tuple[int, int], names) 
     if not kept:
         return None
     try:
-        store = Store(folder, samples, size, kept)
-        store.fill(functools.partial(make, size=size, names=kept))
+        store = Store(folder, samples, size, kept, functools.partial(make, size=size, names=kept))
+        store.fill()
     except OSError as error:
         logging.warning("%s: pictures are decoded in every epoch", error)
         return None

@@ -11,13 +11,13 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import authors, integrity
+from data import authors, drawn, integrity, maps, tables
 from data.coordinates import check_order, check_places, fit_to_pictures, in_seconds, scale, skewed
-from data.corpus import Assumed, Corpus
+from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
 from data.given import Found, read_list
-from data.layout import PICTURES, below, listing, walk
+from data.layout import PICTURES, below, listing, suffix, walk
 from data.names import Pairing, matched, stem
 from data.pysaliency import read_hdf5, renumbered
 from data.splits import Sides, Split
@@ -95,8 +95,9 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     if path.is_file():
         files = {path.name: path}
     else:
-        found = (p for p in walk(path) if p.suffix.lower() in PICTURES)
-        files = {p.relative_to(path).as_posix(): p for p in found}
+        found = list(walk(path))
+        drawn.refuse_unread(path, found, partial=True)
+        files = {p.relative_to(path).as_posix(): p for p in found if suffix(p) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(stem, files, path)
@@ -146,12 +147,13 @@ def load(
             maps of another shape than their stimulus, coordinates that cannot be pixels of the
             pictures, a fold or a subset that does not exist, first fixations that are not known.
     """
-    records, column, unit = records_of(corpus, partial)
-    maps = maps_of(corpus, records, sigma, partial)
+    drawn.refuse_unread(corpus.folder, below(corpus.files, "stimuli").values(), partial)
+    records, column, unit = records_of(corpus, partial, memory)
+    shipped = match(corpus, drawn.maps_of(corpus, records, sigma, memory), partial)
     try:
         split = split or corpus.split.of(Found(corpus.files, [*corpus.stimuli], column, partial))
         untold = {name for name, side in getattr(split, "sides", {}).items() if side == "test"}
-        names = paired(corpus, records, maps, partial, untold)
+        names = paired(corpus, records, shipped, partial, untold)
         sides = split(names, partial, fold)
     except UsageError as error:
         said = str(error).removeprefix(f"{corpus.folder}: ")
@@ -161,15 +163,14 @@ def load(
     shown = sides._replace(
         train=chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
     )
-    seen = integrity.check(
-        [corpus.stimuli[n] for n in names] + [maps[n] for n in names if n in maps], memory
-    )
+    seen = integrity.check([corpus.stimuli[n] for n in names], memory)
+    seen |= integrity.check([shipped[n] for n in names if n in shipped], memory, maps.measure)
     shapes = {name: seen[corpus.stimuli[name]].shape for name in names}
-    check_ratios(corpus, maps, shapes, seen)
+    check_ratios(corpus, shipped, shapes, seen)
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
     chosen_ones = {n: records[n] for n in names} if records else {}
     truth = located(corpus, chosen_ones, shapes, recorded, unit or units, drop)
-    scored = later_ones(corpus, names, truth, maps) if skip_first else {}
+    scored = later_ones(corpus, names, truth, shipped) if skip_first else {}
     truths = below(corpus.files, "truth")
 
     def sample(name: str) -> Sample:
@@ -180,14 +181,14 @@ def load(
             shape=shapes[name],
             table=truth.get(name),
             scored=scored.get(name),
-            density_map=maps.get(name),
+            density_map=shipped.get(name),
             sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
             truth=truths.get(str(Path(name).with_suffix(".npy"))),
             digest=seen[corpus.stimuli[name]].digest,
-            map_digest=seen[maps[name]].digest if name in maps else "",
+            map_digest=seen[shipped[name]].digest if name in shipped else "",
         )
 
-    black = {name for name in names if name in maps and seen[maps[name]].black}
+    black = {name for name in names if name in shipped and seen[shipped[name]].black}
     empty = {name for name, rows in truth.items() if not scored.get(name, np.ones(len(rows))).any()}
     if empty | black:
         said = f"{corpus.folder}: {len(empty | black)} stimuli have no fixation that counts, or a "
@@ -242,11 +243,11 @@ class Records(NamedTuple):
     units: str | None
 
 
-def records_of(corpus: Corpus, partial: bool) -> Records:
+def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
     """Each stimulus' fixations from the richest record that is there."""
     found, column = table_of(corpus, partial)
     if found is None:
-        return Records(records_from_pictures(corpus, partial), {}, "pixels")
+        return Records(records_from_pictures(corpus, partial, memory), {}, "pixels")
     found = in_seconds(found, corpus.name)
     by_name = zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True)
     return Records(dict(by_name), column, None)
@@ -262,39 +263,21 @@ def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str,
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
         return renumbered(read_hdf5(path), order or names, names, path, partial), {}
-    if "fixations.csv" in corpus.files:
-        return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli), {}
+    found = tables.tables_of(corpus.files, corpus.folder)
+    if found:
+        return tables.read(found, corpus.stimuli)
     return corpus.read(corpus.files, corpus.stimuli), {}
 
 
-def records_from_pictures(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
-    """The fixations of pictures of points, or None where there are none."""
-    drawn = below(corpus.files, "fixations", pictures=True)
-    if not drawn or not authors.looks_like_points(drawn.values()):
+def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):
+    """The fixations of pictures of points or discs, or None where there are none."""
+    kind, files = drawn.points(corpus, memory)
+    if not files:
         return None
-    logging.info("%s: fixations from pictures of points, whose repeats are lost", corpus.name)
-    matched = match(corpus, drawn, partial)
-    stimuli = {name: corpus.stimuli[name] for name in sorted(matched)}
-    found = authors.read_points(matched, stimuli)
+    files = match(corpus, files, partial)
+    stimuli = {name: corpus.stimuli[name] for name in sorted(files)}
+    found = authors.read_points(files, stimuli, discs=kind == "discs")
     return dict(zip(stimuli, found.by_stimulus(len(stimuli)), strict=True))
-
-
-def maps_of(corpus: Corpus, records, sigma: float | None, partial: bool) -> dict[str, Path]:
-    """The shipped maps where they are the better truth, by their stimulus' name.
-
-    Coordinates blurred by a known sigma are better than a map in 8 bits; a map is better than a
-    blur by an assumed sigma.
-    """
-    shipped = below(corpus.files, "saliency", pictures=True)
-    if not shipped and records is None:
-        shipped = below(corpus.files, "fixations", pictures=True)
-    assumed = isinstance(corpus.sigma, Assumed) and not sigma
-    if shipped and (records is None or assumed):
-        return match(corpus, shipped, partial)
-    if assumed:
-        said = "%s: sigma of the blur assumed, %g pixels; --pixels-per-degree gives another"
-        logging.info(said, corpus.name, corpus.sigma)
-    return {}
 
 
 def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str, Path]:
@@ -334,9 +317,10 @@ def paired(corpus: Corpus, records, maps, partial: bool, untold=frozenset()) -> 
     """
     unique(stem, corpus.stimuli, corpus.folder)
     if records is None and not maps:
+        found = listing(corpus.folder) + drawn.unread_truth(corpus)
         raise UsageError(
-            f"{corpus.folder}: no truth, found {listing(corpus.folder)}; needs fixations.hdf5, "
-            "fixations.csv, fixations/ or saliency/ beside stimuli/"
+            f"{corpus.folder}: no truth, found {found}; needs fixations.hdf5, fixations.csv, "
+            "fixations/ or saliency/ beside stimuli/"
         )
     truths = {"map": maps} if maps else {}
     if records is not None:

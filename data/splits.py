@@ -14,6 +14,8 @@ from config import UsageError
 from data.names import stem
 
 SIDES = ("train", "valid", "test")
+CALLED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+CALLED |= dict.fromkeys(("val", "valid", "validation", "dev"), "valid")
 FIFTH = 2**64 // 5
 
 

@@ -1,8 +1,8 @@
 """Pictures and densities as a model's input has them, made once and kept on disk for every epoch.
 
 A file for each fingerprint of samples and input size, with a place of equal length for each sample;
-beside it another with the CRC-32 of each place. What fits in memory the operating system keeps
-there.
+beside it another with the CRC-32 of each place, which every reading checks. What fits in memory the
+operating system keeps there.
 """
 
 import errno
@@ -13,6 +13,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -26,29 +27,40 @@ from data.images import fitted
 from data.samples import Sample
 
 ROOM = 0.8  # as much of what is free may be taken: others write too
-CHECK, WRITTEN = 8, 1 << 32  # bytes of a check: a CRC-32, and above it 1 where there is one
+CHECK = np.dtype("<u8")  # of a place: a CRC-32, and above it 1 where something was written
+WRITTEN = 1 << 32
 KINDS = {"image": (np.dtype(np.uint8), 3), "density": (np.dtype(np.float32), 1)}
+
+
+Make = Callable[[Sample], dict[str, np.ndarray]]  # a sample's arrays by name
 
 
 class Store:
     """Arrays of samples at the shape that fits an input size: those named of image (h, w, 3) uint8
-    and density (h, w, 1) float32.
+    and density (h, w, 1) float32, as `make` gives them.
 
     Raises (when it is made):
         OSError: the disk has no room, or cannot be written to.
     """
 
     def __init__(
-        self, folder: Path, samples: Sequence[Sample], size: tuple[int, int], names: Sequence[str]
+        self,
+        folder: Path,
+        samples: Sequence[Sample],
+        size: tuple[int, int],
+        names: Sequence[str],
+        make: Make,
     ):
         self.samples = sorted(samples, key=lambda sample: (sample.name, sample.digest))
-        self.size, self.names = tuple(size), tuple(names)
+        self.size, self.names, self.make = tuple(size), tuple(names), make
         self.places = {sample: place for place, sample in enumerate(self.samples)}
         self.length = self._length(size)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.fingerprint}.pictures"
-        self.rows = self._opened(path, len(self.samples) * self.length)
-        self.checks = self._opened(path.with_suffix(".checks"), len(self.samples) * CHECK)
+        self.path = folder / f"{self.fingerprint}.pictures"
+        self.rows = self._opened(self.path, len(self.samples) * self.length)
+        checks = self.path.with_suffix(".checks")
+        self.checks = self._opened(checks, len(self.samples) * CHECK.itemsize)
+        self.damage_said = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,28 +76,70 @@ class Store:
                 digest.update(sample.points.tobytes())
         return digest.hexdigest()[:16]
 
-    def fill(self, make: Callable[[Sample], dict[str, np.ndarray]]) -> None:
-        """Makes what is lacking or damaged: `make` gives a sample's arrays by name.
+    def fill(self) -> None:
+        """Makes what was never written, or was cut off; what is damaged within, `read` finds.
 
         Raises:
             UsageError: of `make`, a picture cannot be read.
             OSError: it cannot be written.
         """
+        lacking = self._lacking()
+        if lacking:
+            logging.info("fitting %d pictures to %dx%d", len(lacking), *self.size)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            sound = list(pool.map(self._sound, range(len(self.samples))))
-            lacking = [place for place, whole in enumerate(sound) if not whole]
-            if lacking:
-                logging.info("fitting %d pictures to %dx%d", len(lacking), *self.size)
-            made = pool.map(lambda place: self._write(place, make(self.samples[place])), lacking)
+            made = pool.map(lambda row: self._write(row, self.make(self.samples[row])), lacking)
             for _ in tqdm(made, total=len(lacking), disable=None, leave=False):
                 pass
 
     def read(self, sample: Sample, into: dict[str, np.ndarray] | None = None) -> dict:
-        """A sample's arrays by name: those of `into`, each in one piece, or new ones."""
+        """A sample's arrays by name: those of `into`, each in one piece, or new ones. A place that
+        does not hold what was written there is made anew.
+
+        Raises:
+            UsageError: of `make`, its picture cannot be read.
+        """
+        place = self.places[sample]
         found = into or self._empty(fitted(sample.shape, self.size))
-        parts = [found[name] for name in self.names]
-        os.preadv(self.rows, parts, self.places[sample] * self.length)
+        if not self._intact(place, [found[name] for name in self.names]):
+            for name, array in self._mended(place).items():
+                found[name][...] = array
         return found
+
+    def _intact(self, place: int, parts: list[np.ndarray]) -> bool:
+        """Reads a place into arrays; whether it held what was written there."""
+        try:
+            check = os.pread(self.checks, CHECK.itemsize, place * CHECK.itemsize)
+            length = os.preadv(self.rows, parts, place * self.length)
+        except OSError:
+            return False
+        crc = 0
+        for part in parts:
+            crc = zlib.crc32(part, crc)
+        return length == sum(part.nbytes for part in parts) and check == checked(crc)
+
+    def _mended(self, place: int) -> dict[str, np.ndarray]:
+        """Makes a damaged place's arrays anew, and writes them where the disk takes them."""
+        if not self.damage_said:
+            self.damage_said = True
+            logging.warning(
+                "%s: damaged, first at '%s'; what is damaged is made anew",
+                self.path, self.samples[place].name,
+            )  # fmt: skip
+        made = self.make(self.samples[place])
+        with suppress(OSError):  # the numbers are right all the same
+            self._write(place, made)
+        return made
+
+    def _lacking(self) -> list[int]:
+        """The places where nothing was written, or which the file no longer reaches."""
+        stored = os.pread(self.checks, len(self.samples) * CHECK.itemsize, 0)
+        checks = np.zeros(len(self.samples), CHECK)
+        whole = len(stored) // CHECK.itemsize
+        checks[:whole] = np.frombuffer(stored, CHECK, whole)
+        ends = np.arange(len(self.samples)) * self.length
+        ends += [self._length(fitted(sample.shape, self.size)) for sample in self.samples]
+        there = (checks > 0) & (ends <= os.fstat(self.rows).st_size)
+        return np.flatnonzero(~there).tolist()
 
     def _empty(self, shape: tuple[int, int]) -> dict[str, np.ndarray]:
         """Arrays of a picture fitted to a shape."""
@@ -102,22 +156,18 @@ class Store:
         # A disk takes what it still has room for, and says how much that was.
         if os.pwrite(self.rows, row, place * self.length) < len(row):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        check = (zlib.crc32(row) | WRITTEN).to_bytes(CHECK, "little")
-        os.pwrite(self.checks, check, place * CHECK)
-
-    def _sound(self, place: int) -> bool:
-        """Whether a place holds what was written there; a cut may leave it half done."""
-        check = int.from_bytes(os.pread(self.checks, CHECK, place * CHECK), "little")
-        if not check:
-            return False
-        length = self._length(fitted(self.samples[place].shape, self.size))
-        return check == zlib.crc32(os.pread(self.rows, length, place * self.length)) | WRITTEN
+        os.pwrite(self.checks, checked(zlib.crc32(row)), place * CHECK.itemsize)
 
     def _opened(self, path: Path, length: int) -> int:
         file = opened(path, length)
         # Not at the program's end: a pipeline may still be reading.
         weakref.finalize(self, os.close, file).atexit = False
         return file
+
+
+def checked(crc: int) -> bytes:
+    """What lies in the file of checks for a place with a CRC-32."""
+    return (crc | WRITTEN).to_bytes(CHECK.itemsize, "little")
 
 
 def opened(path: Path, length: int) -> int:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from data import decode
-from data.decode import decode_map
+from data import decode, maps, predictions
 from data.fixations import blur, counts
 from data.images import resize
 from data.samples import Sample
@@ -30,7 +29,7 @@ def shape_of(sample: Sample) -> tuple[int, int]:
 def density(sample: Sample, shape: tuple[int, int]) -> np.ndarray:
     """The empirical density at the stimulus' own shape (or its map's), summing to 1."""
     if sample.density_map:
-        levels = decode_map(sample.density_map)
+        levels = maps.read(sample.density_map)
     else:
         levels = blur(counts(*sample.points.T, shape), sample.sigma)
     total = levels.sum()
@@ -43,6 +42,9 @@ def truth(sample: Sample) -> dict[str, np.ndarray]:
     Returns:
         density summing to 1 and its logarithm, log_density, finite; fixations, counts, where
         there are some; true_log_density where the true density is known.
+
+    Raises:
+        UsageError: a true density that is none.
     """
     known = density(sample, sample.shape)
     if known.shape != sample.shape:
@@ -52,8 +54,8 @@ def truth(sample: Sample) -> dict[str, np.ndarray]:
     if sample.points is not None:
         found["fixations"] = counts(*sample.points.T, sample.shape)
     if sample.truth:
-        with sample.truth.open("rb") as file:
-            found["true_log_density"] = np.load(file).astype(np.float64)
+        values = predictions.read(sample.truth, sample.shape)
+        found["true_log_density"] = predictions.normalised(sample.truth, values)
     return found
 
 

@@ -206,7 +206,7 @@ def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> Non
     was, is_ = ({**r["train"], **r["valid"], **r["test"]} for r in (before, now))
     changed = [name for name in was if was[name] and was[name] != is_.get(name, was[name])]
     if changed:
-        same = was[changed[0]][:16] == is_[changed[0]][:16]
+        same = is_[changed[0]][:16] in ("", was[changed[0]][:16])
         what = "its fixations, map or blur" if same else "the picture itself"
         raise UsageError(
             f"{run.name} was trained on other data: {len(changed)} pictures have changed since, "

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from absl import logging
-from filelock import FileLock, Timeout
 
 import storage
 from config import UsageError
@@ -128,13 +127,7 @@ def locked(folder: Path) -> Iterator[None]:
     if storage.is_remote(folder):
         yield
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(f"{folder}.lock", timeout=0):
-            tidy(folder)
-            yield
-    except Timeout:
-        raise UsageError(
-            f"{folder.name} is being trained by another process (it holds {folder}.lock); wait "
-            "for it, or call this run something else: --name"
-        ) from None
+    doing, cure = f"{folder.name} is being trained", ", or call this run something else: --name"
+    with storage.locked(folder.with_name(f"{folder.name}.lock"), doing, cure):
+        tidy(folder)
+        yield

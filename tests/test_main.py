@@ -16,6 +16,7 @@ from PIL import Image
 import flags
 import main
 from config import Config
+from data import decode
 from data.corpus import Corpus
 
 ROOT = Path(__file__).parent.parent
@@ -355,7 +356,16 @@ def grown(trained, tmp_path):
     (own / "fixations.csv").write_text(before)
 
 
-def test_a_resumed_run_refuses_other_pictures(cli, grown):
+def test_a_resumed_run_keeps_its_split(cli, grown):
     own, results = grown
-    code, _, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "4")
-    assert code == 2 and "pictures 10+3 of" in err and "(now 11+3 of" in err
+    code, out, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "3")
+    assert (code, err) == (0, "") and "1 stimuli are on no side of the run's own" in out
+    assert "split of own: 10 to train, 3 to validate, 0 to test; the run's own, val.txt" in out
+
+
+def test_more_pixels_are_allowed_to_one_command():
+    for text, most in ((["--max-pixels", "100000000"], 10**8), ([], 2**26)):
+        args = flags.parse(["main.py", "train", "-d", "own", *text], main.COMMANDS)
+        seen = []
+        args.command = lambda _, seen=seen: seen.append(decode.most)
+        assert main.main(args) == 0 and seen == [most]

@@ -218,6 +218,7 @@ def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_test
     lines = (other / "fixations.csv").read_text().splitlines()
     kept = [line for line in lines if line.split(",")[0] in ("image", *link["held"])]
     (other / "fixations.csv").write_text("\n".join(kept) + "\n")
+    (other / "val.txt").write_text(min(link["held"]))
     code, _, err = cli("test", *common, "--on", other)
     assert code == 2 and "chose its epoch by 1 of the 1" in err
     code, _, err = cli("train", *common, *SMALL, "--name", "x", "--hold-out", "10")

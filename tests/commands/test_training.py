@@ -9,6 +9,7 @@ from conftest import SMALL, make_own
 from helpers import about, arrays, history, one_line, run
 from run_files import newest
 
+from config import UsageError
 from model import states
 from model.restore import MODEL
 
@@ -217,3 +218,17 @@ def test_a_run_that_another_process_has_is_refused(cli, own, tmp_path):
         code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL)
     assert code == 2 and err.startswith("msinet_own is being trained by another process")
     assert err.count("\n") == 1 and not (tmp_path / "cache").exists()
+
+
+def test_an_input_that_does_not_suit_the_pictures_is_said(cli, corpus, tmp_path, monkeypatch):
+    from commands import training
+
+    def enough(*_):
+        raise UsageError("enough")
+
+    monkeypatch.setattr(training.restore, "on_pictures", enough)
+    start = ("train", "-d", corpus, "--results", tmp_path, "--encoder", "small", "--size")
+    code, out, err = cli(*start, "128x64")
+    assert (code, err) == (2, "enough\n")
+    assert "13 of 13 pictures are wide, the input of HEIGHTxWIDTH 128x64 is upright: 62%" in out
+    assert "pictures are" not in cli(*start, "64x128")[1]

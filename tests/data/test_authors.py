@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
-from scipy.ndimage import gaussian_filter
 
 from config import UsageError
 from data import authors
@@ -151,9 +150,6 @@ def test_osie_needs_one_file(count):
         authors.read_osie({f"{i}.mat": Path() for i in range(count)}, stimuli("a.jpg"))
 
 
-# fixations.csv
-
-
 @pytest.mark.parametrize(
     ("reader", "name", "value"),
     [
@@ -209,73 +205,6 @@ def test_pascals_cells_of_another_shape(tmp_path):
             authors.read_pascals({"pascalFix.mat": path}, stimuli("1.jpg"))
 
 
-def csv_table(tmp_path, text, names=("b.png", "a/x.jpg"), encoding="utf-8"):
-    path = tmp_path / "fixations.csv"
-    path.write_text(text, encoding=encoding)
-    return authors.read_csv(path, stimuli(*names))
-
-
-def test_csv_in_order_of_time_within_image_and_subject(tmp_path):
-    text = (
-        "image,subject,x,y,t,duration\n"
-        "b,ann,7,8,0.1,\n"
-        "a/x.jpg,bob,3.25,4,2.5,0.2\n"
-        "a/x.jpg,ann,5,6,0,0.3\n"
-        "a/x,bob,1,2,0.5,0.4\n"
-    )
-    table = csv_table(tmp_path, text)
-    assert rows(table, "n", "subject", "scanpath", "x", "y", "t") == [
-        (0, 0, 0, 5, 6, 0),
-        (0, 1, 1, 1, 2, 0.5),
-        (0, 1, 1, 3.25, 4, 2.5),
-        (1, 0, 2, 7, 8, 0.1),
-    ]
-    np.testing.assert_array_equal(table.duration, [0.3, 0.4, 0.2, np.nan])
-
-
-def test_csv_without_time_takes_the_order_of_its_rows(tmp_path):
-    text = "y, X ,subject,image\n2,9,10,b.png\n3,1,9,b.png\n4,5,10,b.png\n4,5,10,b.png\n"
-    table = csv_table(tmp_path, text, encoding="utf-8-sig")
-    assert rows(table, "subject", "scanpath", "t", "x", "y") == [
-        (9, 0, 0, 1, 3),
-        (10, 1, 0, 9, 2),
-        (10, 1, 1, 5, 4),
-        (10, 1, 2, 5, 4),
-    ]
-    assert np.isnan(table.duration).all()
-
-
-def test_csv_with_a_header_alone_has_no_fixations(tmp_path):
-    assert len(csv_table(tmp_path, "image,subject,x,y\n")) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "line 1 has no column 'image': found nothing"),
-        ("image,subject,x\n", "line 1 has no column 'y': found image, subject, x"),
-        ("image;subject;x;y\n", "found image;subject;x;y"),
-        ("image,subject,x,y\nb,1,2,3\nb,1,left,3\n", "line 3: x is 'left', a number"),
-        ("image,subject,x,y\nb,1,2\n", "line 2: y is '', a number"),
-        ("image,subject,x,y\nb,1,1e999,2\n", "line 2: x is '1e999', a number"),
-        ("image,subject,x,y,t\nb,1,1,2,-inf\n", "line 2: t is '-inf', a number"),
-        ("ima\0ge,subject,x,y\n", "found ima?ge, subject, x, y"),
-        ("image,subject,x,y,t\nb,1,2,3,\n", "line 2: t is '', a number"),
-        ("image,subject,x,y\nb,1,2,3\n\nz.png,1,2,3\n", "line 4: image 'z.png' is not in stimuli/"),
-    ],
-)
-def test_csv_faults_are_one_line_with_the_line_number(tmp_path, text, said):
-    with pytest.raises(UsageError) as error:
-        csv_table(tmp_path, text)
-    assert said in str(error.value) and "fixations.csv" in str(error.value)
-    assert str(error.value).isprintable()
-
-
-def test_csv_in_another_encoding_is_said(tmp_path):
-    with pytest.raises(UsageError, match="not a CSV file in UTF-8"):
-        csv_table(tmp_path, "image,subject,x,y\nb,J\u00f6rg,1,2\n", encoding="latin-1")
-
-
 # pictures of points
 
 
@@ -329,35 +258,36 @@ def test_every_point_of_a_png_comes_back(tmp_path_factory, pixels):
     assert {(int(x), int(y)) for x, y in rows(table, "x", "y")} == pixels
 
 
-@pytest.mark.parametrize("quality", [60, 95])
-@pytest.mark.parametrize("ending", ["png", "jpg"])
-@pytest.mark.parametrize("sigma", [0, 3, 15])
-def test_points_are_told_from_blurred_maps(tmp_path, ending, quality, sigma):
-    random = np.random.default_rng(0)
-    levels = np.zeros((240, 320))
-    np.add.at(levels, (random.integers(0, 240, 60), random.integers(0, 320, 60)), 1.0)
-    levels = gaussian_filter(np.minimum(levels, 1), sigma)
-    path = tmp_path / f"a.{ending}"
-    Image.fromarray(np.uint8(np.round(levels / levels.max() * 255))).save(path, quality=quality)
-    assert authors.looks_like_points([path]) is (sigma == 0)
+def read_array(tmp_path, values, **options):
+    np.save(tmp_path / "a.npy", values)
+    files, seen = {"a.npy": tmp_path / "a.npy"}, shown(tmp_path, "a.jpg", (8, 6))
+    return rows(authors.read_points(files, seen, **options), "x", "y")
 
 
-def test_discs_are_points_and_a_few_blurred_spots_are_not(tmp_path):
-    levels = np.zeros((240, 320))
-    levels[[50, 120, 200], [40, 160, 290]] = 1
-    spots = gaussian_filter(levels, 3)
-    discs = gaussian_filter(levels, 8) > 0.002
-    for name, drawn in {"spots": spots / spots.max(), "discs": discs}.items():
-        Image.fromarray(np.uint8(np.round(255.0 * drawn))).save(tmp_path / f"{name}.png")
-    assert authors.looks_like_points([tmp_path / "discs.png"])
-    assert not authors.looks_like_points([tmp_path / "spots.png"])
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_arrays_of_counts_keep_repeats(tmp_path, kind):
+    counts = np.zeros((6, 8), kind)
+    counts[2, 3], counts[5, 7] = 3, 1
+    assert read_array(tmp_path, counts) == [(3.5, 2.5)] * 3 + [(7.5, 5.5)]
 
 
-def test_pictures_without_any_point_say_nothing_of_the_others(tmp_path):
-    points_picture(tmp_path / "empty.png", [], (40, 30))
-    points_picture(tmp_path / "one.png", [(3, 4)], (40, 30))
-    assert authors.looks_like_points([tmp_path / "empty.png"] * 6 + [tmp_path / "one.png"])
-    assert not authors.looks_like_points([tmp_path / "empty.png"])
+@pytest.mark.parametrize("level", [1, 255, 0.25])
+def test_arrays_of_one_level_are_points(tmp_path, level):
+    set_ = np.zeros((6, 8))
+    set_[[0, 4], [1, 6]] = level
+    assert read_array(tmp_path, set_) == [(1.5, 0.5), (6.5, 4.5)]
+
+
+def test_arrays_of_fractions_are_no_counts(tmp_path):
+    with pytest.raises(UsageError, match=r"a\.npy: .*no counts of fixations"):
+        read_array(tmp_path, np.linspace(0, 1, 48).reshape(6, 8))
+
+
+def test_discs_are_fixations_at_their_middles(tmp_path):
+    levels = np.zeros((6, 8))
+    levels[1:4, 2:5] = 9
+    levels[4:, 6:] = 8  # cut off by the border
+    assert read_array(tmp_path, levels, discs=True) == [(3.5, 2.5), (7, 5)]
 
 
 # the real files
@@ -386,16 +316,3 @@ def test_osie_equals_pysaliencys_file(tmp_path):
         durations = file["scanpath_fixation_attributes/durations"][...]
         np.testing.assert_array_equal(table.duration, durations[there])
         np.testing.assert_array_equal(table.scanpath, scanpath)
-
-
-@real
-@pytest.mark.corpus
-@pytest.mark.parametrize("kind", ["points", "blurred"])
-def test_the_two_archives_of_add1000_are_told_apart(tmp_path, kind):
-    import tarfile
-
-    with tarfile.open(CORPORA / "fixation_add1000" / f"{kind}.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    maps = sorted(tmp_path.rglob("fixation/*.png"))
-    assert len(maps) == 60
-    assert [authors.looks_like_points([path]) for path in maps] == [kind == "points"] * 60

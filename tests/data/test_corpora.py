@@ -9,8 +9,11 @@ import pytest
 from corpus_files import MAKERS, MAPS, SIZE, blurred, pack, picture, points, served
 from helpers import one_line
 from PIL import Image
+from processes import Program
 
+import storage
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
+from data import install as installing
 from data.corpus import Corpus, Source, find, open_corpus
 from data.fixations import table
 from data.install import install
@@ -41,6 +44,11 @@ def shop(tmp_path):
         server.__exit__(None, None, None)
 
 
+def left_in(root):
+    """The names of what lies below a root but locks."""
+    return [path.name for path in root.iterdir() if path.suffix != ".lock"]
+
+
 def load_all(name, root, **options):
     train, valid, *_ = load(open_corpus(name, root), root / ".memory.json", partial=True, **options)
     assert train
@@ -58,9 +66,9 @@ def test_archives_of_the_authors_become_samples(name, shop, tmp_path, caplog):
     corpus, address, expected = shop(name)
     caplog.set_level(logging.INFO, "absl")
     root = tmp_path / "data"
-    folder = install(corpus, root, mirror=address, checksums=False)
+    folder = install(corpus, root, mirror=address, checksums=False, partial=True)
     assert folder == root / name
-    assert [path.name for path in root.iterdir()] == [name]
+    assert left_in(root) == [name]
     assert f"{len(expected)} stimuli, {corpus.split.count} expected" in caplog.text
     samples = load_all(name, root)
     assert points(samples) == {n: sorted(map(tuple, p)) for n, p in expected.items()}
@@ -147,7 +155,7 @@ def test_a_corpus_without_download_says_so(tmp_path):
     with one_line("no public download.*--archive") as error:
         install(find("fixationadd1000"), tmp_path / "data")
     assert "fixation_add1000.tar.gz" in str(error.value)
-    assert list((tmp_path / "data").iterdir()) == []
+    assert left_in(tmp_path / "data") == []
 
 
 def test_a_broken_archive_leaves_no_corpus_and_the_next_try_works(shop, tmp_path):
@@ -156,12 +164,12 @@ def test_a_broken_archive_leaves_no_corpus_and_the_next_try_works(shop, tmp_path
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DownloadError, match="maps.zip.*move it away to fetch it anew") as error:
-        install(corpus, tmp_path / "data", mirror=address, checksums=False)
+        install(corpus, tmp_path / "data", mirror=address, checksums=False, partial=True)
     assert corpus.locate(tmp_path / "data") is None
     archive.write_bytes(whole)
     kept = Path(str(error.value).partition("kept at ")[2].partition(", move")[0])
     kept.unlink()
-    install(corpus, tmp_path / "data", mirror=address, checksums=False)
+    install(corpus, tmp_path / "data", mirror=address, checksums=False, partial=True)
     assert len(load_all("salicon", tmp_path / "data")) == len(expected)
 
 
@@ -169,11 +177,67 @@ def test_what_was_fetched_is_not_fetched_again(shop, tmp_path):
     corpus, address, expected = shop("mit1003")
     (tmp_path / "served" / "ALLFIXATIONMAPS.zip").rename(tmp_path / "away")
     with pytest.raises(DownloadError, match="ALLFIXATIONMAPS.zip"):
-        install(corpus, tmp_path / "data", mirror=address, checksums=False)
+        install(corpus, tmp_path / "data", mirror=address, checksums=False, partial=True)
     (tmp_path / "away").rename(tmp_path / "served" / "ALLFIXATIONMAPS.zip")
     (tmp_path / "served" / "ALLSTIMULI.zip").unlink()
-    install(corpus, tmp_path / "data", mirror=address, checksums=False)
+    install(corpus, tmp_path / "data", mirror=address, checksums=False, partial=True)
     assert len(load_all("mit1003", tmp_path / "data")) == len(expected)
+
+
+def test_a_download_of_fewer_stimuli_is_refused_kept_and_taken_with_partial(shop, tmp_path, cli):
+    corpus, address, expected = shop("salicon")
+    argv = ["download", "-d", "salicon", "-p", tmp_path / "data", "--mirror", address]
+    argv.append("--no-checksum")
+    code, _, said = cli(*argv)
+    count = f"salicon: {len(expected)} stimuli, 15000 expected; what was fetched is kept in "
+    assert (code, said.count("\n")) == (2, 1) and said.startswith(count) and "--partial" in said
+    assert left_in(tmp_path / "data") == [".salicon.part"]
+    shutil.rmtree(tmp_path / "served")
+    assert cli(*argv, "--partial")[0] == 0
+    assert left_in(tmp_path / "data") == ["salicon"]
+    assert len(load_all("salicon", tmp_path / "data")) == len(expected)
+
+
+def test_archives_of_fewer_stimuli_are_kept_and_said(tmp_path, caplog):
+    MAKERS["osie"](tmp_path / "made")
+    install(
+        find("osie"), tmp_path / "data", [*pack(tmp_path / "made", tmp_path / "disk").iterdir()]
+    )
+    assert "osie: 3 stimuli, 700 expected; kept, --partial trains on them" in caplog.text
+
+
+def test_a_second_download_beside_the_first_is_refused(shop, tmp_path, monkeypatch):
+    corpus, address, expected = shop("salicon")
+    argv = ["download", "-d", "salicon", "-p", tmp_path / "data", "--mirror", address]
+    refused = []
+
+    def unpack_beside(archive, *more):
+        unpack(archive, *more)
+        with Program(*argv, "--no-checksum", "--partial") as second:
+            refused.append((second.end(), second.err[-1]))
+
+    unpack = installing.unpack
+    monkeypatch.setattr(installing, "unpack", unpack_beside)
+    install(corpus, tmp_path / "data", mirror=address, checksums=False, partial=True)
+    lock = tmp_path / "data" / ".salicon.lock"
+    said = f"salicon is being installed by another process (it holds {lock}); wait for it"
+    assert refused == [(2, said)] * 3
+    assert len(load_all("salicon", tmp_path / "data")) == len(expected)
+
+
+def test_what_another_process_has_installed_meanwhile_is_taken(shop, tmp_path, monkeypatch):
+    corpus, address, expected = shop("salicon")
+    archives = [*(tmp_path / "served").iterdir()]
+    locked = storage.locked
+
+    def late(*arguments):
+        monkeypatch.setattr(storage, "locked", locked)
+        install(corpus, tmp_path / "data", archives)
+        return locked(*arguments)
+
+    monkeypatch.setattr(storage, "locked", late)
+    assert install(corpus, tmp_path / "data", mirror="http://nowhere") == tmp_path / "data/salicon"
+    assert len(load_all("salicon", tmp_path / "data")) == len(expected)
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(tmp_path, caplog):
@@ -203,7 +267,7 @@ def test_a_link_to_where_a_corpus_is_to_lie_is_followed(ready, tmp_path):
         (tmp_path / "large" / "fiwi").mkdir()
     (tmp_path / "data" / "fiwi").symlink_to("../large/fiwi")
     install(find("fiwi"), tmp_path / "data", archives)
-    assert [path.name for path in (tmp_path / "large").iterdir()] == ["fiwi"]
+    assert [p.name for p in (tmp_path / "large").iterdir() if p.suffix != ".lock"] == ["fiwi"]
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["fiwi"]
     assert points(load_all("fiwi", tmp_path / "data")).keys() == expected.keys()
 
@@ -222,7 +286,7 @@ def test_pictures_without_any_truth_are_no_corpus(tmp_path):
     with one_line("images.zip, fixations.zip, maps.zip") as error:
         install(find("salicon"), tmp_path / "data", [archives / "images.zip"])
     assert "neither fixations nor maps" in str(error.value)
-    assert list((tmp_path / "data").iterdir()) == []
+    assert left_in(tmp_path / "data") == []
 
 
 @pytest.mark.parametrize("given", ["nowhere.zip", "."])
@@ -270,7 +334,7 @@ def test_the_real_osie_loses_nothing(tmp_path):
     for name in ("x", "y", "n", "subject", "scanpath"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
     corpus = open_corpus("osie", tmp_path)
-    train, valid = corpus.split(list(corpus.stimuli), partial=False)
+    train, valid, *_ = corpus.split(list(corpus.stimuli), partial=False)
     assert (len(train), len(valid)) == (500, 200)
 
 

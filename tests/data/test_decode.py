@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import one_line
+from helpers import one_line, refusal_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from config import UsageError
-from data.decode import FORMATS, FULL, decode, decode_map, eight_bits, shape
+from data import decode as decoding
+from data.decode import FORMATS, FULL, allow, decode, decode_map, decode_whole, eight_bits, shape
 
 ROOT = Path(__file__).parents[2]
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255,) * 3, (0,) * 3
@@ -375,7 +376,6 @@ def test_maps_are_grey_levels(tmp_path):
             (np.uint8([[0, 7, 255]]), [0, 7, 255]),
             (np.uint16([[0, 300, 65535]]), [0, 300, 65535]),
             (np.uint8([[[7] * 3, [255] * 3]]), [7, 255]),
-            (np.uint8([[RED, GREEN, BLUE]]), [76, 150, 29]),  # ITU-R BT.601: .299, .587, .114
             (np.uint8([[[9, 255], [200, 0], [100, 51]]]), [9, 0, 20]),
             (paletted([WHITE, (10, 10, 10), BLACK]), [255, 10, 0]),
             (Image.fromarray(np.uint8([[0, 255]])).convert("1"), [0, 255]),
@@ -405,7 +405,7 @@ def test_a_map_of_floating_point_numbers_stays_as_it_is(tmp_path):
         (b"", "the file is empty"),
         (b"no picture at all\n", "not a picture"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-        (b"P5 99999 99999 255\n", "exceeds limit"),
+        (b"P5 99999 99999 255\n", "are 10000 million, at most 67 million"),
         (b"P5 4 4 255\nxyz", "truncated|not enough"),
     ],
 )
@@ -528,10 +528,8 @@ def test_a_bomb_is_refused_unread(tmp_path, read):
     data = bits.to_bytes(5, "little") + bytes(8)
     chunk = b"WEBPVP8L" + struct.pack("<I", len(data)) + data + b"\0"
     path.write_bytes(b"RIFF" + struct.pack("<I", len(chunk)) + chunk)
-    with pytest.raises(
-        UsageError, match=r"a\.webp: .*268402689 pixels\) exceeds limit of 67108864"
-    ):
-        read(path)
+    said = "16383x16383 pixels are 268 million, at most 67 million are read; make it smaller"
+    assert refusal_of(path, read, path) == f"{said}, or allow --max-pixels 268402689"
 
 
 def test_nothing_but_the_error_is_said(tmp_path):
@@ -545,3 +543,79 @@ def test_nothing_but_the_error_is_said(tmp_path):
         [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True
     )
     assert "UsageError" in ran.stderr and ran.stderr.startswith("Traceback")
+
+
+# colours that are no levels
+
+
+def heat(name: str, share: float = 0.5) -> np.ndarray:
+    """uint8 (40, 60, 3): a bump on so much of a picture, in the colours of a map of colours."""
+    import matplotlib
+
+    y, x = np.mgrid[:40, :60]
+    bump = np.exp(-((x - 20) ** 2 + (y - 15) ** 2) / (600 * share))
+    return np.uint8(255 * matplotlib.colormaps[name](bump)[..., :3])
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "gif", "webp"])
+@pytest.mark.parametrize("name", ["jet", "viridis", "hot", "bone", "gray"])
+def test_colours_of_a_map_are_refused(tmp_path, name, ending):
+    path = save(tmp_path / f"a.{ending}", heat(name))
+    if name == "gray":
+        assert 250 < decode_map(path).max() <= 255
+        return
+    said = "it is coloured, and a heat map's colours are no levels; save the numbers that it shows"
+    assert refusal_of(path, decode_map, path) == f"{said}, as grey levels or as .npy"
+
+
+def test_a_heat_map_over_its_picture_is_refused(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 1), dtype=np.uint8)
+    path = save(tmp_path / "a.png", np.uint8(0.7 * picture + 0.3 * heat("jet", 0.01)))
+    assert "it is coloured" in refusal_of(path, decode_map, path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "P", "LA"])
+def test_grey_levels_may_be_stored_in_colour(tmp_path, mode):
+    levels = heat("gray")[..., 0]
+    stored = Image.fromarray(levels).convert("RGB" if mode == "CMYK" else "L").convert(mode)
+    path = save(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"), stored)
+    np.testing.assert_allclose(decode_map(path), levels, atol=6 if mode == "CMYK" else 0)
+
+
+# pictures of more pixels than are read
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Read 4000 pixels at most."""
+    monkeypatch.setattr(decoding, "PIXELS", 4000)
+    monkeypatch.setattr(decoding, "most", 4000)
+
+
+@pytest.mark.parametrize("value", [1, 6])
+@pytest.mark.parametrize(
+    "least, expected", [(FULL, (38, 63)), ((38, 63), (38, 63)), ((10, 10), (19, 32))]
+)
+def test_a_large_jpeg_comes_at_its_own_smaller_scale(tmp_path, few, value, least, expected):
+    levels = np.full((75, 125), 90, np.uint8)  # a half of it has 2394 pixels
+    path = save(tmp_path / "a.jpg", levels, exif=orientation(value))
+    turned = slice(None, None, -1 if value == 6 else 1)
+    assert shape(path) == decode_whole(path).shape[:2] == (75, 125)[turned]
+    assert decode(path, least).shape[:2] == expected[turned]
+    assert (decode_whole(path) == 90).all()
+
+
+def test_what_is_at_the_limit_is_read_whole(tmp_path, few):
+    for name in ("a.jpg", "a.png"):
+        path = save(tmp_path / name, np.zeros((50, 80), np.uint8))
+        assert decode(path).shape[:2] == (50, 80)
+
+
+def test_more_pixels_may_be_allowed_but_change_no_jpeg(tmp_path, few):
+    large = [save(tmp_path / name, np.zeros((50, 81), np.uint8)) for name in ("a.png", "a.jpg")]
+    said = "50 pixels are 0 million, at most 0 million are read; make it smaller, or allow"
+    assert refusal_of(large[0], decode, large[0]) == f"81x{said} --max-pixels 4050"
+    allow(4050)
+    assert [decode(path).shape[:2] for path in large] == [(50, 81), (25, 41)]
+    allow(0)
+    assert "--max-pixels 4050" in refusal_of(large[0], decode, large[0])

@@ -51,6 +51,15 @@ def test_a_column_is_obeyed(found):
     assert sides[:3] == (["a.jpg", "b.jpg"], ["c.jpg"], ["d.jpg"]) and "column" in sides.origin
 
 
+def test_a_table_of_sides_is_obeyed(found, tmp_path):
+    (tmp_path / "split.csv").write_text("image;split\nA.jpg;train\nb;train\nc;dev\nd;test\n")
+    given = found()._replace(files={"split.csv": tmp_path / "split.csv"})
+    sides = Own().of(given)(NAMES, False)
+    assert sides[:3] == (["a.jpg", "b.jpg"], ["c.jpg"], ["d.jpg"]) and sides.origin == "split.csv"
+    with one_line("'a.jpg' is to valid by the column .* to train by split.csv"):
+        Own().of(given._replace(column={"a.jpg": "valid"}))
+
+
 def test_ways_that_agree_do_and_ways_that_contradict_are_refused(found):
     column = {"a.jpg": "train", "b.jpg": "valid"}
     assert Own().of(found(column=column, train="a", val="b")).sides == column

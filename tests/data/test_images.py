@@ -5,7 +5,7 @@ from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.images import GREY, crop, fit, fitted, margins, pad, resize, unfit
+from data.images import GREY, crop, fit, fitted, margins, misfits, pad, resize, unfit
 
 FRAME = (24, 32)
 SHAPES = [(24, 32), (47, 31), (200, 9), (11, 301), (5, 7), (61, 80), (120, 160)]
@@ -183,3 +183,29 @@ def test_unfit_puts_a_peak_back_in_its_place():
     rows, columns = np.nonzero(back)
     middle = np.average([rows + 0.5, columns + 0.5], axis=1, weights=back[rows, columns])
     np.testing.assert_allclose(middle, [70, 430], rtol=1e-5)  # (3.5, 21.5) by 20 pixels a pixel
+
+
+# inputs that do not suit
+
+
+def test_an_input_across_nearly_all_pictures_is_said_with_its_padding():
+    wide = {str(n): (120, 160) for n in range(9)}
+    said = "9 of 10 pictures are wide, the input of HEIGHTxWIDTH 160x120 is upright: "
+    # 120 x 90 of 160 x 120 pixels are filled
+    said += "44% of it is padding; --size 120x160 suits"
+    assert list(misfits(wide | {"a": (160, 120)}, (160, 120))) == [said]
+    assert list(misfits(wide | {"a": (160, 120), "b": (9, 9)}, (160, 120))) == []
+    assert list(misfits(wide, (120, 160))) == list(misfits(wide, (160, 160))) == []
+    (said,) = misfits({"a": (160, 120)}, (120, 160))
+    assert said.startswith("1 of 1 pictures are upright, the input of HEIGHTxWIDTH 120x160 is wide")
+
+
+def test_pictures_that_are_nearly_square_lie_across_nothing():
+    assert list(misfits({"a": (101, 100)}, (240, 320))) == []
+
+
+def test_pictures_that_shrink_to_a_few_pixels_are_said():
+    shapes = {"a": (240, 320), "b": (100, 2000), "c": (3000, 100)}
+    said = "2 of 3 pictures shrink to a side of less than 24 pixels, first 'b' from 2000x100 to "
+    assert list(misfits(shapes, (240, 320))) == [f"{said}320x16 (width x height)"]
+    assert list(misfits({"small": (9, 12)}, (240, 320))) == []

@@ -1,5 +1,7 @@
 import json
 import os
+import threading
+from contextlib import nullcontext
 from hashlib import blake2b
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from config import UsageError
+from data import decode as decoding
 from data import integrity
 from data.integrity import check
 
@@ -31,7 +34,7 @@ def test_shapes_are_found_and_remembered(tmp_path, monkeypatch):
     shown = [(2, 3, True), (2, 4, True), (2, 5, True)]
     blank = [f"(2, {n}, 3)".encode() + bytes(2 * n * 3) for n in (3, 4, 5)]
     digests = [blake2b(content, digest_size=8).hexdigest() for content in blank]
-    expected = {p: (*s, d) for p, s, d in zip(paths, shown, digests, strict=True)}
+    expected = {p: (*s, d, []) for p, s, d in zip(paths, shown, digests, strict=True)}
     assert len(set(digests)) == 3 and {len(d) for d in digests} == {16}
     names = watched(monkeypatch)
     assert check(paths, memory) == expected
@@ -67,22 +70,107 @@ def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatc
     assert sorted(names) == ["3.png", "odd: name.png"]
 
 
-def test_a_memory_of_an_older_form_is_no_memory(tmp_path):
-    paths, memory = pictures(tmp_path, 1), tmp_path / "checked.json"
+def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
+    paths, memory = pictures(tmp_path, 4), tmp_path / "checked.json"
+    measure, begun = integrity.of_stimulus, threading.Event()
+
+    def slow(path):
+        if path == paths[2]:
+            begun.wait(60)
+            raise KeyboardInterrupt
+        return measure(path)
+
+    def watch(path, *found):
+        remember(path, *found)
+        if path == paths[1]:
+            assert len(integrity.recall(memory)) == 2  # while the check is going on
+            begun.set()
+
+    monkeypatch.setattr(integrity, "of_stimulus", slow)
+    with integrity.remembering(memory) as remember, monkeypatch.context() as patch:
+        patch.setattr(integrity, "remembering", lambda _: nullcontext(watch))
+        with pytest.raises(KeyboardInterrupt):
+            check(paths, memory)
+    monkeypatch.setattr(integrity, "of_stimulus", measure)
+    names = watched(monkeypatch)
+    assert len(check(paths, memory)) == 4 and sorted(names) == ["2.png", "3.png"]
+
+
+def test_a_memory_that_was_cut_anywhere_loses_one_picture_at_most(tmp_path, monkeypatch):
+    paths, memory = pictures(tmp_path, 2), tmp_path / "checked.json"
     expected = check(paths, memory)
-    known = {path: row[:3] for path, row in json.loads(memory.read_text()).items()}
-    memory.write_text(json.dumps(known))
+    whole = memory.read_bytes()
+    names = watched(monkeypatch)
+    for length in range(len(whole) // 2 + 1, len(whole)):
+        memory.write_bytes(whole[:length])
+        names.clear()
+        assert check(paths, memory) == expected and names == ["1.png"]
+        assert check(paths, memory) == expected and names == ["1.png"]
+
+
+def test_two_that_check_at_once_remember_both(tmp_path, monkeypatch):
+    paths, memory = pictures(tmp_path, 4), tmp_path / "checked.json"
+    found = check(paths, tmp_path / "other.json")
+    with integrity.remembering(memory) as one, integrity.remembering(memory) as other:
+        for path, remember in zip(paths, (one, other, one, other), strict=True):
+            remember(path, integrity.mark(path), found[path])
+    names = watched(monkeypatch)
+    assert check(paths, memory) == found and names == []
+
+
+def test_a_picture_whose_name_is_no_text_is_remembered(tmp_path, monkeypatch):
+    path = pictures(tmp_path, 1)[0].rename(tmp_path / os.fsdecode(b'\xff\n".png'))
+    expected = check([path], tmp_path / "checked.json")
+    names = watched(monkeypatch)
+    assert check([path], tmp_path / "checked.json") == expected and names == []
+
+
+def test_pictures_that_are_remembered_need_no_disk_to_write_to(tmp_path, monkeypatch):
+    paths, memory = pictures(tmp_path), tmp_path / "checked.json"
+    expected = check(paths, memory)
+    monkeypatch.delattr(integrity, "remembering")
     assert check(paths, memory) == expected
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", "3", "\x00"])
-def test_a_damaged_memory_is_no_memory(tmp_path, content):
+ROW = ["{path}", "{mark}", 2, 3, True, "0" * 16, []]
+OTHERS = {
+    "nothing": "",
+    "a brace": "{",
+    "a list": "[1]",
+    "a number": "3",
+    "a zero byte": "\x00",
+    "no text": "\udcff",
+    "an older form": json.dumps({"{path}": ROW[1:]}),
+    "a field less": json.dumps(ROW[:-1]),
+    "a field more": json.dumps([*ROW, 1]),
+    "no path": json.dumps([["{path}"], *ROW[1:]]),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_no_line_of_a_memory_is_passed_over(tmp_path, kind, monkeypatch):
     paths, memory = pictures(tmp_path, 1), tmp_path / "checked.json"
-    memory.write_text(content)
-    assert check(paths, memory)[paths[0]][:3] == (2, 3, True)
-    assert set(json.loads(memory.read_text())) == {str(paths[0])}
+    line = OTHERS[kind].replace("{path}", str(paths[0]))
+    line = line.replace("{mark}", integrity.mark(paths[0]))
+    memory.write_bytes(os.fsencode(line))
+    expected = check(paths, tmp_path / "other.json")
+    names = watched(monkeypatch)
+    for _ in range(2):
+        assert check(paths, memory) == expected and names == ["0.png"]
 
 
 def test_a_missing_picture_is_an_error(tmp_path):
     with pytest.raises((UsageError, FileNotFoundError)):
         check([tmp_path / "gone.png"], tmp_path / "checked.json")
+
+
+def test_a_large_jpeg_has_one_shape_and_digest(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.full((75, 125), 90, np.uint8)).save(path)
+    whole = integrity.of_stimulus(path)
+    monkeypatch.setattr(decoding, "PIXELS", 4000)
+    for most in (4000, 10**6):
+        monkeypatch.setattr(decoding, "most", most)
+        half = integrity.of_stimulus(path)
+        assert half.shape == whole.shape == (75, 125)
+        assert half.digest == integrity.digest(np.full((38, 63, 3), 90, np.uint8)) != whole.digest

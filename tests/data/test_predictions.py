@@ -149,6 +149,14 @@ def test_pictures_are_saliency_maps_in_their_own_levels(folder, tmp_path):
     assert "no density in 1.png; endings are .npy" in refused(maps, "density")
 
 
+def test_coloured_pictures_are_no_saliency_maps(folder):
+    maps = folder(**{"2": FLAT})
+    Image.fromarray(np.uint8([[(0, 0, 128)] * 4, [(128, 255, 120)] * 4, [(255, 0, 0)] * 4])).save(
+        maps / "1.png"
+    )
+    assert refused(maps, "saliency").startswith("maps/1.png: it is coloured, and a heat map")
+
+
 def test_pickles_are_not_run(folder):
     class Trap:
         def __reduce__(self):

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+from helpers import refusal_of
 from sample_files import mapped, noise, picture, sample
 
 from config import UsageError
@@ -80,6 +81,32 @@ def test_batches_with_a_store_are_those_without_it_and_read_no_picture(tmp_path,
         known.stimulus.unlink()
     alike(listed(samples, store=kept, **options), plain)
     alike(listed(samples, store=kept, **options, **turned), other)
+
+
+def spoil(kept):
+    """Damage a store as disks do: a bit of its first row is another, its second half is cut off."""
+    with kept.path.open("r+b") as file:
+        file.write(b"\x80")
+        file.truncate(kept.path.stat().st_size // 2)
+
+
+def test_batches_of_a_store_that_is_damaged_meanwhile_are_those_without_it(tmp_path, samples):
+    plain = [listed(samples, epoch=epoch) for epoch in (0, 1)]
+    kept = keep(tmp_path / "s", samples, SIZE, BOTH)
+    batch = iter(batches(samples, SIZE, 3, seed=2, flip=True, store=kept).as_numpy_iterator())
+    first = next(batch)
+    spoil(kept)
+    alike([first, *batch], plain[0])
+    spoil(kept)
+    alike(listed(samples, epoch=1, store=kept), plain[1])
+
+
+def test_a_damaged_row_whose_picture_is_gone_is_one_line(tmp_path, samples):
+    kept = keep(tmp_path / "s", samples, SIZE, BOTH)
+    spoil(kept)
+    lost = kept.samples[-1]
+    lost.stimulus.unlink()
+    assert refusal_of(lost.stimulus, kept.read, lost) == "no such file or directory"
 
 
 def test_each_side_of_a_corpus_reads_from_the_store_of_both(tmp_path, samples):

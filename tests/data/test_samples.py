@@ -77,6 +77,96 @@ def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, 
     assert "repeats are lost" in caplog.text
 
 
+def test_pictures_of_points_under_saliency_are_points(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    for name in NAMES:
+        points_picture(own / "saliency" / f"{name}.png", [(0, 0), (7, 9)], SIZE)
+    assert points(load_all(own))["a.jpg"] == [(0.5, 0.5), (7.5, 9.5)]
+    assert "own: fixations from pictures of points in saliency/, whose repeats" in caplog.text
+    give_csv(own)
+    (sample, *_) = load_all(own)
+    assert len(sample.points) == 3 and sample.density_map is None
+
+
+def test_discs_are_said(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    square = [(x + 10, y + 20) for x in range(3) for y in range(3)]
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", square, SIZE)
+    assert points(load_all(own))["a.jpg"] == [(11.5, 21.5)]
+    assert "own: discs of 3x3 pixels in fixations/, each a fixation at its middle; 0 of 5" in (
+        caplog.text
+    )
+
+
+def give_arrays(own, folder, values):
+    (own / folder).mkdir()
+    for name in NAMES:
+        np.save(own / folder / f"{name}.npy", values)
+
+
+@pytest.mark.parametrize("folder", ["saliency", "fixations"])
+def test_own_arrays_of_maps(own, folder):
+    values = 1e-3 * np.add.outer(np.arange(HEIGHT), np.arange(WIDTH))
+    give_arrays(own, folder, values)
+    (sample, *others) = load_all(own)
+    assert len(others) == 4 and sample.density_map == own / folder / "a.npy"
+    np.testing.assert_allclose(truth(sample)["density"], values / values.sum(), rtol=1e-6)
+
+
+def test_own_arrays_of_counts(own, caplog):
+    caplog.set_level(logging.INFO, "absl")
+    counts = np.zeros((HEIGHT, WIDTH), np.int64)
+    counts[3, 5], counts[9, 30] = 2, 1
+    give_arrays(own, "fixations", counts)
+    assert points(load_all(own))["a.jpg"] == [(5.5, 3.5), (5.5, 3.5), (30.5, 9.5)]
+    assert "own: fixations from arrays of counts in fixations/" in caplog.text
+
+
+def test_arrays_of_log_densities_are_no_maps(own):
+    give_arrays(own, "saliency", np.full((HEIGHT, WIDTH), -7.0))
+    said = refusal(load_all, own)
+    assert said.startswith(f"5 pictures cannot be read, first '{own / 'saliency' / 'a.npy'}': some")
+    assert "negative or not finite; of log-densities, save exp" in said
+
+
+def test_inverted_maps_are_said(own, caplog):
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    bump = 255 - 200 * np.exp(-((x - 20) ** 2 + (y - 16) ** 2) / 40)
+    for name in NAMES:
+        (own / "saliency").mkdir(exist_ok=True)
+        Image.fromarray(np.uint8(bump)).save(own / "saliency" / f"{name}.png")
+    load_all(own)
+    assert "own: 5 of 5 maps are brighter at the border than in the middle; if they" in caplog.text
+
+
+def test_files_in_stimuli_that_nobody_reads_are_named(own, caplog):
+    give_csv(own)
+    (own / "stimuli" / "notes.txt").write_text("of the camera")
+    assert len(load_all(own)) == 5
+    (own / "stimuli" / "f.HEIC").write_bytes(b"ftypheic")
+    said = refusal(load_all, own)
+    assert said.startswith(f"{own}: 1 files are not read, first 'stimuli/f.HEIC'; readable are .ap")
+    assert len(load_all(own, partial=True)) == 5
+    assert "first 'stimuli/f.HEIC'; readable are" in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JPG", "avif", "pbm"])
+def test_pictures_are_read_whatever_they_are_called(own, ending):
+    (own / "stimuli" / "a.jpg").rename(own / "stimuli" / f"a.{ending}")
+    give_maps(own)
+    assert load_all(own)[0].name == f"a.{ending}"
+
+
+def test_truth_that_nobody_reads_is_named(own):
+    (own / "fixations").mkdir()
+    for name in NAMES:
+        (own / "fixations" / f"{name}.mat").write_bytes(b"MATLAB")
+    assert "of which 5 files are not read, first 'fixations/a.mat': save them as pictures" in (
+        refusal(load_all, own)
+    )
+
+
 @pytest.mark.parametrize("folder", ["saliency", "fixations"])
 def test_own_blurred_maps(own, folder):
     give_maps(own, folder=folder)
@@ -255,12 +345,24 @@ def test_points_of_another_aspect_ratio(own):
 
 
 def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
-    outside = ("1,-0.1,4", "1,40,4", "1,4,32", "1,4,-1", "1,nan,4")
+    outside = ("1,-0.1,4", "1,40,4", "1,4,32", "1,4,-1")
     give_csv(own, rows=("1,0,0", "1,39.99,31.99", *outside))
-    assert "25 of 35 fixations lie outside" in refusal(load_all, own)
+    assert "20 of 30 fixations lie outside" in refusal(load_all, own)
     samples = load_all(own, drop=True)
     assert set(map(tuple, points(samples).values())) == {((0, 0), (39.99, 31.99))}
-    assert "25 of 35 fixations lie outside their picture, dropped" in caplog.text
+    assert "20 of 30 fixations lie outside their picture, dropped" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["fixations.tsv", "fixations/all.csv"])
+def test_a_column_split_of_a_table_is_obeyed(own, name):
+    sides = {"a": "test", "b": "val", "c": "train", "d": "train", "e": "val"}
+    rows = [f"{name}\t{side}\t1\t3.25\t4.75" for name, side in sides.items()]
+    (own / name).parent.mkdir(exist_ok=True)
+    (own / name).write_text("\n".join(["image\tsplit\tsubject\tx\ty", *rows]) + "\n")
+    corpus = open_corpus(str(own), own.parent)
+    parts = load(corpus, own.parent / "memory.json")[:3]
+    found = [[sample.name for sample in part] for part in parts]
+    assert found == [["c.jpg", "d.jpg"], ["b.jpg", "e.jpg"], ["a.jpg"]]
 
 
 def test_a_stimulus_whose_fixations_are_all_outside_is_left_out_and_said(own, caplog):
@@ -315,6 +417,14 @@ def test_pictures_of_a_folder_keep_their_subfolders(tmp_path):
     assert all(sample.points is sample.density_map is None for sample in samples)
 
 
+def test_what_is_no_picture_beside_some_is_said(tmp_path, caplog):
+    picture(tmp_path / "album" / "a.png")
+    (tmp_path / "album" / "b.heic").write_bytes(b"ftypheic")
+    (tmp_path / "album" / "c.txt").write_text("notes")
+    assert [s.name for s in pictures(tmp_path / "album", tmp_path / "memory.json")] == ["a.png"]
+    assert "album: 1 files are not read, first 'b.heic'; readable are .apng" in caplog.text
+
+
 def test_one_picture(tmp_path):
     path = picture(tmp_path / "a.jpg", (50, 20))
     (sample,) = pictures(path, tmp_path / "memory.json")
@@ -323,7 +433,7 @@ def test_one_picture(tmp_path):
 
 def test_pictures_that_cannot_be_drawn(tmp_path):
     (tmp_path / "album").mkdir()
-    with pytest.raises(UsageError, match="no pictures in it; they end in .bmp"):
+    with pytest.raises(UsageError, match="no pictures in it; they end in .apng"):
         pictures(tmp_path / "album", tmp_path / "memory.json")
     picture(tmp_path / "album" / "a.jpg")
     picture(tmp_path / "album" / "a.png")

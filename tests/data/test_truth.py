@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import refusal_of
 from sample_files import mapped, noise, sample
 
 from data.truth import relative_points, shuffled, truth
@@ -22,6 +23,22 @@ def test_truth_of_a_point_by_hand(tmp_path):
     np.testing.assert_allclose(np.exp(found["log_density"]), found["density"], atol=1e-15)
     assert np.isfinite(found["log_density"]).all()
     np.testing.assert_allclose(found["true_log_density"], -np.log(600), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        (np.full((20, 30), 1 / 600), "its density sums to 601.001, must be 1; it is a density, of"),
+        (np.zeros((20, 31)), "its shape is 20x31, must be the stimulus' 20x30"),
+        (np.full((20, 30), np.nan), "600 of 600 values are NaN or inf"),
+    ],
+)
+def test_a_true_density_that_is_none(tmp_path, values, said):
+    path = tmp_path / "true.npy"
+    np.save(path, values)
+    assert refusal_of(path, truth, sample(tmp_path, (20, 30), [(1, 1)], truth=path)).startswith(
+        said
+    )
 
 
 def test_truth_of_a_map_by_hand(tmp_path):

@@ -1,4 +1,4 @@
-"""Damaged predictions (.npy) and tables of fixations (.csv), one's own or of other programs."""
+"""Damaged predictions (.npy) and tables of fixations, one's own or of other programs."""
 
 import io
 import re
@@ -10,12 +10,21 @@ from fuzz.outcomes import expect, tried
 from fuzz.tables import check_fixations
 
 from config import UsageError
-from data.authors import read_csv
-from data.predictions import read_array
+from data import json_scanpaths, tables
+from data.arrays import read_array
 
 CSV = "image,subject,x,y,t,duration\n" + "".join(
     f"{k % 3}.jpg,{k % 2},{k + 0.5},{k * 7 % 48},{k / 4},\n" for k in range(20)
 )
+TOBII = (
+    "Recording timestamp [ms]\tParticipant name\tPresented Media name\tEye movement type\t"
+    "Eye movement type index\tFixation point X [MCS px]\tFixation point Y [MCS px]\n"
+)
+TOBII += "".join(
+    f"{k * 8}\tann\t{k // 8}.jpg\t{'Fixation' if k % 4 else 'Saccade'}\t{k // 4}\t{k}\t{k}\n"
+    for k in range(24)
+)
+COCO = b'[{"name": "1.jpg", "subject": 1, "X": [840.5, 1], "Y": [525, 2], "T": [99, 100]}]'
 NESTED = {"brackets": b"[" * 190, "minus": b"-" * 9000 + b"1", "tuples": b"(" * 90 + b")" * 90}
 
 
@@ -34,7 +43,8 @@ def lines(data: bytes) -> list[tuple[int, int]]:
     return list(zip([0, *ends], ends, strict=False))
 
 
-FORMS = {"npy": Format(fields=npy_fields), "csv": Format(lines, numbers)}
+TEXT = Format(lines, numbers)
+FORMS = {"npy": Format(fields=npy_fields), "csv": TEXT, "tsv": TEXT, "json": TEXT}
 
 
 def saved(values: np.ndarray, **options) -> bytes:
@@ -60,6 +70,10 @@ def bases(folder: Path) -> dict[str, bytes]:
         "npy pickled": saved(np.array([{}, None]), allow_pickle=True),
         "csv": CSV.encode(),
         "csv windows": CSV.replace("\n", "\r\n").encode("utf-8-sig"),
+        "csv utf-16": CSV.encode("utf-16"),
+        "csv semicolons": CSV.replace(",", ";").replace(".", ",").replace(",jpg", ".jpg").encode(),
+        "tsv tobii": TOBII.encode(),
+        "json coco": COCO,
         "csv names": CSV.replace(".jpg,0", ".jpg,anna").replace(".jpg,1", '.jpg,"b, c"').encode(),
     }
     return found | {f"npy {name}": described(shape) for name, shape in NESTED.items()}
@@ -79,10 +93,10 @@ def check(path: Path) -> bool:
         values = tried(UsageError, path, read_array, path)
         expect(values is None or values.dtype.kind in "fiub", "no numbers")
         return values is not None
-    found = tried(
-        UsageError, path, read_csv, path, {f"{k}.jpg": Path(f"{k}.jpg") for k in range(3)}
-    )
+    if path.suffix == ".json":
+        return tried(UsageError, path, json_scanpaths.read, path) is not None
+    stimuli = {f"{k}.jpg": Path(f"{k}.jpg") for k in range(3)}
+    found = tried(UsageError, path, tables.read, {f"fixations{path.suffix}": path}, stimuli)
     if found is not None:
-        # NaN may stand in one's own table: it is outside of any picture.
-        check_fixations(found.select(~np.isnan(found.x + found.y)))
+        check_fixations(found.fixations)
     return found is not None

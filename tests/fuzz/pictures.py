@@ -13,8 +13,8 @@ from fuzz.pictures_forms import FORMS
 from PIL import Image, PngImagePlugin
 
 from config import UsageError
-from data.authors import looks_like_points
-from data.decode import decode, decode_map, shape
+from data import maps
+from data.decode import PIXELS, decode, decode_map, shape
 
 WIDTH, HEIGHT = 64, 48
 ORIENTATION = 0x0112
@@ -188,6 +188,11 @@ def ending(name: str) -> str:
     return f".{name.split()[0]}"
 
 
+def coloured(pixels: np.ndarray | None) -> bool:
+    """Whether a picture may be refused as a map, since it shows colours."""
+    return pixels is not None and int(np.ptp(pixels, axis=2).max()) > 16
+
+
 def check(path: Path) -> bool:
     """Whether the picture was read; raises AssertionError where it was read wrongly."""
     pixels = tried(UsageError, path, decode, path)
@@ -197,12 +202,13 @@ def check(path: Path) -> bool:
     if pixels is not None:
         expect(pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3, pixels.shape)
         expect(pixels.size > 0, "a picture without pixels")
-        expect(size == pixels.shape[:2], f"shape() says {size}, decode() {pixels.shape}")
+        whole = size == pixels.shape[:2] or size[0] * size[1] > PIXELS
+        expect(whole, f"shape() says {size}, decode() {pixels.shape}")
         expect(small is not None, "read whole, and not scaled")
-    expect((pixels is None) == (levels is None), "only one of decode() and decode_map() reads it")
+    expect((pixels is None) == (levels is None) or coloured(pixels), "only one of the two reads it")
     if levels is not None:
-        expect(levels.dtype == np.float32 and levels.shape == size, levels.shape)
+        expect(levels.dtype == np.float32 and levels.shape == pixels.shape[:2], levels.shape)
         expect(bool(np.isfinite(levels).all() and levels.min() >= 0), "levels that are none")
         if levels.size < SMALL:
-            tried(UsageError, path, looks_like_points, [path])
+            maps.look(levels)
     return pixels is not None

@@ -1,0 +1,227 @@
+"""What the pictures and arrays of a folder show: points, discs, blurred maps; or none of these."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from config import UsageError
+from data import integrity
+from data.arrays import by, plane, read_array
+from data.decode import decode, decode_map
+
+LISTS = 4  # numbers that a row of coordinates may have: no map is as narrow
+DARK = 0.4  # at most so much of a picture is bright where it shows points or discs
+NEARLY_ALL = 0.75  # of the components of pictures of discs: some overlap, or leave the picture
+LARGE = 1 / 6  # of a picture's longer side: no disc is as large, for it shows no place any more
+FEW = 16  # levels, of masks that a dozen observers drew
+CLUMP = 9  # pixels of a component that may be points that touch
+SHARP, SMOOTH, FLAT = "points", "blurred maps", "areas of one level"
+
+
+class Shown(NamedTuple):
+    """What a folder shows: "points", "discs" or "maps". Of discs: height and width, and how many of
+    the components are of another size; of maps, how many are brighter at the border."""
+
+    kind: str
+    size: tuple[int, int] = (1, 1)
+    components: int = 0
+    odd: int = 0
+    inverted: int = 0
+
+
+class Look(NamedTuple):
+    """What one picture shows: SHARP, SMOOTH, FLAT, or "" where that is all one level.
+
+    inverted: it is brighter at the border. Of its bright components where they are sharp: how many,
+    how many of one pixel, the pixels of all, the commonest height and width, and how many are as
+    large, give or take a pixel.
+    """
+
+    kind: str
+    inverted: bool = False
+    count: int = 0
+    single: int = 0
+    area: int = 0
+    height: int = 0
+    width: int = 0
+    same: int = 0
+
+
+def read(path: Path) -> np.ndarray:
+    """The levels (height, width) of a picture or a .npy of a fixation or saliency map, 0 or more.
+
+    Raises:
+        UsageError: it cannot be read, or its numbers are no levels.
+    """
+    if path.suffix.lower() != ".npy":
+        return decode_map(path)
+    levels = plane(read_array(path))
+    if levels.ndim != 2 or min(levels.shape) <= LISTS:
+        raise UsageError(
+            f"{path}: its shape is {by(levels.shape)}, must be height x width; "
+            "coordinates are read from fixations.csv"
+        )
+    if not (np.isfinite(levels).all() and levels.min() >= 0):
+        raise UsageError(
+            f"{path}: some of its numbers are negative or not finite; of log-densities, save exp"
+        )
+    return np.float64(levels)
+
+
+def measure(path: Path) -> integrity.Seen | str:
+    """What a map is like, or why it cannot be read; see integrity.check."""
+    try:
+        levels = read(path)
+        digest = integrity.digest(levels if path.suffix.lower() == ".npy" else decode(path))
+        return integrity.Seen(*levels.shape, not levels.any(), digest, [*look(levels)])
+    except UsageError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def shown(folder: Path, files: Mapping[str, Path], memory: Path) -> Shown:
+    """Return what the files of a folder show, all of which are looked at.
+
+    Args:
+        files: by their names below the folder.
+        memory: remembers what was seen, as for integrity.check.
+
+    Raises:
+        UsageError: some cannot be read, are coloured, or show something else than the others; or
+            what they show is neither: masks of objects, dark points on white.
+    """
+    seen = integrity.check(files.values(), memory, measure)
+    looks = {name: Look(*seen[path].shows) for name, path in files.items()}
+    looks = {name: look for name, look in looks.items() if look.kind}
+    kinds = Counter(look.kind for look in looks.values())
+    main = max(kinds, key=kinds.get, default=SMOOTH)
+    alike = {name: look for name, look in looks.items() if look.kind == main}
+    found = together(main, alike.values())
+    if found is None:
+        raise UsageError(
+            f"{folder}: {len(alike)} of {len(files)} pictures show areas of one level, such as "
+            f"masks of objects, first '{next(iter(alike))}'; maps are blurred, and fixations "
+            "bright points on black"
+        )
+    if found.kind == "points":
+        looks |= {name: Look(FLAT) for name, look in alike.items() if is_large(look)}
+    strays = [name for name, look in looks.items() if look.kind != main]
+    if strays:
+        raise UsageError(
+            f"{folder}: {len(strays)} of {len(files)} pictures show {looks[strays[0]].kind}, first "
+            f"'{strays[0]}', and the others {main}; all must show the same"
+        )
+    return found
+
+
+def together(kind: str, looks: Iterable[Look]) -> Shown | None:
+    """What pictures of one kind show, or None where that is neither points, discs nor maps."""
+    looks = list(looks)
+    if kind == SMOOTH:
+        return Shown("maps", inverted=sum(look.inverted for look in looks))
+    if kind == FLAT:
+        return None
+    count, single, area = (sum(getattr(s, n) for s in looks) for n in ("count", "single", "area"))
+    sizes = Counter()
+    for look in looks:
+        sizes[look.height, look.width] += look.same
+    height, width = size = max(sizes, key=sizes.get)
+    same = sum(n for (h, w), n in sizes.items() if abs(h - height) <= 1 and abs(w - width) <= 1)
+    if 2 * single < count and same >= NEARLY_ALL * count:
+        return Shown("discs", size, count, count - same)
+    return Shown("points") if 2 * single >= count or area <= 3 * count else None
+
+
+def is_large(look: Look) -> bool:
+    """Whether none of a picture's components is a point, and they are larger than some that
+    touch."""
+    return not look.single and look.area > CLUMP * look.count
+
+
+def look(levels: np.ndarray) -> Look:
+    """What one picture shows by itself."""
+    low, top = levels.min(), levels.max()
+    if low == top:
+        return Look("")
+    bright = levels > top / 2
+    if bright.mean() < DARK and is_sharp(levels, bright):
+        return of_components(bright)
+    height = (levels - low) / (np.float64(top) - low)
+    if is_flat(height):
+        return Look(FLAT)
+    return Look(SMOOTH, bool(np.median(height) > 0.6) and is_inverted(levels))
+
+
+def is_sharp(levels: np.ndarray, bright: np.ndarray) -> bool:
+    """Whether what is bright ends at once, as points, discs and masks do and no blur does.
+
+    Most pixels at the rim are beside such as are less than a quarter as bright; and beside the
+    brightest few are in between, but those at smooth edges and in the rings of a JPEG.
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    least, most = minimum_filter(levels, 3), maximum_filter(levels, 3)
+    rim = bright & (least <= levels.max() / 2)
+    between = (most > levels.max() / 2) & (levels > most / 4) & (levels < most * 0.75)
+    ends = least[rim] < levels[rim] / 4
+    return bool(ends.mean() > 0.55 and between.sum() < 1.3 * bright.sum())
+
+
+def is_flat(height: np.ndarray) -> bool:
+    """Whether a picture of levels 0..1 shows areas: dark and bright with little in between, or few
+    levels with large steps, as masks that were averaged."""
+    between = np.mean((height > 0.25) & (height < 0.75))
+    if between < 0.25 * min(np.mean(height >= 0.75), np.mean(height <= 0.25)):
+        return True
+    steps = np.abs(np.diff(height, axis=1))
+    large = np.median(steps[steps > 0]) > 1 / 8 if steps.any() else False
+    return bool(large and len(np.unique(height)) <= FEW)
+
+
+def components(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (n, 2, 2), [[top, bottom], [left, right]], and pixels (n,) of what touches."""
+    from scipy.ndimage import find_objects, label
+
+    labels, _ = label(bright, np.ones((3, 3)))
+    boxes = [[(side.start, side.stop) for side in box] for box in find_objects(labels)]
+    return np.reshape(boxes, (-1, 2, 2)), np.bincount(labels.ravel())[1:]
+
+
+def of_components(bright: np.ndarray) -> Look:
+    """A sharp picture's look."""
+    edges, areas = components(bright)
+    sizes = edges[..., 1] - edges[..., 0]
+    kinds, counts = np.unique(sizes, axis=0, return_counts=True)
+    common = kinds[counts.argmax()]
+    same = np.sum(np.abs(sizes - common).max(1) <= 1)
+    if max(common) > LARGE * max(bright.shape):
+        return Look(FLAT)
+    found = len(areas), np.sum(areas == 1), areas.sum(), *common, same
+    return Look(SHARP, False, *map(int, found))
+
+
+def is_inverted(levels: np.ndarray) -> bool:
+    """Whether a map is brighter at its border, a tenth of each side, than in the middle."""
+    h, w = levels.shape
+    inner = levels[h // 10 : h - h // 10, w // 10 : w - w // 10]
+    middle = levels[h // 4 : h - h // 4, w // 4 : w - w // 4]
+    if inner.size == levels.size:
+        return False
+    border = (levels.sum(dtype=float) - inner.sum(dtype=float)) / (levels.size - inner.size)
+    return bool(border > middle.mean())
+
+
+def marks(levels: np.ndarray) -> np.ndarray:
+    """(height, width) bool: which pixels of a picture of points are set.
+
+    All above 0; only those above half of its range where such stand in a ring of faint ones, as
+    the compression of a JPEG leaves around each.
+    """
+    from scipy.ndimage import maximum_filter
+
+    top = levels.max()
+    bright, faint = levels > top / 2, (levels > 0) & (levels <= top / 8)
+    ringed = maximum_filter(faint, 15)[bright]  # JPEG's blocks have 8 pixels
+    return bright if ringed.size and ringed.mean() > 0.5 else levels > 0
