@@ -195,7 +195,10 @@ class Config:
             if getattr(self, name) != getattr(type(self), name):
                 flag = f"--{name.replace('_', '-')} {getattr(self, name)}"
                 raise UsageError(f"{flag}: {self.model} has no such thing")
-        weights(self.loss)
+        if self.warmup > self.epochs:
+            raise UsageError(f"--warmup {self.warmup:g}: must be at most --epochs {self.epochs}")
+        if not any(weights(self.loss).values()):
+            raise UsageError(f"--loss {self.loss}: all weights are 0, nothing would train")
 
     @classmethod
     def make(cls, given: dict, file: Path | None = None) -> "Config":

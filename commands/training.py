@@ -115,8 +115,8 @@ def cache_of(run: Run, chief: bool) -> Path:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """A UsageError raised within TensorFlow's pipeline, as it was raised; and one of TensorBoard's
-    log, where that cannot be written."""
+    """A UsageError raised within TensorFlow's pipeline, as it was raised; one of TensorBoard's log,
+    where that cannot be written; and one where there is not enough memory."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -125,7 +125,12 @@ def plain_errors() -> Iterator[None]:
             raise UsageError(found.group(1)) from None
         if found := re.search(r"(\S+\.tfevents\.\S+); (.*)", message):
             raise UsageError(f"{found[1]} cannot be written: {found[2]}; {GOES_ON}") from None
-        raise
+        if not isinstance(error, tf.errors.ResourceExhaustedError):
+            raise
+        raise UsageError(
+            "there is not enough memory for a step: a smaller --size or --batch-size needs less, "
+            "or the same batch in parts, --accumulate N"
+        ) from None
 
 
 def learn(

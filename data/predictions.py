@@ -112,17 +112,30 @@ def logarithm_of_sum(path: Path, values: np.ndarray) -> float:
     with np.errstate(over="ignore"):
         found = np.exp(total)
     if abs(found - 1) > SLACK:
-        cure = "subtract scipy.special.logsumexp(x) from the log-density x"
-        if values.min() >= 0 and abs(values.sum() - 1) < SLACK:
-            cure = "it is a density, of which the natural logarithm is needed"
-        raise UsageError(f"{path}: its density sums to {found:.6g}, must be 1; {cure}")
+        raise UsageError(f"{path}: its density sums to {found:.6g}, must be 1; {cure(values)}")
     return total
 
 
+def cure(values: np.ndarray) -> str:
+    """What makes a log-density of values that are none, in words."""
+    if values.min() >= 0 and sums_to_1(values):
+        return "it is a density, of which the natural logarithm is needed"
+    for base in (2, 10):
+        if sums_to_1(np.power(float(base), np.minimum(values, 9))):
+            return f"its logarithms are to base {base}: multiply them by log({base})"
+    return "subtract scipy.special.logsumexp(x) from the log-density x"
+
+
+def sums_to_1(density: np.ndarray) -> bool:
+    return abs(density.sum() - 1) < SLACK
+
+
 def finite(path: Path, values: np.ndarray) -> np.ndarray:
-    """The values; raises UsageError where some are NaN or infinite."""
+    """The values; raises UsageError where some are NaN or infinite, or all a log-density."""
     if not np.isfinite(values).all():
         raise UsageError(f"{path}: {count(~np.isfinite(values))} are NaN or infinite")
+    if values.max() <= 0 and sums_to_1(np.exp(values)):
+        raise UsageError(f"{path}: it is a log-density, no saliency map: --kind density")
     return values
 
 

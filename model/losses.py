@@ -62,6 +62,8 @@ def entropy(log_density, valid):
 
 
 LOSSES = {function.__name__: function for function in (kld, nll, cc, sim, nss, entropy)}
+# Of the weights with which they make an answer better; entropy has none.
+SIGNS = {"kld": 1, "nll": 1, "cc": -1, "sim": -1, "nss": -1}
 
 
 def _beside_uniform(density, valid):

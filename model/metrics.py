@@ -13,7 +13,7 @@ from absl import logging
 
 from config import UsageError, near, weights
 from model import measures, mit
-from model.losses import LOSSES
+from model.losses import LOSSES, SIGNS
 
 
 def auc(fixations, log_density, valid):
@@ -132,7 +132,8 @@ def listed(asked: str | None) -> list[str]:
 
 
 def check_names(loss: str, asked: str | None) -> None:
-    """Raises UsageError where a loss or a metric of a training run has no such name."""
+    """Raises UsageError where a loss or a metric of a training run has no such name; warns of a
+    term of the loss whose sign makes it worse."""
     final = {"baseline", "negatives"}  # which only the final test has
     training = [name for name in METRICS if not final & {*needs(METRICS[name])}]
     for flag, names, known in (
@@ -144,6 +145,10 @@ def check_names(loss: str, asked: str | None) -> None:
                 raise UsageError(
                     f"--{flag} {name}: must be of {', '.join(known)}{near(name, known)}"
                 )
+    for name, weight in weights(loss).items():
+        if weight * SIGNS.get(name, 0) < 0:
+            said = "--loss %s: %s becomes worse with a weight of %g; a loss is made small"
+            logging.warning(said, loss, name, weight)
 
 
 def choose(loss: str, asked: str | None, known: Sequence[str]) -> list[str]:

@@ -23,7 +23,10 @@ class Run:
 
     def __post_init__(self):
         if not re.fullmatch(r"\w[\w.+ -]*", self.name):
-            raise UsageError(f"--name {self.name!r}: must be letters, digits and any of _ . + -")
+            raise UsageError(
+                f"a run called {self.name!r}: must be letters, digits, spaces and any of _ . + -; "
+                "--name NAME calls it something else"
+            )
 
     @property
     def best(self) -> Path:

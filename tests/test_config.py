@@ -64,6 +64,8 @@ def test_json_of_a_run_is_read_back(tmp_path):
         ({"pixels_per_degree": 1e9}, ["--pixels-per-degree", "at most 1000"]),
         ({"loss": "kld:x"}, ["kld:x", "'x' is not a number"]),
         ({"loss": "kld:1,"}, ["a term is missing"]),
+        ({"warmup": 3.0, "epochs": 2}, ["--warmup 3: must be at most --epochs 2"]),
+        ({"loss": "kld:0,nss:0"}, ["all weights are 0", "nothing would train"]),
     ],
 )
 def test_wrong_values_are_named_with_what_is_allowed(fields, words):

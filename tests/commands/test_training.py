@@ -6,7 +6,7 @@ import types
 import pytest
 import tensorflow as tf
 from conftest import SMALL, make_own
-from helpers import about, arrays, history, run
+from helpers import about, arrays, history, one_line, run
 from run_files import newest
 
 from config import UsageError
@@ -208,6 +208,8 @@ def test_what_a_pipeline_finds_wrong_is_one_line(tmp_path):
     with pytest.raises(tf.errors.OpError, match="ZeroDivisionError"), plain_errors():
         wrong = tf.data.Dataset.range(1)
         list(wrong.map(lambda x: tf.numpy_function(lambda x: 1 // 0, [x], tf.int64)))
+    with one_line("not enough memory for a step: .*--accumulate N"), plain_errors():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nwith shape")
 
 
 def test_a_run_that_another_process_has_is_refused(cli, own, tmp_path):

@@ -88,6 +88,14 @@ def test_round_off_is_not_said(folder, monkeypatch):
     assert lines == []
 
 
+def test_a_log_density_is_no_saliency_map(folder):
+    """Shifted up and divided by its sum, it would be another density."""
+    said = "maps/1.npy: it is a log-density, no saliency map: --kind density"
+    assert refused(folder(**{"1": FLAT}), "saliency") == said
+    assert (read(folder(**{"1": np.exp(FLAT)}), "saliency") == np.exp(FLAT)).all()
+    assert (read(folder(**{"1": FLAT - 1}), "saliency") == FLAT - 1).all()
+
+
 def test_a_channel_axis_of_one_is_taken_off(folder):
     assert read(folder(**{"1": FLAT[..., None]})).shape == SHAPE
 
@@ -107,6 +115,8 @@ def test_impossible_places_stay_impossible(folder):
         (FLAT + 0.01, "sums to 1.01005, must be 1; subtract scipy.special.logsumexp(x) from"),
         (np.full(SHAPE, -np.inf), "its density sums to 0, must be 1"),
         (np.full(SHAPE, 1e4), "its density sums to inf, must be 1"),
+        (FLAT / np.log(2), "must be 1; its logarithms are to base 2: multiply them by log(2)"),
+        (FLAT / np.log(10), "must be 1; its logarithms are to base 10: multiply them by log(10)"),
         (np.exp(FLAT), "must be 1; it is a density, of which the natural logarithm is needed"),
         (FLAT.T, "its shape is 4x3, must be the stimulus' 3x4"),
         (np.stack([FLAT, FLAT], 2), "its shape is 3x4x2, must be"),

@@ -456,3 +456,14 @@ def test_float64_is_kept():
         found = function(ones, values, ones)
         assert keras.backend.standardize_dtype(found.dtype) == "float64"
     assert ops.shape(values) == (1, 2, 2, 1)
+
+
+def test_a_term_of_the_loss_that_makes_it_worse_is_said(monkeypatch):
+    lines = []
+    monkeypatch.setattr(metrics.logging, "warning", lambda text, *given: lines.append(text % given))
+    metrics.check_names("kld:1,nll,cc:-1,sim:-.5,nss:-0.1,entropy:1", None)
+    metrics.check_names("kld:0,entropy:-1", None)
+    assert lines == []
+    metrics.check_names("kld:-1,cc:1,nss:0.1", None)
+    said = "--loss kld:-1,cc:1,nss:0.1: {} becomes worse with a weight of {}; a loss is made small"
+    assert lines == [said.format(*term) for term in (("kld", "-1"), ("cc", "1"), ("nss", "0.1"))]

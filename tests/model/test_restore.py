@@ -191,7 +191,7 @@ def test_the_files_of_a_run(tmp_path):
 
 @pytest.mark.parametrize("name", ["../x", ".", "a/b", "", ".hidden"])
 def test_a_run_may_not_leave_its_folders(tmp_path, name):
-    with pytest.raises(UsageError, match="--name .* must be letters"):
+    with pytest.raises(UsageError, match="must be letters.*; --name NAME calls"):
         Run(tmp_path, name)
 
 
