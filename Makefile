@@ -8,7 +8,7 @@ EXTRA := $(if $(findstring GPU,$(shell nvidia-smi -L 2>/dev/null)),gpu,cpu)
 endif
 INSTALLED := .venv/installed-$(EXTRA)
 
-.PHONY: demo test test-all test-cloud lint hed constraints clean
+.PHONY: demo test test-all test-cloud test-lowest lint hed constraints clean
 
 # Most of the tests' time is Python's own, of one thread: two processes, of 2 GB of memory each.
 PYTEST = .venv/bin/python -m pytest -n 2 --dist worksteal
@@ -25,6 +25,15 @@ test-all: $(INSTALLED)
 # Object stores, beside a local S3 server; their TensorFlow needs Python 3.11 or 3.12.
 test-cloud: .venv-cloud/installed
 	.venv-cloud/bin/python -m pytest -m cloud
+
+# With the oldest direct dependencies that pyproject.toml allows, of those that are there ready made;
+# needs uv. What newer indirect ones find outdated in them is no fault.
+test-lowest:
+	@echo "Installing into .venv-lowest, the lowest versions; this takes minutes."
+	@uv venv --quiet --clear --python $(PYTHON) .venv-lowest
+	@uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+	  --only-binary :all: -r pyproject.toml --extra cpu --group dev
+	$(subst .venv,.venv-lowest,$(PYTEST)) -m "not slow and not corpus" -W ignore::DeprecationWarning
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check
@@ -43,7 +52,7 @@ constraints:
 	$(COMPILE) --extra cloud --group dev --group cloud-test --output-file constraints-cloud.txt
 
 clean:
-	rm -rf .venv .venv-cloud .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-cloud .venv-lowest .pytest_cache .ruff_cache .hypothesis
 
 define CHECK
 import sys

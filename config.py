@@ -16,6 +16,8 @@ HEADS = ("minmax", "softmax")
 MISSING = ("none", "centre")
 WEIGH = ("images", "fixations")
 SCHEDULES = ("constant", "multistep", "cosine")
+UNITS = ("pixels", "fractions")
+OUTSIDE = ("refuse", "drop")
 PRECISIONS = ("float32", "mixed_bfloat16")
 STRATEGIES = ("auto", "tpu", "workers", "mirrored", "one")
 FOREIGN = {
@@ -131,6 +133,14 @@ class Config:
         low=0.1,
         high=1000,
     )
+    units: str | None = option(
+        None, "of the fixations' x and y: pixels, or fractions of width and height; default: "
+        "pixels, asked for where all are within 0..1", choices=UNITS,
+    )  # fmt: skip
+    outside: str = option(
+        "refuse", "what becomes of fixations outside their picture where more than a tenth are",
+        choices=OUTSIDE,
+    )  # fmt: skip
     folds: int = option(0, "cross-validate over so many parts of the pictures; 0: no", low=0)
     fold: int = option(0, "which of the folds is left out, from 1; 0: each in turn", low=0)
     subset: str | None = option(

@@ -13,7 +13,7 @@ from absl.flags import argparse_flags
 
 import config
 import storage
-from config import MODELS, Config, UsageError, near
+from config import MODELS, OUTSIDE, UNITS, Config, UsageError, near
 from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"
@@ -64,11 +64,13 @@ def add_corpora(file: Path | None) -> None:
     """Imports a user's file of corpus classes, which registers them."""
     if file is None:
         return
-    if not file.is_file():
-        raise UsageError(f"--corpora {file}: no such file")
+    if not file.is_file() or file.suffix != ".py":
+        raise UsageError(f"--corpora {file}: no such file, or none that ends in .py")
     spec = importlib.util.spec_from_file_location(f"corpora_of_{file.stem}", file)
     try:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses and pickle look for it
+        spec.loader.exec_module(module)
     except UsageError:
         raise
     except Exception as error:  # whatever a user's file raises is for its author to read
@@ -128,6 +130,9 @@ def for_test(parser: Parser) -> None:
     add("--kind", choices=("density", "saliency"), help="of --predictions: log-densities or maps")
     add("--pixels-per-degree", type=float, metavar="FLOAT",
         help="sigma of the blur; default: the run's, or the corpus'")  # fmt: skip
+    add("--units", choices=UNITS, help="of the fixations; default: the run's")
+    add("--outside", choices=OUTSIDE, help="fixations outside their pictures; default: the run's")
+    add("--side", choices=("valid", "test"), default="valid", help="which pictures [valid]")
     add("--protocol", choices=("tuebingen", "mit"), default="tuebingen",
         help="mit: the older Matlab code's variants, not comparable [tuebingen]")  # fmt: skip
     add("--maps", choices=("tuebingen",), help="score each metric on the map made for it")

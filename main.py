@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,8 @@ def train(args) -> None:
     corpus = open_corpus(args.data, args.path)
     storage.import_tensorflow()
     from commands import training
-    from model.fresh import begun
+    from commands.stopping import Stopped
+    from model.fresh import begun, goes_on
 
     stages = []
     for name, settings in runs.items():
@@ -40,17 +42,22 @@ def train(args) -> None:
     name = args.name or f"{settings.model}_{corpus_name(args.data)}"
     folds = len({settings.fold for settings in runs.values()})
     pooled = Run(args.results, f"{name}_{folds}folds") if folds > 1 else None
-    began, going_on = None, set(runs)
+    last, began, going_on = pooled and pooled.metrics, None, set(runs)
     if args.fresh:
-        called, going_on = begun(stages, corpus, pooled and pooled.metrics)
+        called, going_on = begun(stages, corpus, last)
         began = {"name": called, "runs": list(runs)}
-    for run, settings, weights in stages:
-        logging.info("run %s", run.name)
-        start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
-        start["follow_initial"] = args.fresh or settings.initial in runs
-        training.train(run, corpus, settings, root=args.path, **start)
-    if pooled and training.is_chief(training.strategy_of(settings)):
-        pool(args, settings)
+    try:
+        for run, settings, weights in stages:
+            logging.info("run %s", run.name)
+            start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
+            start["follow_initial"] = args.fresh or settings.initial in runs
+            training.train(run, corpus, settings, root=args.path, **start)
+        if pooled and training.is_chief(training.strategy_of(settings)):
+            pool(args, settings)
+    except KeyboardInterrupt:
+        if not goes_on(stages, corpus, args.fresh, last):
+            raise
+        raise Stopped(signal.SIGINT, "at once; what was saved before stays") from None
 
 
 def planned(args) -> dict[str, Config]:
@@ -74,7 +81,6 @@ def pool(args, settings: Config) -> None:
     step = ["test", "-d", args.data, "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
     step += [] if in_folder(args.data) else ["-p", str(args.path)]
-    step += ["--corpora", str(args.corpora)] if args.corpora else []
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 
@@ -170,7 +176,7 @@ def main(args) -> int:
     except Ended as ended:
         return failed(ended.code, f"{ended}; to go on: {command_line()}")
     except KeyboardInterrupt:
-        return failed(130, f"interrupted; to go on from what is saved: {command_line()}")
+        return failed(130, "interrupted")
     return 0
 
 

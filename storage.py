@@ -105,7 +105,7 @@ def path(text: str) -> Path | Remote:
     """
     scheme, found, rest = text.partition("://")
     if not found or not re.fullmatch(r"[a-z][a-z0-9]*", scheme):
-        return Path(text)
+        return Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not rest.partition("/")[0]:
         raise UsageError(f"{text}: an address has a bucket: {scheme}://BUCKET/FOLDER")
     if scheme not in schemes():
@@ -311,13 +311,18 @@ def remove(folder: Path | Remote) -> None:
 
 def walk(folder: Path | Remote, endings: Collection[str] = ()) -> Iterator[tuple]:
     """(folder, names of folders in it, names of files in it), from the top down; links are
-    followed, and folders that the caller takes off the list are left out.
+    followed, but for those that lead back to where they lie, and folders that the caller takes off
+    the list are left out.
 
     A store is asked about each name whether it is a folder, which takes long: not about those that
     have one of the endings of files.
+
+    Raises:
+        UsageError: a folder cannot be read.
     """
     if not is_remote(folder):
-        for parent, folders, names in os.walk(folder, followlinks=True):
+        for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+            folders[:] = [name for name in folders if not leads_back(Path(parent, name), folder)]
             yield Path(parent), folders, names
         return
     folders, names = [], []
@@ -327,3 +332,16 @@ def walk(folder: Path | Remote, endings: Collection[str] = ()) -> Iterator[tuple
     yield folder, folders, names
     for name in folders:
         yield from walk(folder / name, endings)
+
+
+def unreadable(error: OSError) -> None:
+    """Raises what kept a folder from being read, which os.walk would pass over."""
+    raise UsageError(f"{error.filename}: cannot be read: {error.strerror}")
+
+
+def leads_back(link: Path, top: Path) -> bool:
+    """Whether it is a link to a folder in which it lies, from `top` down, or around one."""
+    if not link.is_symlink():
+        return False
+    to, way = link.resolve(), [p for p in link.parents if p.is_relative_to(top)]
+    return any(folder.resolve().is_relative_to(to) for folder in way)

@@ -64,7 +64,7 @@ def prepare(args: argparse.Namespace, folder: Path) -> dict:
     from model.baselines import centre_bias
 
     corpus = open_corpus(args.corpus, Path(args.root))
-    training, samples = load(corpus, folder / "checked.json")
+    training, samples, *_ = load(corpus, folder / "checked.json")
     samples = samples[: args.pictures]
     bias = centre_bias(relative_points(training))
     random, inside = np.random.default_rng(0), []

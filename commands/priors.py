@@ -45,7 +45,7 @@ def prior_of(
     if path.is_file():
         return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
     if corpus is None or not is_own(asked, corpus):
-        training, _ = load_sides(opened(asked, root), cache, Config(), skip_first)
+        training, *_ = load_sides(opened(asked, root), cache, Config(), skip_first)
     return centre_bias(relative_points(training))
 
 
@@ -106,8 +106,8 @@ def is_own(asked: str, corpus: Corpus) -> bool:
         return False
     folder = in_folder(asked)
     if folder is not None:
-        return str(folder.resolve()) == corpus.reference
-    return getattr(registered(asked), "name", None) == corpus.reference
+        return folder.resolve() == corpus.folder.resolve()
+    return getattr(registered(asked), "name", None) == corpus.name
 
 
 def same_for_all(prior: Prior) -> Told:

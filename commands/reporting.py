@@ -32,7 +32,8 @@ def report(
     found = {
         "protocol": f"{measured['protocol']}; empirical density: {blur}",
         "measured": measured,
-        "corpus": corpus.reference,
+        "corpus": corpus.name,
+        "side": args.side,
         "model": subject.line,
         "name": files.name,
         **summarise(rows, subject.conditional),
@@ -56,6 +57,7 @@ def report(
 def mode(args) -> str:
     """What tells the report of another protocol from the usual one."""
     parts = {"_mit": args.protocol == "mit", "_maps": args.maps, "_skipfirst": args.skip_first}
+    parts["_test"] = args.side == "test"
     return "".join(part for part, there in parts.items() if there)
 
 

@@ -143,6 +143,7 @@ def observers(gold: GoldStandard) -> Callable:
 
 def foreign(folder: Path, kind: str) -> Callable:
     """What another program predicted: log-densities or saliency maps."""
+    said: set[Path] = set()
 
     def answers(samples: list[Sample]) -> Iterator[list[Part]]:
         predictions = Predictions(folder, kind, samples)
@@ -152,5 +153,8 @@ def foreign(folder: Path, kind: str) -> Callable:
                 yield [Part(values)]
             else:
                 yield [Part(as_log_density(values), saliency=values)]
+        if not predictions.off.keys() <= said:
+            predictions.say_off()
+            said.update(predictions.off)
 
     return answers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from commands.evaluation import (
 )
 from commands.priors import Prior, prior_of, suffix
 from commands.reporting import difference, measured, report
-from commands.sides import load_sides
+from commands.sides import is_of, load_sides, refuse_other
 from commands.training import fit_centre_bias
 from config import Config, UsageError
 from data.corpus import Corpus, corpus_name, listed, open_corpus
@@ -80,7 +80,7 @@ def test(args) -> dict[str, float]:
 
 def is_root(args) -> bool:
     """Whether -p is where corpora lie, not pictures."""
-    asked = args.on or args.data or chosen(args.results, args.name, args.model)[1]["corpus"]
+    asked = args.on or args.data or chosen(args.results, args.name, args.model)[1]["address"]
     if not args.path.exists():
         raise UsageError(f"-p {args.path}: no such file or folder")
     return listed(asked, args.path)
@@ -143,12 +143,17 @@ def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> 
     return prior_of(args.prior, root, cache, corpus, training, args.skip_first)
 
 
-def sides_of(args, corpus: Corpus, settings: Config) -> tuple[list[Sample], list[Sample]]:
-    """A corpus' samples as a configuration has them, but for what the arguments say."""
+def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None):
+    """The training samples of a corpus, and those that are tested, as a configuration has them, but
+    for what the arguments say; with the split that a run kept, where one is given."""
     settings = replace(settings, partial=settings.partial or args.partial)
-    if args.pixels_per_degree is not None:
-        settings = replace(settings, pixels_per_degree=args.pixels_per_degree)
-    return load_sides(corpus, storage.cache(args.results), settings, args.skip_first)
+    for name in ("pixels_per_degree", "units", "outside"):
+        if getattr(args, name) is not None:
+            settings = replace(settings, **{name: getattr(args, name)})
+    loaded = load_sides(corpus, storage.cache(args.results), settings, args.skip_first, kept)
+    if args.side == "test" and not loaded.test:
+        raise UsageError(f"--side test: {corpus.name} has no test side: {loaded.split}")
+    return loaded.train, getattr(loaded, args.side)
 
 
 def trained(args, fold: int) -> Case:
@@ -176,21 +181,24 @@ def one(args, name: str | None) -> Case:
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     size, files = tuple(about["size"]), run
     if settings.model == "centerbias":
-        fit(args, run, settings, about["corpus"], about.get("training", ""))
+        fit(args, run, settings, about["address"], about.get("training", ""))
         run, about = chosen(args.results, run.name)
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
-    if corpus.reference != about["corpus"]:
-        sides = replace(sides, pixels_per_degree=None, folds=0, fold=0, partial=False)
+    home = is_of(run, corpus, storage.cache(args.results))
+    if not home:
+        usual = {"pixels_per_degree": None, "units": None, "outside": "refuse"}
+        sides = replace(sides, **usual, folds=0, fold=0, partial=False)
         size, files = corpus.size, run.on(corpus.name)
     files = Run(files.results, files.name + suffix(args.prior))
-    training, tested = sides_of(args, corpus, sides)
-    restore.refuse_seen(about, corpus.reference, tested, f"{run.name} cannot be tested")
+    training, tested = sides_of(args, corpus, sides, about if home else None)
+    both = [*training, *tested]
+    restore.refuse_seen(about, corpus, tested, f"{run.name} cannot be tested", known=both)
     prior = given_prior(args, corpus, training)
     subject = subjects.of_run(run, about, settings, size, files, prior)
     if prior:
         subject = replace(subject, line=f"{subject.line}; prior: {args.prior}")
     if settings.model == "centerbias" and args.skip_first:
-        known, _ = sides_of(args, open_corpus(about["corpus"], root_of(args)), settings)
+        known, _ = sides_of(args, open_corpus(about["address"], root_of(args)), settings)
         bias = centre_bias(relative_points(known))
         subject = replace(subject, answers=subjects.everywhere(bias.log_density))
     return Case(subject, corpus, training, tested)
@@ -209,9 +217,10 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
         return
     partial = settings.partial or (args.partial and not args.on)
     cache = storage.cache(args.results)
-    training, _ = load_sides(corpus, cache, replace(settings, partial=partial))
-    if fingerprint(training) != before:
-        fit_centre_bias(settings, corpus, run, training)
+    loaded = load_sides(corpus, cache, replace(settings, partial=partial))
+    refuse_other(run, corpus, cache)
+    if fingerprint(loaded.train) != before:
+        fit_centre_bias(settings, corpus, run, loaded)
 
 
 def untrained(args, fold: int) -> Case:
@@ -245,7 +254,7 @@ def foreign(args, fold: int) -> Case:
 
 def corpus_of(args, about: dict | None = None) -> Corpus:
     """The corpus that is tested on."""
-    asked = args.on or args.data or (about or {}).get("corpus")
+    asked = args.on or args.data or (about or {}).get("address")
     if asked is None:
         raise UsageError("-d CORPUS is needed: which corpus to test on")
     return open_corpus(asked, root_of(args))

@@ -15,7 +15,7 @@ from absl import logging
 import config
 import storage
 from commands import priors
-from commands.sides import load_sides
+from commands.sides import load_sides, record, refuse_other
 from commands.stopping import Stop, Stopped
 from config import Config, UsageError
 from data.corpus import Corpus
@@ -23,7 +23,7 @@ from data.histories import gather
 from data.histories import names as names_of
 from data.pipeline import batches
 from data.reading import keep
-from data.samples import Sample, fingerprint
+from data.samples import Loaded, Sample, fingerprint
 from data.splits import held_out
 from data.truth import keys, relative_points
 from model import features, metrics, optimizer, restore, states, trainer
@@ -59,14 +59,17 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
     with states.locked(run.latest) if chief else nullcontext():
         cache = cache_of(run, chief)
         if settings.model == "centerbias":
-            training, _ = load_sides(corpus, cache, settings)
+            loaded = load_sides(corpus, cache, settings)
+            refuse_other(run, corpus, cache)
             if chief:
-                fit_centre_bias(settings, corpus, run, training)
+                fit_centre_bias(settings, corpus, run, loaded)
             return
         start = restore.find_start(run, corpus, settings, **asked)
         metrics.check_names(settings.loss, settings.metrics)
-        training, validation = load_sides(corpus, cache, settings)  # which takes long
-        held = []
+        refuse_other(run, corpus, cache)
+        kept = {"split": start.split} if start.resume else None
+        loaded = load_sides(corpus, cache, settings, kept=kept)  # which takes long
+        training, validation, held = loaded.train, loaded.valid, []
         if settings.hold_out:
             training, held = held_out(training, settings.hold_out, settings.seed)
             validation = held
@@ -78,7 +81,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         if asked.get("began") and start.resume and restore.differing(start.path, pictures):
             logging.info("%s starts anew: its pictures or fixations have changed", run.name)
             start = restore.find_start(run, corpus, settings, **asked | {"fresh": True})
-        start = restore.on_pictures(start, run, corpus.reference, *sides, held)
+        start = restore.on_pictures(start, run, corpus, *sides, held, record(loaded))
         with lost_workers(), plain_errors():
             learn(strategy, settings, corpus, root, run, start, training, validation)
     logging.info("best weights: %s", run.best)
@@ -141,6 +144,13 @@ def learn(
     agree(strategy, repr((settings, start.shape, start.source, progress.epoch, progress.step)))
     if progress.epoch >= settings.epochs:
         logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
+    elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
+        how = "stretched" if settings.epochs > start.epochs else "shortened"
+        logging.warning(
+            "--epochs %d, %d before: the rest of the learning rate's cosine is %s to end there; it "
+            "goes on from %.3g", settings.epochs, start.epochs, how,
+            float(model.optimizer.learning_rate),
+        )  # fmt: skip
     if prior and chief:
         with saving(run):
             prior.save(run.centre_bias)
@@ -182,7 +192,8 @@ def stoppable(progress: trainer.Progress) -> Iterator[Stop]:
 
 def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size) -> Keeper:
     """What writes a run to disk."""
-    about = {"corpus": corpus.reference, "size": size, "config": asdict(settings)}
+    about = {"corpus": corpus.name, "address": corpus.address}
+    about |= {"size": size, "config": asdict(settings)}
     every, minutes = settings.save_every, settings.save_minutes
     return Keeper(run, model, start, about, every, minutes, save_history)
 
@@ -238,11 +249,13 @@ def wire(settings: Config, size, maps: Mapping, training, validation, fill, cach
     return trainer.Data(train, valid, steps, shown)
 
 
-def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, training) -> None:
+def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, loaded: Loaded) -> None:
     """The baseline's training: a kernel density of the training fixations."""
+    training = loaded.train
     bias = centre_bias(relative_points(training))
-    about = {"corpus": corpus.reference, "size": settings.size or corpus.size, "epoch": 0}
-    about |= {"config": asdict(settings), "metrics": {}, "training": fingerprint(training)}
+    about = {"corpus": corpus.name, "address": corpus.address, "epoch": 0, "metrics": {}}
+    about |= {"size": settings.size or corpus.size, "config": asdict(settings)}
+    about |= {"split": record(loaded), "training": fingerprint(training)}
     with saving(run):
         describe(run, about, training)
         bias.save(run.best)

@@ -8,7 +8,6 @@ that are not there are left out, with a notice: a small archive may come with al
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from posixpath import splitext
 
@@ -20,6 +19,7 @@ from data import matlab
 from data.decode import decode_map, shape
 from data.fixations import Fixations, concatenate, table
 from data.hdf5 import printable
+from data.names import matched
 
 MOST = 10**6  # fixations on a picture, and numbers of observers
 
@@ -161,16 +161,16 @@ def _each(records: Mapping, stimuli: Files, read: Callable, path: Path | None = 
     Raises:
         UsageError: a record of another layout; names `path`, or the record where that is one.
     """
-    places = {_stem(name): n for n, name in enumerate(sorted(stimuli))}
-    found = {_stem(name): record for name, record in records.items()}
-    missing = sorted(found.keys() - places.keys())
+    found = matched(stimuli, records, path or Path("fixations"))
+    missing = sorted({*records} - {*found.values()})
     if missing:
         said = "fixations of %d pictures that are not in stimuli/ are left out, first %r"
         logging.warning(said, len(missing), missing[0])
-    for stem, n in places.items():
-        if stem in found:
-            with matlab.laid_out(path or found[stem]):
-                yield from list(read(n, found[stem]))
+    for n, name in enumerate(sorted(stimuli)):
+        if name in found:
+            record = records[found[name]]
+            with matlab.laid_out(path or record):
+                yield from list(read(n, record))
 
 
 def _stem(name: str) -> str:
@@ -256,7 +256,7 @@ def _of_rows(rows: list[tuple], timed: bool) -> Fixations:
     _, first, scanpath = np.unique(keys, axis=1, return_index=True, return_inverse=True)
     scanpath = scanpath.reshape(-1)  # NumPy 2.0 gave it the shape of keys
     t = found.t if timed else np.arange(len(found)) - first[scanpath]
-    return replace(found, t=np.asarray(t, np.float64), scanpath=scanpath)
+    return table(found.x, found.y, found.n, found.subject, t, found.duration, scanpath)
 
 
 def read_points(files: Files, stimuli: Files) -> Fixations:

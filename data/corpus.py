@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import storage
 from config import UsageError, near
 from data.decode import Picture
+from data.given import Own
 from data.hdf5 import Stored
-from data.layout import PICTURES, TOPS, TRUTHS, Files, below, canonical_files, listing, suffixes
-from data.splits import Ratio, Split
-from data.stimuli import read_stimuli
+from data.layout import PICTURES, TOPS, TRUTHS, Files, below, canonical_files, listing
+from data.splits import Split
+from data.stimuli import Listed, read_stimuli
 
 MODULES = Path(__file__).parent
 LIST = "stimuli.hdf5"
@@ -51,8 +52,9 @@ class Corpus:
     the Gaussian that makes a density of fixations, in pixels of the stimuli, about one degree of
     visual angle; initial: the corpus whose weights it starts from; sources: the authors'
     archives; skip: names of folders and files that are no part of it.
-    An instance is the corpus as it lies in a folder, which is never written to; its `reference`
-    is what -d takes for it.
+    An instance is the corpus as it lies in a folder, which is never written to; its `address` is
+    what -d takes for it. Corpora of one name are one, wherever they lie; folders without a class
+    (`own`) where they have pictures in common, too.
     """
 
     registry: dict[str, type["Corpus"]] = {}
@@ -62,6 +64,7 @@ class Corpus:
     initial: str | None = None
     sources: tuple[Source, ...] = ()
     skip: tuple[str, ...] = ()
+    own = False
 
     def __init_subclass__(cls, register: bool = True, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -70,13 +73,13 @@ class Corpus:
             check_contract(cls)
             cls.registry[cls.name] = cls
 
-    def __init__(self, folder: Path, reference: str | None = None):
+    def __init__(self, folder: Path, address: str | None = None):
         self.folder = folder
-        self.reference = reference or self.name
+        self.address = address or self.name
         self.files, stimuli = self.contents(folder)
         self.stimuli = dict(stimuli)
         if not self.stimuli:
-            missing = [name for name, _ in self.listed(self.files)]
+            missing = [each.name for each in self.listed(self.files)]
             first = f", where '{LIST}' has '{missing[0]}'" if missing else ""
             raise UsageError(f"{folder}: no pictures in stimuli/{first}, found {listing(folder)}")
 
@@ -96,7 +99,7 @@ class Corpus:
             )
         files = canonical_files(folder, cls.take(), cls.skip)
         here = below(files, "stimuli", pictures=True)
-        there = {name: source for name, source in cls.listed(files) if source}
+        there = {each.name: each.source for each in cls.listed(files) if each.source}
         if not there:
             return files, here
         if not any(isinstance(source, Stored) for source in there.values()):
@@ -104,8 +107,8 @@ class Corpus:
         return files, dict(sorted(there.items()))
 
     @classmethod
-    def listed(cls, files: Mapping[str, Path]) -> list[tuple[str, Picture | None]]:
-        """The stimuli that a stimuli.hdf5 lists, in its order, and where they are, if anywhere."""
+    def listed(cls, files: Mapping[str, Path]) -> list[Listed]:
+        """The stimuli that a stimuli.hdf5 lists, in its order."""
         if LIST not in files:
             return []
         return read_stimuli(files[LIST], below(files, "stimuli", pictures=True))
@@ -131,25 +134,20 @@ class Corpus:
         there = (p for p in root.iterdir() if plain(p.name) == plain(cls.name) and p.is_dir())
         return min(there, key=lambda p: (p.name != cls.name, p.name), default=None)
 
-    @classmethod
-    def key(cls, name: str) -> str:
-        """What pairs a file with its stimulus: its path without ending and authors' suffix."""
-        stem = str(PurePosixPath(name).with_suffix(""))
-        return re.sub("|".join(suffixes(cls.take())) or "$^", "", stem)
-
 
 class OwnFolder(Corpus, register=False):
-    """A folder of one's own, without a class: stimuli/ and their truth, split 80 to 20."""
+    """A folder of one's own, without a class: stimuli/ and their truth, split as it says."""
 
     size = (240, 320)
-    split = Ratio(4, 1)
+    split = Own()
     sigma = Assumed(24)
+    own = True
 
-    def __init__(self, folder: Path, reference: str | None = None):
+    def __init__(self, folder: Path, address: str | None = None):
         self.name = folder.resolve().name.lower()
         if not any(path.name.lower() in ("stimuli", LIST) for path in folder.iterdir()):
             raise UsageError(f"{folder}: no folder stimuli/ in it, found {listing(folder)}")
-        super().__init__(folder, reference or str(folder.resolve()))
+        super().__init__(folder, address or str(folder.resolve()))
 
 
 def upload_marker(folder: Path) -> Path:

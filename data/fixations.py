@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 UNKNOWN = -1
+EARLIER = 4  # fixations of a history, as many as DeepGaze III looks at (Kuemmerer et al., JoV 2022)
 TRUNCATE = 4  # standard deviations of the empirical map's kernel
 LINES = 16  # that are blurred at a time
 PRODUCTS = 1 << 18  # of numbers; for as many OpenBLAS takes no second core
@@ -21,6 +22,8 @@ class Fixations:
     t, duration: float64 seconds, NaN where not known. Where the authors give the order alone,
         t counts 0, 1, 2, ... within the scanpath, as pysaliency has it.
     scanpath: int64, which scanpath, its rows in order of time; all -1 where the order is not known.
+    history: float32 (M, 4, 2), x and y of the four fixations before each in its scanpath, the last
+        one first, wherever they fell; NaN where there was none.
     """
 
     x: np.ndarray
@@ -30,6 +33,7 @@ class Fixations:
     t: np.ndarray
     duration: np.ndarray
     scanpath: np.ndarray
+    history: np.ndarray
 
     def __len__(self) -> int:
         return len(self.x)
@@ -43,10 +47,15 @@ class Fixations:
         """The rows of a boolean mask (M,) or of an array of indices."""
         return Fixations(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def scaled(self, x: float, y: float) -> "Fixations":
+        """Return the same fixations and histories on a picture that is x times as wide and y times
+        as high."""
+        history = self.history * np.float32([x, y])
+        return replace(self, x=self.x * x, y=self.y * y, history=history)
+
     def later(self) -> np.ndarray:
         """(M,) bool: which rows are not the first of their scanpath."""
-        _, first = np.unique(self.scanpath, return_index=True)
-        return ~np.isin(np.arange(len(self)), first)
+        return ~np.isnan(self.history[:, 0, 0])
 
     def by_stimulus(self, count: int) -> list["Fixations"]:
         """One table for each of the stimuli 0..count-1, rows in their order."""
@@ -55,15 +64,31 @@ class Fixations:
         return [self.select(order[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def table(x, y, n, subject=UNKNOWN, t=np.nan, duration=np.nan, scanpath=UNKNOWN) -> Fixations:
-    """A table from arrays (M,); a scalar stands for all rows."""
+def table(
+    x, y, n, subject=UNKNOWN, t=np.nan, duration=np.nan, scanpath=UNKNOWN, history=None
+) -> Fixations:
+    """A table from arrays (M,); a scalar stands for all rows. Histories are those of the rows of
+    each scanpath, unless the (M, 4, 2) of them are known otherwise."""
     x = np.asarray(x, np.float64)
 
     def column(values, kind=np.float64):
         return np.broadcast_to(np.asarray(values, kind), x.shape).copy()
 
     index, observer, path = (column(values, np.int64) for values in (n, subject, scanpath))
-    return Fixations(x.copy(), column(y), index, observer, column(t), column(duration), path)
+    y = column(y)
+    history = before(np.stack([x, y], 1), path) if history is None else np.float32(history)
+    return Fixations(x.copy(), y, index, observer, column(t), column(duration), path, history)
+
+
+def before(points: np.ndarray, scanpath: np.ndarray) -> np.ndarray:
+    """float32 (M, 4, 2): the four points before each (M, 2) of a scanpath (M,), last one first."""
+    order = np.argsort(scanpath, kind="stable")
+    found = np.full((len(points), EARLIER, 2), np.nan, np.float32)
+    for back in range(1, EARLIER + 1):
+        now, then = order[back:], order[:-back]
+        same = (scanpath[now] == scanpath[then]) & (scanpath[now] >= 0)
+        found[now[same], back - 1] = points[then[same]]
+    return found
 
 
 def concatenate(tables: Iterable[Fixations]) -> Fixations:

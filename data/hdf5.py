@@ -192,6 +192,24 @@ def texts(group, *names: str) -> list[str]:
     return list(node.asstr()[...])
 
 
+def shapes(group, name: str) -> list[tuple[int, int]]:
+    """The height and width at the start of each row of a dataset of whole numbers, rows of any
+    length."""
+    import h5py
+
+    node = dataset(group, name)
+    kind = h5py.check_vlen_dtype(node.dtype)
+    if node.ndim == 1 and kind is not None and np.dtype(kind).kind in "iu":
+        check_texts(node)
+        rows = list(node[...])
+    else:
+        rows = list(numbers(group, name, axes=2))
+    found = [tuple(int(side) for side in row[:2]) for row in rows]
+    if not all(len(row) == 2 and min(row) > 0 for row in found):
+        raise UsageError(f"the dataset {name} has a row without a height and a width")
+    return found
+
+
 @dataclass(frozen=True)
 class Stored:
     """A picture that is a dataset of an HDF5 file, as in pysaliency's Stimuli in memory."""

@@ -7,11 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from config import UsageError
-from data.fixations import concatenate
+from data.fixations import EARLIER, concatenate
 from data.images import margins
 from data.samples import Sample
-
-EARLIER = 4  # as many as DeepGaze III looks at (Kuemmerer et al., JoV 2022)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +18,7 @@ class Histories:
 
     picture: (M,) int64, index of the sample, ascending.
     points: (M, 2) float64, x and y in pixels of the original stimulus.
-    earlier: (M, 4, 2), the fixations before it in its scanpath, the last one first; NaN where
-        there was none.
+    earlier: float32 (M, 4, 2), those before it in its scanpath, as Fixations.history.
     """
 
     picture: np.ndarray
@@ -55,18 +52,7 @@ def gather(samples: Sequence[Sample]) -> Histories:
     rows = concatenate(sample.table for sample in samples)
     picture = np.repeat(np.arange(len(samples)), [len(sample.table) for sample in samples])
     points = np.stack([rows.x, rows.y], 1)
-    return Histories(picture, points, before(points, rows.scanpath))
-
-
-def before(points: np.ndarray, scanpath: np.ndarray) -> np.ndarray:
-    """(M, 4, 2): the four points (M, 2) before each in its scanpath (M,), the last one first."""
-    order = np.argsort(scanpath, kind="stable")
-    found = np.full((len(points), EARLIER, 2), np.nan)
-    for back in range(1, EARLIER + 1):
-        now, then = order[back:], order[:-back]
-        same = scanpath[now] == scanpath[then]
-        found[now[same], back - 1] = points[then[same]]
-    return found
+    return Histories(picture, points, rows.history)
 
 
 def plan(
@@ -106,7 +92,7 @@ def plan(
         for start in range(0, len(mine), group):
             part = mine[start : start + group]
             rows["id"].append(np.resize(part, group))
-            rows["weight"].append(np.float32(each * (np.arange(group) < len(part))))
+            rows["weight"].append(np.array(each * (np.arange(group) < len(part)), np.float32))
             rows["flip"].append(flip)
     return {key: np.array(values) for key, values in rows.items()}
 

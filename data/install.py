@@ -40,14 +40,13 @@ def install(
         UsageError, DownloadError: what is missing, broken or not to be had, or another process is
             at it. What was downloaded stays, and the next try goes on from there.
     """
-    there = installed(corpus, root)
-    if there:
+    there = place_of(corpus, root)
+    if installed(corpus, there):
         return there
-    with workplace(corpus, root) as work:
-        there = installed(corpus, root)  # another process may have been quicker
-        if there:
+    with workplace(corpus, there.parent) as work:
+        if installed(corpus, there):  # another process was quicker
             return there
-        whole, there = work / "corpus", corpus.locate(root) or root / corpus.name
+        whole = work / "corpus"
         if hasattr(corpus, "make"):
             corpus.make(whole)
         elif archives:
@@ -62,20 +61,25 @@ def install(
     return there
 
 
-def installed(corpus: type[Corpus], root: Path) -> Path | None:
-    """The corpus' folder where all of it is there already, or None.
+def place_of(corpus: type[Corpus], root: Path) -> Path:
+    """Where a corpus lies, or will; behind a link that may be another disk, where it is made."""
+    there = corpus.locate(root) or root / corpus.name
+    return there.resolve() if not storage.is_remote(there) and there.is_symlink() else there
+
+
+def installed(corpus: type[Corpus], there: Path) -> bool:
+    """Whether all of a corpus is in its folder already, which is said.
 
     Raises:
         UsageError: something else is there.
     """
-    there = corpus.locate(root) or root / corpus.name
     cut = storage.is_remote(there) and upload_marker(there).exists()
     if cut or not there.exists() or not any(there.iterdir()):
-        return None
+        return False
     if not corpus.contents(there)[1]:
         raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
     logging.info("%s is there already; remove it to install the corpus anew", there)
-    return there
+    return True
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from posixpath import splitext
 
 import storage
@@ -74,7 +74,7 @@ def canonical(member: str, place: Callable[[str], str | None]) -> str | None:
     top, _, rest = member.partition("/")
     taken = place(member)
     if not rest:
-        ours = member.lower().endswith((".hdf5", ".csv"))
+        ours = member.lower().endswith((".hdf5", ".csv", ".txt"))
         return taken or (member.lower() if ours else None)
     own = top.lower() in TOPS
     if own and (taken is None or not taken.startswith(top.lower() + "/")):
@@ -86,12 +86,6 @@ def below_stimuli(name: str) -> str:
     """The part below stimuli/ of a path of any machine; all of it where it has no such folder."""
     # pysaliency itself calls the folder Stimuli in some corpora.
     return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
-
-
-def suffixes(take: Mapping[str, str]) -> list[str]:
-    """Patterns for the endings that authors give to maps: `*_fixMap.jpg` gives `_fixMap$`."""
-    stems = (PurePosixPath(pattern).stem for pattern in take)
-    return [re.escape(stem[1:]) + "$" for stem in stems if stem.startswith("*") and stem[1:]]
 
 
 def below(files: Files, top: str, *, pictures=False) -> Files:

@@ -143,4 +143,4 @@ def numbers(samples: Sequence[Sample]) -> np.ndarray:
             f"--weigh fixations: {len(without)} stimuli have no fixations, only a map, first "
             f"'{without[0]}'; --weigh images"
         )
-    return np.float32([len(sample.table) for sample in samples])
+    return np.array([len(sample.table) for sample in samples], np.float32)

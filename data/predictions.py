@@ -1,8 +1,7 @@
 """Predictions that any other program made: a file a stimulus, as log-densities or saliency maps."""
 
-from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
@@ -13,20 +12,22 @@ from config import UsageError
 from data.decode import decode_map
 from data.hdf5 import DAMAGED, printable
 from data.layout import PICTURES, listing, walk
+from data.names import matched, stem
 from data.samples import Sample
 
 LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 KINDS = ("density", "saliency")
-TOLERANCE = 1e-3  # of the logarithm of a density's sum: the round-off of float32
+ROUND_OFF, SLACK = 1e-4, 1e-2  # how far from 1 a density's sum may be unsaid, and at all
 
 
 class Predictions:
     """A folder of predictions for some samples: called with a sample, it gives its (h, w) float64.
 
     kind "density": natural logarithms of densities over pixels, .npy, made to sum to 1 exactly;
-    -inf is allowed, and whoever looks there makes it infinitely wrong. kind "saliency": maps of
-    any scale, .npy or pictures, as they are. Files are named after the stimuli, but for the
-    ending, in the same sub-folders or, where no two names are the same, in none.
+    where one is off by more than round-off, `off` has by how much. -inf is allowed, and whoever
+    looks there makes it infinitely wrong. kind "saliency": maps of any scale, .npy or pictures, as
+    they are. Files are named after the stimuli, but for the ending, in the same sub-folders or,
+    where no two names are the same, in none.
 
     Raises:
         UsageError: of the folder, when made: it is none, stimuli have no prediction or two. Of a
@@ -34,7 +35,8 @@ class Predictions:
     """
 
     def __init__(self, folder: Path, kind: str, samples: Iterable[Sample]):
-        self.kind = kind
+        self.folder, self.kind = folder, kind
+        self.off: dict[Path, float] = {}
         self.files = paired(folder, kind, [sample.name for sample in samples])
 
     def __call__(self, sample: Sample) -> np.ndarray:
@@ -47,7 +49,23 @@ class Predictions:
             raise UsageError(
                 f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(sample.shape)}"
             )
-        return normalised(path, values) if self.kind == "density" else finite(path, values)
+        if self.kind == "saliency":
+            return finite(path, values)
+        total = logarithm_of_sum(path, values)
+        if abs(np.expm1(total)) > ROUND_OFF:
+            self.off[path] = np.expm1(total)
+        return values - total
+
+    def say_off(self) -> None:
+        """Say how many of the densities that were asked for did not sum to 1, and how far off they
+        were; nothing where all did."""
+        if self.off:
+            path, most = max(self.off.items(), key=lambda item: abs(item[1]))
+            logging.warning(
+                "%s: %d of %d densities did not sum to 1, the furthest '%s', to %.4f; made to, by "
+                "subtracting their logsumexp", self.folder, len(self.off), len(self.files),
+                path.name, 1 + most,
+            )  # fmt: skip
 
 
 def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
@@ -59,38 +77,20 @@ def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
     if not files:
         allowed = ", ".join(sorted(endings))
         raise UsageError(f"{folder}: no {kind} in {listing(folder)}; endings are {allowed}")
-    found = by_stem(folder, files)
-    stems = {name: stem(name) for name in names}
-    bare = Counter(PurePosixPath(each).name for each in stems.values())
-    for name, key in stems.items():
-        if key not in found and bare[PurePosixPath(key).name] == 1:
-            stems[name] = PurePosixPath(key).name
-    missing = [name for name, key in stems.items() if key not in found]
+    by_name = {path.relative_to(folder).as_posix(): path for path in files}
+    found = matched(names, by_name, folder)
+    missing = [name for name in names if name not in found]
+    extra = sorted({*by_name} - {*found.values()})
     if missing:
+        beside = f", beside '{extra[0]}', which is of none" if extra else ""
         raise UsageError(
             f"{folder}: {len(missing)} of {len(names)} stimuli have no {kind}, first "
-            f"'{missing[0]}'; its file would be '{stem(missing[0])}.npy'"
+            f"'{missing[0]}'; its file would be '{stem(missing[0])}.npy'{beside}"
         )
-    extra = sorted({*found} - {*stems.values()})
     if extra:
         said = "%s: %d files are of no stimulus that is tested, first '%s'; left out"
-        logging.info(said, folder, len(extra), found[extra[0]].relative_to(folder))
-    return {name: found[key] for name, key in stems.items()}
-
-
-def stem(name: str) -> str:
-    """A path without its ending."""
-    return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def by_stem(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
-    """Files by their path below a folder without ending; UsageError where two have the same."""
-    found: dict[str, Path] = {}
-    for path in files:
-        other = found.setdefault(stem(path.relative_to(folder).as_posix()), path)
-        if other != path:
-            raise UsageError(f"{folder}: {other.name} and {path.name} are of one stimulus")
-    return found
+        logging.info(said, folder, len(extra), extra[0])
+    return {name: by_name[file] for name, file in found.items()}
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -111,20 +111,20 @@ def read_array(path: Path) -> np.ndarray:
     return np.array(values)
 
 
-def normalised(path: Path, values: np.ndarray) -> np.ndarray:
-    """A log-density that sums to 1; raises UsageError where it does not nearly do so already."""
+def logarithm_of_sum(path: Path, values: np.ndarray) -> float:
+    """The logarithm of a log-density's sum; raises UsageError where that sum is not nearly 1."""
     if not (values < np.inf).all():
         raise UsageError(f"{path}: {count(~(values < np.inf))} are NaN or inf; only -inf may be")
     highest = values.max()
     total = -np.inf if np.isneginf(highest) else highest + np.log(np.exp(values - highest).sum())
-    if abs(total) > TOLERANCE:
-        hint = ""
-        if values.min() >= 0 and abs(values.sum() - 1) < 0.01:
-            hint = "; it is a density, of which the natural logarithm is needed"
-        with np.errstate(over="ignore"):
-            said = f"{path}: its density sums to {np.exp(total):.6g}, must be 1{hint}"
-        raise UsageError(said)
-    return values - total
+    with np.errstate(over="ignore"):
+        found = np.exp(total)
+    if abs(found - 1) > SLACK:
+        cure = "subtract scipy.special.logsumexp(x) from the log-density x"
+        if values.min() >= 0 and abs(values.sum() - 1) < SLACK:
+            cure = "it is a density, of which the natural logarithm is needed"
+        raise UsageError(f"{path}: its density sums to {found:.6g}, must be 1; {cure}")
+    return total
 
 
 def finite(path: Path, values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from absl import logging
 
 import storage
 from config import UsageError
-from data.fixations import UNKNOWN, Fixations, table
+from data.fixations import EARLIER, UNKNOWN, Fixations, table
 from data.hdf5 import group, integers, member, numbers, read_typed, texts
 from data.layout import STIMULI
 
@@ -90,8 +90,8 @@ def _write_flat(file, fixations: Fixations) -> None:
 def read_hdf5(path: Path) -> Fixations:
     """A file of fixations, which may lie on a read-only disk; `n` as it stands, never below 0.
 
-    Where scanpaths are known, rows are in their order. Plain Fixations have known scanpaths where
-    the history of each is the rows before it.
+    Where scanpaths are known, rows are in their order. Plain Fixations have histories of their own,
+    which may be of fixations that a filter left out.
 
     Raises:
         UsageError: a file that is damaged, or of another type or version.
@@ -101,11 +101,7 @@ def read_hdf5(path: Path) -> Fixations:
         "ScanpathFixations": (_read_scanpaths, ("1.0",)),
         "Fixations": (_read_flat, ("1.0", "1.1", "1.2")),
     }
-    found, ordered = read_typed(path, readers)
-    if not ordered:
-        said = "%s: the histories are not those of the fixations in it; scanpaths are not known"
-        logging.warning(said, path)
-    return found
+    return read_typed(path, readers)
 
 
 def renumbered(
@@ -132,20 +128,20 @@ def renumbered(
     return replace(found, n=places[found.n]).select(known)
 
 
-def _read_trains(file) -> tuple[Fixations, bool]:
+def _read_trains(file) -> Fixations:
     parts = [f"train_{part}" for part in ("xs", "ys", "ns", "lengths")]
     subject, t = _observers(file, "train_subjects"), numbers(file, "train_ts", axes=2)
     each = group(file, "scanpath_fixation_attributes")
-    return _unpadded(file, *parts, subject, t, each), True
+    return _unpadded(file, *parts, subject, t, each)
 
 
-def _read_scanpaths(file) -> tuple[Fixations, bool]:
+def _read_scanpaths(file) -> Fixations:
     paths = group(file, "scanpaths")
     own, each = group(paths, "scanpath_attributes"), group(paths, "fixation_attributes")
     known = any(name in own for name in ("subject", "subjects"))
     subject = _observers(own, "subject", "subjects") if known else None
     t = numbers(each, "ts", axes=2) if "ts" in each else None
-    return _unpadded(paths, "xs", "ys", "n", "length", subject, t, each), True
+    return _unpadded(paths, "xs", "ys", "n", "length", subject, t, each)
 
 
 def _unpadded(node, xs, ys, ns, length, subject, t, attributes) -> Fixations:
@@ -205,7 +201,7 @@ def _durations(node, axes: int) -> np.ndarray | None:
     return numbers(node, *names, axes=axes) if names else None
 
 
-def _read_flat(file) -> tuple[Fixations, bool]:
+def _read_flat(file) -> Fixations:
     x, y, t = (numbers(file, name) for name in ("x", "y", "t"))
     n, subject = _indices(integers(file, "n")), _observers(file, "subject", "subjects")
     lengths = integers(file, "lengths") if "lengths" in file else None
@@ -221,54 +217,23 @@ def _read_flat(file) -> tuple[Fixations, bool]:
     if (_filled(past[1], lengths, "y_hist") != earlier).any():
         raise UsageError("x_hist and y_hist have histories of different lengths")
     duration = np.nan if duration is None else duration
-    return _in_scanpaths(table(x, y, n, subject, t, duration), past, earlier.sum(1), index)
-
-
-def _in_scanpaths(found: Fixations, past, earlier: np.ndarray, index) -> tuple[Fixations, bool]:
-    """Fixations in the order of their scanpaths, and whether their histories allow it.
-
-    Without history and index nothing is known of scanpaths. Without an index, rows are tried as
-    they stand, which is how pysaliency writes them, then sorted by all that was seen up to each:
-    that puts the rows of a scanpath in order, unless another begins alike.
-
-    Args:
-        past: x_hist and y_hist, (M, L) each; earlier: (M,), how many of a row are there.
-        index: (M,), the scanpath that the file says, or None.
-    """
     if index is None and not earlier.any():
-        return found, True
-    if index is None:
-        tries = (lambda: np.arange(len(found)), lambda: _by_content(found, past, earlier))
-    else:
-        tries = (lambda: np.lexsort((earlier, index)),)
-    for order in (make() for make in tries):
-        rows, count = found.select(order), earlier[order]
-        begins = count == 0
-        whole = index is None or begins.sum() == len(np.unique(index))
-        if whole and _follow(rows, [hist[order] for hist in past], count):
-            return replace(rows, scanpath=np.cumsum(begins) - 1), True
-    return found, False
+        return table(x, y, n, subject, t, duration)
+    past, count = np.stack(past, 2), earlier.sum(1)
+    # Filters leave rows out, and histories as they were. The same begin is the same scanpath.
+    points = np.stack([x, y], 1)
+    begin = np.where(count[:, None] > 0, past[:, 0], points) if past.shape[1] else points
+    path = np.column_stack([n, subject, begin]) if index is None else index[:, None]
+    scanpath = np.unique(path, axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((count, scanpath))
+    found = table(x, y, n, subject, t, duration, scanpath, _last(past, count))
+    return found.select(order)
 
 
-def _by_content(found: Fixations, past, earlier: np.ndarray) -> np.ndarray:
-    """The order by stimulus, observer and the coordinates up to each fixation."""
-    keys = [found.n, found.subject]
-    for k in range(earlier.max() + 1):
-        for now, before in zip((found.x, found.y), past, strict=True):
-            seen = before[:, k] if k < before.shape[1] else -np.inf
-            keys.append(np.where(earlier > k, seen, np.where(earlier == k, now, -np.inf)))
-    return np.lexsort(keys[::-1])
-
-
-def _follow(rows: Fixations, past, earlier: np.ndarray) -> bool:
-    """Whether each row with a history is of the scanpath of the row before it, and next there."""
-    later = np.flatnonzero(earlier)
-    if not len(rows) or earlier[0] or (earlier[later] != earlier[later - 1] + 1).any():
-        return len(rows) == 0
-    same = [(c[later] == c[later - 1]).all() for c in (rows.n, rows.subject)]
-    for now, before in zip((rows.x, rows.y), past, strict=True):
-        for k in range(earlier.max(initial=0)):
-            has = np.flatnonzero(earlier > k)
-            last = np.where(earlier[has] == k + 1, now[has - 1], before[has - 1, k])
-            same.append((before[has, k] == last).all())
-    return all(same)
+def _last(past: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return (M, 4, 2): the last four of `count` (M,) points in rows (M, L, 2), last one first."""
+    found = np.full((len(past), EARLIER, 2), np.nan)
+    for back in range(EARLIER):
+        rows = np.flatnonzero(count > back)
+        found[rows, back] = past[rows, count[rows] - 1 - back]
+    return found

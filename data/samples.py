@@ -1,20 +1,26 @@
 """A corpus' stimuli paired with their truth and split: what the pipelines are made of."""
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
 from config import UsageError
 from data import authors, integrity
+from data.coordinates import check_order, check_places, fit_to_pictures, in_seconds, scale, skewed
 from data.corpus import Assumed, Corpus
 from data.decode import Picture
 from data.fixations import Fixations
+from data.given import Found, read_list
 from data.layout import PICTURES, below, listing, walk
+from data.names import Pairing, matched, stem
 from data.pysaliency import read_hdf5, renumbered
+from data.splits import Sides, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,13 @@ class Sample:
         found = self.counted
         return None if found is None else np.stack([found.x, found.y], 1)
 
+    @functools.cached_property
+    def content(self) -> str:
+        """32 hex digits: the digest of its picture, and that of all that is known of its truth."""
+        known = blake2b(repr((self.shape, self.map_digest, float(self.sigma))).encode())
+        known.update(b"" if self.points is None else self.points.tobytes())
+        return self.digest + known.hexdigest()[:16]
+
     def bare(self) -> "Sample":
         """The stimulus alone, as for one whose truth is not known."""
         return Sample(self.name, self.stimulus, self.shape, digest=self.digest)
@@ -86,12 +99,21 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
         files = {p.relative_to(path).as_posix(): p for p in found}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
-    unique(Corpus.key, files, path)
+    unique(stem, files, path)
     seen = integrity.check(files.values(), memory)
     return [
         Sample(name, file, seen[file].shape, digest=seen[file].digest)
         for name, file in files.items()
     ]
+
+
+class Loaded(NamedTuple):
+    """A corpus' samples by side, and the names on each as they were before any was left out."""
+
+    train: list[Sample]
+    valid: list[Sample]
+    test: list[Sample]
+    split: Sides
 
 
 def load(
@@ -102,8 +124,11 @@ def load(
     fold: tuple[int, int] | None = None,
     subset: Path | None = None,
     skip_first: bool = False,
-) -> tuple[list[Sample], list[Sample]]:
-    """Training and validation samples of a corpus, every picture of them checked.
+    split: Split | None = None,
+    units: str | None = None,
+    drop: bool = False,
+) -> Loaded:
+    """Samples of a corpus' sides, every picture of them checked.
 
     Args:
         memory: a JSON file that remembers which pictures were checked.
@@ -112,54 +137,77 @@ def load(
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
         subset: a file of names, one a line; what else is on the training side is left out.
         skip_first: the first fixation of each scanpath does not count.
+        split: instead of the corpus' own.
+        units: of coordinates: pixels, or fractions of width and height; None: not said.
+        drop: leave out fixations outside their pictures, however many they are.
 
     Raises:
         UsageError: pictures without truth, truth without picture, damaged or missing pictures,
-            maps of another shape than their stimulus, a fold or a subset that does not exist,
-            first fixations that are not known.
+            maps of another shape than their stimulus, coordinates that cannot be pixels of the
+            pictures, a fold or a subset that does not exist, first fixations that are not known.
     """
-    records = records_of(corpus, partial)
+    records, column, unit = records_of(corpus, partial)
     maps = maps_of(corpus, records, sigma, partial)
-    names = paired(corpus, records, maps, partial)
     try:
-        train, valid = corpus.split(names, partial, fold)
+        split = split or corpus.split.of(Found(corpus.files, [*corpus.stimuli], column, partial))
+        untold = {name for name, side in getattr(split, "sides", {}).items() if side == "test"}
+        names = paired(corpus, records, maps, partial, untold)
+        sides = split(names, partial, fold)
     except UsageError as error:
-        raise UsageError(f"{corpus.folder}: {error}") from None
-    train = train if subset is None else chosen(subset, train, corpus.stimuli)
+        said = str(error).removeprefix(f"{corpus.folder}: ")
+        raise UsageError(f"{corpus.folder}: {said}") from None
+    logging.info("split of %s: %s", corpus.name, sides)
+    names = [name for part in sides[:3] for name in part]
+    shown = sides._replace(
+        train=chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
+    )
     seen = integrity.check(
         [corpus.stimuli[n] for n in names] + [maps[n] for n in names if n in maps], memory
     )
-    shapes = {path: found.shape for path, found in seen.items()}
-    check_ratios(corpus, names, maps, shapes)
-    later = later_ones(corpus, names, records, maps) if skip_first else {}
-    kept, scored = inside(corpus, names, records, shapes, later)
+    shapes = {name: seen[corpus.stimuli[name]].shape for name in names}
+    check_ratios(corpus, maps, shapes, seen)
+    recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
+    chosen_ones = {n: records[n] for n in names} if records else {}
+    truth = located(corpus, chosen_ones, shapes, recorded, unit or units, drop)
+    scored = later_ones(corpus, names, truth, maps) if skip_first else {}
     truths = below(corpus.files, "truth")
 
     def sample(name: str) -> Sample:
+        wider, higher = scale(recorded.get(name), shapes[name])
         return Sample(
             name=name,
             stimulus=corpus.stimuli[name],
-            shape=shapes[corpus.stimuli[name]],
-            table=kept.get(name),
+            shape=shapes[name],
+            table=truth.get(name),
             scored=scored.get(name),
             density_map=maps.get(name),
-            sigma=sigma or corpus.sigma,
+            sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
             truth=truths.get(str(Path(name).with_suffix(".npy"))),
             digest=seen[corpus.stimuli[name]].digest,
             map_digest=seen[maps[name]].digest if name in maps else "",
         )
 
-    empty = {name for name, rows in kept.items() if not scored.get(name, np.ones(len(rows))).any()}
-    empty |= {name for name in names if name in maps and seen[maps[name]].black}
-    if empty:
-        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
-        logging.warning("%s, first '%s'; left out", said, min(empty))
-    sides = tuple([sample(name) for name in part if name not in empty] for part in (train, valid))
-    for side, names, what in zip(sides, (train, valid), ("train on", "validate"), strict=True):
+    black = {name for name in names if name in maps and seen[maps[name]].black}
+    empty = {name for name, rows in truth.items() if not scored.get(name, np.ones(len(rows))).any()}
+    if empty | black:
+        said = f"{corpus.folder}: {len(empty | black)} stimuli have no fixation that counts, or a "
+        logging.warning("%sblack map, first '%s'; left out", said, min(empty | black))
+    parts = [[sample(n) for n in part if n not in empty | black] for part in shown[:3]]
+    for side, what in zip(parts, ("train on", "validate"), strict=False):
         if not side:
             said = f"none of the {len(names)} stimuli to {what} has a fixation that counts"
             raise UsageError(f"{corpus.folder}: {said}; those outside their picture do not")
-    return sides
+    return Loaded(*parts, sides)
+
+
+def located(corpus: Corpus, records, shapes, recorded, units, drop) -> dict[str, Fixations]:
+    """The fixations that are on their pictures, in pixels of these, by name."""
+    try:
+        found = fit_to_pictures(records, shapes, recorded, units)
+        within = check_places(found, shapes, drop)
+    except UsageError as error:
+        raise UsageError(f"{corpus.folder}: {error}") from None
+    return {name: rows.select(within[name]) for name, rows in found.items()}
 
 
 def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
@@ -171,18 +219,9 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
         UsageError: no such file, a name that the corpus has not, or none on the training side.
     """
     try:
-        lines = subset.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--subset {subset}: not a readable list of names ({error})") from None
-    stems = {str(Path(name).with_suffix("")): name for name in names}
-    wanted = [line.strip() for line in lines if line.strip()]
-    unknown = [name for name in wanted if name not in names and name not in stems]
-    if unknown:
-        raise UsageError(
-            f"--subset {subset}: {len(unknown)} of its names are of no stimulus, first "
-            f"'{unknown[0]}'; allowed are such as '{min(names)}'"
-        )
-    listed = {name if name in names else stems[name] for name in wanted}
+        listed = {*read_list(subset, Pairing(names))}
+    except UsageError as error:
+        raise UsageError(f"--subset {error}") from None
     kept = [name for name in train if name in listed]
     if not kept:
         raise UsageError(
@@ -194,23 +233,38 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
     return kept
 
 
-def records_of(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
-    """Each stimulus' fixations from the richest record that is there, or None without any."""
-    found = table_of(corpus, partial)
+class Records(NamedTuple):
+    """Each stimulus' fixations, None where there are none; the sides that their table gives to
+    stimuli; the unit of their coordinates, None where it is not known for certain."""
+
+    fixations: dict[str, Fixations] | None
+    sides: Mapping[str, str]
+    units: str | None
+
+
+def records_of(corpus: Corpus, partial: bool) -> Records:
+    """Each stimulus' fixations from the richest record that is there."""
+    found, column = table_of(corpus, partial)
     if found is None:
-        return records_from_pictures(corpus, partial)
-    return dict(zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True))
+        return Records(records_from_pictures(corpus, partial), {}, "pixels")
+    found = in_seconds(found, corpus.name)
+    by_name = zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True)
+    return Records(dict(by_name), column, None)
 
 
-def table_of(corpus: Corpus, partial: bool) -> Fixations | None:
-    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None."""
+def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str, str]]:
+    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; and sides."""
     if "fixations.hdf5" in corpus.files:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
-        order = [name for name, _ in corpus.listed(corpus.files)] or names
-        return renumbered(read_hdf5(path), order, names, path, partial)
+        order = [each.name for each in corpus.listed(corpus.files)]
+        try:
+            check_order([] if order else names)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+        return renumbered(read_hdf5(path), order or names, names, path, partial), {}
     if "fixations.csv" in corpus.files:
-        return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli)
-    return corpus.read(corpus.files, corpus.stimuli)
+        return authors.read_csv(corpus.files["fixations.csv"], corpus.stimuli), {}
+    return corpus.read(corpus.files, corpus.stimuli), {}
 
 
 def records_from_pictures(corpus: Corpus, partial: bool) -> dict[str, Fixations] | None:
@@ -250,19 +304,19 @@ def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str,
         UsageError: files without a stimulus (with `partial` they are left out and counted), or
             two files of one stimulus.
     """
-    stimuli = unique(corpus.key, corpus.stimuli, corpus.folder)
-    found = unique(corpus.key, files, corpus.folder)
-    strays = [found[key] for key in found if key not in stimuli]
+    found = matched(corpus.stimuli, files, corpus.folder)
+    strays = sorted({*files} - {*found.values()})
     if strays:
         said = f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
         if not partial:
-            raise UsageError(f"{said}; --partial leaves them out")
+            wanted = min({*corpus.stimuli} - {*found}, default=min(corpus.stimuli))
+            raise UsageError(f"{said}; one would be named '{wanted}'; --partial leaves them out")
         logging.warning("%s; left out", said)
-    return {stimuli[key]: files[found[key]] for key in found if key in stimuli}
+    return {name: files[file] for name, file in found.items()}
 
 
 def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
-    """Names by the key that pairs them; raises UsageError where two have the same."""
+    """Names by what results are called after; raises UsageError where two have the same."""
     keyed: dict[str, str] = {}
     for name in names:
         other = keyed.setdefault(key(name), name)
@@ -271,13 +325,14 @@ def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
     return keyed
 
 
-def paired(corpus: Corpus, records, maps: Mapping[str, Path], partial: bool) -> list[str]:
+def paired(corpus: Corpus, records, maps, partial: bool, untold=frozenset()) -> list[str]:
     """The names of all stimuli that have their truth.
 
     Raises:
-        UsageError: some stimuli have none (with `partial` they are left out and counted).
+        UsageError: some stimuli have none: with `partial`, and where they are among the `untold`
+            ones of a test side, they are left out and counted.
     """
-    unique(corpus.key, corpus.stimuli, corpus.folder)
+    unique(stem, corpus.stimuli, corpus.folder)
     if records is None and not maps:
         raise UsageError(
             f"{corpus.folder}: no truth, found {listing(corpus.folder)}; needs fixations.hdf5, "
@@ -292,31 +347,26 @@ def paired(corpus: Corpus, records, maps: Mapping[str, Path], partial: bool) -> 
         if not lacking:
             continue
         said = f"{corpus.folder}: {len(lacking)} stimuli have no {kind}, first '{lacking[0]}'"
-        if not partial:
+        if not (partial or untold >= {*lacking}):
             raise UsageError(f"{said}; --partial trains on the others")
         logging.warning("%s; left out", said)
         names = [name for name in names if name in having]
     return names
 
 
-def check_ratios(corpus: Corpus, names, maps: Mapping[str, Path], shapes) -> None:
+def check_ratios(corpus: Corpus, maps: Mapping[str, Path], shapes, seen) -> None:
     """Raises UsageError where a map's aspect ratio is not its stimulus'.
 
     One may be smaller than the other, its sides rounded by half a pixel.
     """
-    wrong = [n for n in names if n in maps and skewed(shapes[corpus.stimuli[n]], shapes[maps[n]])]
+    drawn = {name: seen[maps[name]].shape for name in shapes if name in maps}
+    wrong = [name for name, shape in drawn.items() if skewed(shapes[name], shape)]
     if wrong:
-        (h, w), (mh, mw) = shapes[corpus.stimuli[wrong[0]]], shapes[maps[wrong[0]]]
+        (h, w), (mh, mw) = shapes[wrong[0]], drawn[wrong[0]]
         raise UsageError(
             f"{corpus.folder}: {len(wrong)} maps are of another aspect ratio than their stimulus, "
             f"first of '{wrong[0]}': map {mw}x{mh}, stimulus {w}x{h}"
         )
-
-
-def skewed(stimulus: tuple[int, int], drawn: tuple[int, int]) -> bool:
-    """Whether no scale takes one shape to the other within a pixel's rounding."""
-    (h, w), (mh, mw) = stimulus, drawn
-    return abs(mw * h - mh * w) > max(h, w, mh, mw)
 
 
 def later_ones(corpus: Corpus, names, records, maps) -> dict[str, np.ndarray]:
@@ -325,7 +375,7 @@ def later_ones(corpus: Corpus, names, records, maps) -> dict[str, np.ndarray]:
     Raises:
         UsageError: that is not known of all; or the truth is a map, in which they all are.
     """
-    if maps or records is None:
+    if maps or not records:
         cure = "; --pixels-per-degree takes the fixations instead" if maps and records else ""
         raise UsageError(
             f"--skip-first: the truth of {corpus.name} is maps, which hold all fixations{cure}"
@@ -337,24 +387,3 @@ def later_ones(corpus: Corpus, names, records, maps) -> dict[str, np.ndarray]:
                 f"'{name}'; it needs scanpaths, as in a fixations.hdf5 of FixationTrains"
             )
     return {name: records[name].later() for name in names}
-
-
-def inside(corpus: Corpus, names, records, shapes, later):
-    """The fixations that are inside their picture, and which of them are among the `later`, by
-    name; the others are counted and said."""
-    if records is None:
-        return {}, {}
-    kept, scored = {}, {}
-    for name in names:
-        height, width = shapes[corpus.stimuli[name]]
-        rows = records[name]
-        within = (rows.x >= 0) & (rows.x < width) & (rows.y >= 0) & (rows.y < height)
-        kept[name] = rows.select(within)
-        if name in later:
-            scored[name] = later[name][within]
-    before = sum(len(records[name]) for name in names)
-    dropped = before - sum(map(len, kept.values()))
-    if dropped:
-        said = "%s: %d of %d fixations lie outside their picture, dropped"
-        logging.warning(said, corpus.name, dropped, before)
-    return kept, scored

@@ -1,28 +1,52 @@
-"""How a corpus' stimuli divide into those to train on and those to validate on."""
+"""How a corpus' stimuli divide into those to train on, to validate on and to test on."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from config import UsageError
+from data.names import stem
+
+SIDES = ("train", "valid", "test")
+FIFTH = 2**64 // 5
+
+
+class Sides(NamedTuple):
+    """Names on each side, and whose division that is, in words."""
+
+    train: list[str]
+    valid: list[str]
+    test: list[str]
+    origin: str
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.train)} to train, {len(self.valid)} to validate, {len(self.test)} to test; "
+            f"{self.origin}"
+        )
 
 
 class Split:
-    """How a corpus' names divide into training and validation; `train` and `valid` count them."""
+    """How a corpus' names divide; `train` and `valid` count the names of these sides, `origin` says
+    whose division it is."""
 
     train: int
     valid: int
+    origin: str
 
     def __call__(
         self, names: Sequence[str], partial: bool, fold: tuple[int, int] | None = None
-    ) -> tuple[list[str], list[str]]:
-        """Training and validation names; with `partial` at the split's ratio, of what is there.
+    ) -> Sides:
+        """Divide names; with `partial` at the split's ratio, of what is there.
 
         Args:
-            fold: (i, k) to validate on the i-th of k folds over all names instead.
+            fold: (i, k) to validate on the i-th of k folds over all names but the test side's.
 
         Raises:
             UsageError: not as many names as the corpus has, or no such fold of them.
@@ -32,12 +56,20 @@ class Split:
                 f"{len(names)} stimuli with truth, {self.count} expected ({self.train} train, "
                 f"{self.valid} valid); --partial trains on what is there, keeping the ratio"
             )
-        parts = folded(sorted(names), *fold) if fold else self.divide(sorted(names))
-        if not all(parts):
+        train, valid, *test = self.divide(sorted(names))
+        test, origin = [*test, []][0], self.origin
+        if fold:
+            train, valid = folded(sorted({*names} - {*test}), *fold)
+            origin = f"fold {fold[0]} of {fold[1]}"
+        if not (train and valid):
             raise UsageError(
-                f"{len(parts[0])} stimuli to train and {len(parts[1])} to validate; each needs one"
+                f"{len(train)} stimuli to train and {len(valid)} to validate; each needs one"
             )
-        return parts
+        return Sides(train, valid, test, origin)
+
+    def of(self, found) -> "Split":
+        """Return the split of a corpus as it lies in a folder, a data.given.Found."""
+        return self
 
     @property
     def count(self) -> int | None:
@@ -91,6 +123,7 @@ class Shuffled(Split):
 
     train: int
     valid: int
+    origin = "the published shuffle of names"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
         order = np.arange(len(names))
@@ -105,6 +138,7 @@ class PerFolder(Split):
 
     train: int
     valid: int
+    origin = "the published shuffle of names, the same in each folder"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
         folders: dict[str, list[str]] = {}
@@ -121,6 +155,7 @@ class Folders(Split):
 
     train: int
     valid: int
+    origin = "the authors' folders train and val"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
         return (
@@ -129,10 +164,66 @@ class Folders(Split):
         )
 
 
+class Free(Split):
+    """A split of however many names there are."""
+
+    count = None
+
+
 @dataclass(frozen=True)
-class Ratio(Shuffled):
+class Ratio(Free, Shuffled):
     """A shuffle of however many names there are, `train` of them to `valid`."""
 
-    @property
-    def count(self) -> None:
-        return None
+    origin = "a shuffle of names by seed 42"
+
+
+@dataclass(frozen=True)
+class Hashed(Free):
+    """A fifth of however many names there are validates, by a hash of each: the others that come or
+    go do not change the side of a picture."""
+
+    origin = "nobody's: a fifth of the names validates, by their hash"
+
+    def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
+        lowest = fifth(names)
+        return [n for n in names if n not in lowest], [n for n in names if n in lowest]
+
+
+def fifth(names: Iterable[str]) -> set[str]:
+    """Return the names whose hash is below one fifth: at least the lowest one, never all."""
+    ranked = sorted((rank(name), name) for name in names)
+    low = sum(place < FIFTH for place, _ in ranked)
+    return {name for _, name in ranked[: min(max(low, 1), len(ranked) - 1)]}
+
+
+def rank(name: str) -> int:
+    """Return a whole number below 2**64, drawn by a name without its ending, in NFC."""
+    text = unicodedata.normalize("NFC", stem(name)).encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True)
+class Given(Free):
+    """Sides that somebody gave: the side of each name, and who gave them, in words."""
+
+    sides: Mapping[str, str]
+    origin: str
+
+    def divide(self, names: list[str]) -> list[list[str]]:
+        """Divide names; where one side alone is given, the rest is the other."""
+        here, parts = {*names}, {side: [] for side in SIDES}
+        for name in (name for name in self.sides if name in here):
+            parts[self.sides[name]].append(name)
+        train, valid, test = parts.values()
+        rest = [name for name in names if name not in self.sides]
+        if not train:
+            train, rest = rest, []
+        if not valid and rest and not test:
+            valid, rest = rest, []
+        elif not valid and len(train) > 1:
+            lowest = fifth(train)
+            train, valid = [n for n in train if n not in lowest], sorted(lowest)
+        if rest:
+            said = "%d stimuli are on no side of %s, first '%s'; left out"
+            logging.warning(said, len(rest), self.origin, rest[0])
+        return [train, valid, test]

@@ -3,19 +3,30 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
 import storage
 from config import UsageError
-from data.hdf5 import Stored, attribute, member, read_typed, texts
+from data.hdf5 import Stored, attribute, member, read_typed, shapes, texts
 from data.layout import below_stimuli
+from data.names import Pairing, key
 
 LABELS = ("name", "names", "filename", "filenames")  # what labs call the names of Stimuli
 
 
-def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[tuple[str, Path | Stored | None]]:
-    """A file of stimuli: the name of each, in the file's order, and where it is (None: nowhere).
+class Listed(NamedTuple):
+    """A stimulus that is listed: its name, where it is (None: nowhere), and the height and width
+    that it had when it was (None where that is not said)."""
+
+    name: str
+    source: Path | Stored | None
+    shape: tuple[int, int] | None = None
+
+
+def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[Listed]:
+    """A file of stimuli, in the file's order.
 
     Stimuli in memory are called after an attribute of theirs, or by their index. Files are called
     as in `here`, the pictures that lie in stimuli/; those elsewhere by their path below the
@@ -29,19 +40,23 @@ def read_stimuli(path: Path, here: Mapping[str, Path]) -> list[tuple[str, Path |
     def listed(file):
         names = [name.replace("\\", "/") for name in texts(file, "filenames")]
         _check_size(file, len(names))
-        return _located(names, path.parent, here, attribute(file, "version") == "1.0")
+        places = _located(names, path.parent, here, attribute(file, "version") == "1.0")
+        sizes = shapes(file, "shapes") if "shapes" in file else [None] * len(names)
+        if len(sizes) != len(names):
+            raise UsageError(f"has {len(names)} filenames and {len(sizes)} shapes")
+        return [Listed(*place, size) for place, size in zip(places, sizes, strict=True)]
 
     def stored(file):
         count = sum(key.isdecimal() for key in file)
         _check_size(file, count)
-        return [(name, Stored(path, str(n))) for n, name in enumerate(_labels(file, count))]
+        return [Listed(name, Stored(path, str(n))) for n, name in enumerate(_labels(file, count))]
 
     readers = {
         "FileStimuli": (listed, ("1.0", "2.0", "2.1")),
         "Stimuli": (stored, ("1.0", "1.1")),
     }
     found, where = read_typed(path, readers), {}
-    for name, source in found:
+    for name, source, _ in found:
         if not name.isprintable():
             raise UsageError(f"{path}: a stimulus is called {name!r}, which cannot be printed")
         if where.setdefault(name, source) != source:
@@ -58,7 +73,8 @@ def _check_size(file, count: int) -> None:
 def _located(names: list[str], folder: Path, here: Mapping[str, Path], old: bool) -> list[tuple]:
     """(name, path) of each; `old` where the paths may be those of another machine."""
     called = {_absolute(file): name for name, file in here.items()}
-    found = [_find(name, folder, here, old or name.startswith("/")) for name in names]
+    pairing = Pairing(here)
+    found = [_find(name, folder, here, pairing, old or name.startswith("/")) for name in names]
     outside = {file.parent for file in found if file and file not in called}
     shared = os.path.commonpath(outside) if outside else ""
 
@@ -79,9 +95,11 @@ def _absolute(file: Path) -> Path:
     return Path(os.path.abspath(file))
 
 
-def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> Path | None:
+def _find(
+    name: str, folder: Path, here: Mapping[str, Path], pairing: Pairing, old: bool
+) -> Path | None:
     """The file of a stored name: in stimuli/, or where it says, relative to the HDF5 file; of an
-    old path whatever part of its end leads to one."""
+    old path whatever part of its end leads to one; else what is spelt otherwise in stimuli/."""
     parts = PurePosixPath(name).parts
     ends = ["/".join(parts[k:]) for k in range(1, len(parts))] if old else []
     listed = here.get(below_stimuli(name))
@@ -89,7 +107,10 @@ def _find(name: str, folder: Path, here: Mapping[str, Path], old: bool) -> Path 
         return _absolute(listed)  # it is there, and to ask for each would take long
     tries = [listed, folder / name]
     tries += [file for end in ends for file in (here.get(end), folder / end)]
-    return next((_absolute(file) for file in tries if file and file.is_file()), None)
+    exact = next((file for file in tries if file and file.is_file()), None)
+    spelt = pairing.whole.get(key(name), ())
+    file = here[spelt[0]] if exact is None and len(spelt) == 1 else exact
+    return _absolute(file) if file else None
 
 
 def _labels(file, count: int) -> list[str]:

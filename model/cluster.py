@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -73,10 +74,21 @@ def from_tf_config(text: str) -> Cluster | None:
         cluster = Cluster(*lists, task["type"], int(task["index"]))
         if not 0 <= cluster.index < len(jobs.get(cluster.job, ())):
             raise ValueError(f"there is no {cluster.job} {cluster.index}")
+        check_addresses(cluster.addresses)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"
         raise UsageError(f"TF_CONFIG: {what}; it must be as in {EXAMPLE}") from None
     return cluster
+
+
+def check_addresses(addresses: Sequence[str]) -> None:
+    """Raises ValueError where one is no host and port, or two are the same."""
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise ValueError(f"{address!r} is no host:port with a port from 1 to 65535")
+    if len({*addresses}) < len(addresses):
+        raise ValueError("two tasks have one address")
 
 
 def from_slurm() -> Cluster:

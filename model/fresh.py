@@ -34,6 +34,13 @@ def begun(runs: Sequence[Planned], corpus, last: Path | None = None) -> tuple[st
     return began, {run.name for run in mine}
 
 
+def goes_on(runs: Sequence[Planned], corpus, fresh: bool, last: Path | None = None) -> bool:
+    """Return whether a command, typed again, has a state to go on from; see begun."""
+    if fresh:
+        return bool(begun(runs, corpus, last)[1])
+    return any(states.newest(run.latest) for run, *_ in runs)
+
+
 def state_of(
     run: Run, settings: Config, weights: Path | None, corpus, names: Sequence[str]
 ) -> dict | None:

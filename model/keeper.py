@@ -56,7 +56,7 @@ class Keeper:
         row = progress.history[-1]
         about = {**self.about, "epoch": row["epoch"], "metrics": row, "versions": versions()}
         about |= {"start": self.start.line, "initial": self.start.initial}
-        about["chain"] = self.start.chain
+        about |= {"chain": self.start.chain, "split": self.start.split}
         with saving(self.run):
             self.record(self.run.history, progress.history)
             with averaged(self.model):
@@ -75,7 +75,8 @@ class Keeper:
         if self.done == (progress.epoch, progress.step):
             return
         came = {"initial": self.start.initial, "chain": self.start.chain[1:]}
-        came |= {"source": self.start.source, "began": self.start.began}
+        came |= {"source": self.start.source, "began": self.start.began, "split": self.start.split}
+        came["epochs"] = self.about.get("config", {}).get("epochs")
         content = {"shape": self.start.shape, **came, "progress": dataclasses.asdict(progress)}
         files = {
             MODEL: lambda path: write_weights(path, self.model),

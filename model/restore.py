@@ -16,6 +16,7 @@ from model.runs import (
     Run,
     about_of,
     chain_of,
+    corpus_called,
     jsonable,
     link,
     read_about,
@@ -37,7 +38,10 @@ class Start:
     `initial` the run that it is fine-tuned from, if it is; `chain` has a link (runs.link) for each
     run whose pictures the weights have seen; `whole`: the weights are the encoder's too; `source`:
     the digest of the initial run's weights; `began`: the fresh start that the run goes back to, if
-    it does: what it is called, the runs of its command, and how long this one was to train."""
+    it does: what it is called, the runs of its command, and how long this one was to train;
+    `epochs`: how many the run that goes on was to have; `split`: the sample digest of each name on
+    each side, and whose split it is, of a run that goes on as it kept it (None: it kept none
+    yet)."""
 
     line: str
     shape: dict
@@ -48,6 +52,8 @@ class Start:
     whole: bool = True
     source: str | None = None
     began: Mapping | None = None
+    epochs: int | None = None
+    split: Mapping | None = None
 
     def encoder_weights(self, settings: Config) -> str:
         """What the encoder is built with: nothing where other weights follow."""
@@ -87,7 +93,7 @@ def find_start(
         same_shape(run, state, shape)
         before = read_json(state / STATE)
         line = f"{run.name}'s own state after {so_far(before['progress'])}"
-        known = {name: before.get(name) for name in ("source", "began")}
+        known = {name: before.get(name) for name in ("source", "began", "epochs", "split")}
         return Start(line, shape, state, True, before["initial"], tuple(before["chain"]), **known)
     if weights is not None:
         return dataclasses.replace(from_file(weights, settings, shape), began=began)
@@ -108,7 +114,7 @@ def find_start(
 
 def shape_of(corpus, settings: Config, weights: Path | None) -> dict:
     """The fingerprint of a configuration on a corpus, as it comes back from JSON."""
-    return jsonable({"corpus": corpus.reference, **settings.shape(), "weights": weights})
+    return jsonable({"corpus": corpus.name, **settings.shape(), "weights": weights})
 
 
 def initial_of(run: Run, corpus, settings: Config) -> Run:
@@ -160,17 +166,19 @@ def pictures_of(training: Sequence, validation: Sequence, fixations: str | None 
 def on_pictures(
     start: Start,
     run: Run,
-    corpus: str,
+    corpus,
     training: Sequence,
     validation: Sequence,
     fixations: str | None = None,
     held: Sequence = (),
+    split: Mapping | None = None,
 ) -> Start:
     """Return the start with its pictures, samples of a corpus, in the fingerprint and in the chain.
 
     Args:
         fixations: see pictures_of.
         held: the training pictures that validate in place of the validation side.
+        split: the record of the split; that of a run which goes on stays as it was.
 
     Raises:
         UsageError: a run that goes on had other fixations, or other pictures, so that what it has
@@ -179,28 +187,63 @@ def on_pictures(
     """
     own = pictures_of(training, validation, fixations)
     if start.resume:
+        refuse_changed(run, start.split, split)
         same_shape(run, start.path, own)
     what = f"{run.name} cannot be validated"
-    refuse_seen({"chain": start.chain}, corpus, validation, what, held=False)
+    both = [*training, *validation]
+    refuse_seen({"chain": start.chain}, corpus, validation, what, held=False, known=both)
     sides = ({sample.name: sample.digest for sample in side} for side in (training, held))
-    shape, chain = {**start.shape, **own}, (link(run.name, corpus, *sides), *start.chain)
-    return dataclasses.replace(start, shape=shape, chain=chain)
+    shape, chain = {**start.shape, **own}, (link(run.name, corpus.name, *sides), *start.chain)
+    return dataclasses.replace(start, shape=shape, chain=chain, split=start.split or split)
+
+
+def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> None:
+    """Raise UsageError where pictures of a run, or what is known of them, are others by now; names
+    the first. The records of splits have for each name the digest of the picture, then that of its
+    truth."""
+    if not (before and now):
+        return
+    was, is_ = ({**r["train"], **r["valid"], **r["test"]} for r in (before, now))
+    changed = [name for name in was if was[name] and was[name] != is_.get(name, was[name])]
+    if changed:
+        same = is_[changed[0]][:16] in ("", was[changed[0]][:16])
+        what = "its fixations, map or blur" if same else "the picture itself"
+        raise UsageError(
+            f"{run.name} was trained on other data: {len(changed)} pictures have changed since, "
+            f"first '{changed[0]}' ({what}); --fresh starts it anew, --name NAME calls this run "
+            "something else"
+        )
+
+
+def same_corpus(seen: Mapping, corpus, known: Sequence) -> bool:
+    """Return whether a link of a chain is of a corpus: by its name, and of a folder without a class
+    by a picture among the `known` ones of the corpus, too."""
+    if seen["corpus"] != corpus.name or not corpus.own:
+        return seen["corpus"] == corpus.name
+    return any(seen["train"].get(s.name, s) in ("", s.digest) for s in known)
 
 
 def refuse_seen(
-    about: Mapping, corpus: str, samples: Sequence, what: str, held: bool = True
+    about: Mapping,
+    corpus,
+    samples: Sequence,
+    what: str,
+    held: bool = True,
+    known: Sequence = (),
 ) -> None:
     """Raises UsageError where weights have seen samples of a corpus in training, or, with `held`,
     were chosen by them.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
-    name in the same corpus, by its content in another. Where it is not known what one was trained
-    on, a warning.
+    name in the same corpus, by its pixels in another, where a copy that was scaled or saved anew
+    is another picture: that is said. Where it is not known what one was trained on, a warning.
 
     Args:
         about: what the JSON beside the weights says.
         what: how the error begins, `NAME cannot be tested`.
+        known: more samples of the corpus, by which it is known (same_corpus).
     """
+    elsewhere: set[str] = set()
     for seen in chain_of(about, "the run"):
         if seen["train"] is None:
             logging.warning(
@@ -211,13 +254,21 @@ def refuse_seen(
         for side, saw in (("train", "was trained on"), ("held", "chose its epoch by")):
             shown = seen.get(side, {}) if held or side == "train" else {}
             # Corpora have pictures twice, and their splits are what they are: there names tell.
-            same, digests = seen["corpus"] == corpus, set(shown.values()) - {""}
+            same, digests = same_corpus(seen, corpus, known), set(shown.values()) - {""}
+            elsewhere |= set() if same else digests
             found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
             if found:
                 raise UsageError(
                     f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
-                    f"first {found[0]!r}; take others, or weights that have not seen them"
+                    f"first {found[0]!r}, the same by {'name' if same else 'pixels'}; take others, "
+                    "or weights that have not seen them"
                 )
+    if elsewhere:
+        logging.info(
+            "none of the %d pictures is, pixel by pixel, one of %d of other corpora that the "
+            "weights have seen; copies that were scaled or saved anew would not be noticed",
+            len(samples), len(elsewhere),
+        )  # fmt: skip
 
 
 def same_shape(run: Run, state: Path, shape: Mapping) -> None:
@@ -242,7 +293,8 @@ def differing(state: Path, shape: Mapping) -> list[str]:
 
 def shape_before(state: Mapping) -> dict:
     """The fingerprint in a state; of a field that there was not yet, its default."""
-    return {**jsonable(Config().shape()), **state["shape"]}
+    shape = {**jsonable(Config().shape()), **state["shape"]}
+    return {**shape, "corpus": corpus_called(shape["corpus"])}
 
 
 def joint(name: str) -> str:

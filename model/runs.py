@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import storage
@@ -128,7 +128,12 @@ def read_about(run: Run) -> dict:
     lacking = [key for key in ("corpus", "config", "size", "epoch") if key not in about]
     if lacking:
         raise UsageError(f"{about_of(run.best)}: damaged, it has no {' and no '.join(lacking)}")
-    return about
+    return {"address": about["corpus"], **about, "corpus": corpus_called(about["corpus"])}
+
+
+def corpus_called(reference: str) -> str:
+    """The name of a corpus; runs from before folders were known by their names have its path."""
+    return PurePosixPath(reference).name.lower() if "/" in reference else reference
 
 
 def link(
@@ -137,7 +142,7 @@ def link(
     train: Mapping[str, str] | None = None,
     held: Mapping[str, str] = MappingProxyType({}),
 ) -> dict:
-    """A link of a chain: a run, its corpus' reference, and by their names the digests of the
+    """A link of a chain: a run, its corpus' name, and by their names the digests of the
     pictures that it was trained on, None where these are not known, and of the training pictures
     that were held out to choose its epoch."""
     found = {"run": run, "corpus": corpus, "train": None if train is None else dict(train)}
@@ -148,12 +153,13 @@ def chain_of(about: Mapping, run: str) -> list[dict]:
     """The chain that made weights, given what the JSON beside them says: a link for their run, and
     for each that it was fine-tuned from in turn."""
     if "chain" in about:
-        return about["chain"]
+        chain = about["chain"]
+        return [{**each, "corpus": corpus_called(each["corpus"] or "") or None} for each in chain]
     if "train" not in about:
         return [link(run)]
     # As the first version wrote it: names alone, and of an initial run only its name.
     before = [link(about["initial"])] if about.get("initial") else []
-    return [link(run, about["corpus"], dict.fromkeys(about["train"], "")), *before]
+    return [link(run, corpus_called(about["corpus"]), dict.fromkeys(about["train"], "")), *before]
 
 
 def about_of(weights: Path) -> Path:

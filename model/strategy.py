@@ -188,7 +188,7 @@ def tpu(name: str, batch_size: int) -> tf.distribute.TPUStrategy:
     """
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(name)
-    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, OSError, RuntimeError, TypeError, ValueError) as error:
         why = " ".join(str(error).split()).partition(". ")[0]
         raise UsageError(f"--strategy tpu, or TPU_NAME: no TPU {name!r}: {why}") from None
     strategy = tf.distribute.TPUStrategy(resolver)

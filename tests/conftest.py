@@ -27,7 +27,8 @@ def pytest_collection_finish():
 
 
 def make_own(folder, count=13, seed=0):
-    """A folder of one's own: pictures with one bright disc, where 3 observers mostly look."""
+    """A folder of one's own: pictures with one bright disc, where 3 observers mostly look; a fifth,
+    shuffled, is to validate."""
     random = np.random.default_rng(seed)
     (folder / "stimuli").mkdir(parents=True)
     rows = ["image,subject,x,y"]
@@ -40,6 +41,10 @@ def make_own(folder, count=13, seed=0):
         points = np.clip(random.normal((cx, cy), 3, (12, 2)), 0, (63.9, 47.9))
         rows += [f"{index:02d}.png,{i % 3},{a:.2f},{b:.2f}" for i, (a, b) in enumerate(points)]
     (folder / "fixations.csv").write_text("\n".join(rows) + "\n")
+    order = np.arange(count)
+    np.random.RandomState(42).shuffle(order)
+    validating = (f"{index:02d}.png\n" for index in order[round(count * 4 / 5) :])
+    (folder / "val.txt").write_text("".join(validating))
     return folder
 
 

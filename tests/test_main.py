@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL, make_own
-from helpers import arrays, history, run
+from helpers import arrays, history, killed, run
 from PIL import Image
+
+import flags
+import main
+from config import Config
+from data.corpus import Corpus
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,7 +79,10 @@ def test_a_run_resumed_and_killed_is_the_uninterrupted_one_bit_for_bit(
 
     monkeypatch.setattr(trainer, "check_finite", killed)
     code, out, err = cli("train", "-d", own, "--results", tmp_path, *SMALL, "--epochs", "3")
-    assert code == 130 and "to go on from what is saved: " in err and err.count("\n") == 1
+    assert code == 130 and err.startswith(
+        "stopped by SIGINT at once; what was saved before stays; "
+    )
+    assert "; to go on: " in err and err.count("\n") == 1
     assert "own state after 1 epochs" in out
     monkeypatch.undo()
     assert "own state after 2 epochs" in train(cli, own, tmp_path, "--epochs", "3")
@@ -100,6 +108,17 @@ def test_two_devices_give_the_losses_of_one(trained, tmp_path):
     for one, two, compared in pairs:
         for name in compared:
             assert float(one[name]) == pytest.approx(float(two[name]), abs=1e-5)
+
+
+@pytest.mark.parametrize("fresh", [(), ("--fresh",)], ids=["", "fresh"])
+def test_an_interrupted_training_that_saved_nothing_has_nothing_to_go_on_from(
+    cli, own, tmp_path, copied, fresh
+):
+    """A state of before is nothing that --fresh goes on with."""
+    own, results = copied if fresh else (own, tmp_path / "r")
+    with killed("epoch 1, step 2"):
+        code, _, err = cli("train", "-d", own, "--results", results, *SMALL, *fresh)
+    assert (code, err) == (130, "interrupted\n")
 
 
 def test_training_learns(trained):
@@ -216,6 +235,7 @@ def test_one_picture(cli, trained, tmp_path):
         (["test", "-d", "osei"], ["osei", "did you mean osie"]),
         (["download", "-d", "fixationadd1000"], ["no public download", "--archive"]),
         (["train", "-d", "osie", "--corpora", "no.py"], ["no.py", "no such file"]),
+        (["info", "--corpora", "/etc/passwd"], [": no such file, or none that ends in .py"]),
         (["train", "-d", "."], ["no folder stimuli/"]),
         (["test", "-p", "/nowhere"], ["no weights", "python main.py train -d"]),
     ],
@@ -265,8 +285,9 @@ def test_a_metric_that_a_corpus_cannot_give(cli, own, tmp_path):
 def test_a_users_class_trains_through_the_command_line(cli, tmp_path):
     make_own(tmp_path / "data" / "LABCORPUS")
     (tmp_path / "lab.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
         "from data.corpus import Corpus\nfrom data.splits import Shuffled\n\n\n"
-        "class LABCORPUS(Corpus):\n"
+        "@dataclass\nclass Place:\n    x: float\n\n\nclass LABCORPUS(Corpus):\n"
         '    """Our lab\'s pictures."""\n\n'
         "    size = (64, 64)\n    split = Shuffled(train=10, valid=3)\n    sigma = 4\n"
     )
@@ -275,10 +296,26 @@ def test_a_users_class_trains_through_the_command_line(cli, tmp_path):
         "--results", tmp_path / "r", "--encoder", "small", "--epochs", "1", "--metrics", "cc",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    from data.corpus import Corpus
-
     del Corpus.registry["labcorpus"]
     assert len(history(tmp_path / "r", "msinet_labcorpus")) == 1
+
+
+def test_a_users_class_is_defined_once_for_a_command_and_the_test_that_follows(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "lab.py").write_text(
+        "from data.corpus import Corpus\nfrom data.splits import Ratio\n\n\n"
+        'class LABCORPUS(Corpus):\n    """Ours."""\n\n'
+        "    size = (64, 64)\n    split = Ratio(4, 1)\n    sigma = 4\n"
+    )
+    tested = []
+    monkeypatch.setattr(main, "test", tested.append)
+    typed = ["main.py", "train", "-d", "labcorpus", "--corpora", str(tmp_path / "lab.py")]
+    try:
+        main.pool(flags.parse([*typed, "--folds", "2"], main.COMMANDS), Config(folds=2))
+    finally:
+        del Corpus.registry["labcorpus"]
+    assert [(args.data, args.folds) for args in tested] == [("labcorpus", 2)]
 
 
 def test_info_lists_corpora_and_runs(cli, trained):
@@ -318,7 +355,8 @@ def grown(trained, tmp_path):
     (own / "fixations.csv").write_text(before)
 
 
-def test_a_resumed_run_refuses_other_pictures(cli, grown):
+def test_a_resumed_run_keeps_its_split(cli, grown):
     own, results = grown
-    code, _, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "4")
-    assert code == 2 and "pictures 10+3 of" in err and "(now 11+3 of" in err
+    code, out, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "3")
+    assert (code, err) == (0, "") and "1 stimuli are on no side of the run's own" in out
+    assert "split of own: 10 to train, 3 to validate, 0 to test; the run's own, val.txt" in out

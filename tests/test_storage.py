@@ -24,6 +24,13 @@ def test_a_place_on_a_disk_is_a_plain_path_and_needs_no_tensorflow():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_a_home_that_no_shell_has_put_in_is(monkeypatch):
+    """As in --results=~/r, which a shell leaves as it is."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert storage.path("~/r") == Path("/home/me/r")
+    assert storage.path("~other/r") == Path("~other/r") and storage.path("a/~/r") == Path("a/~/r")
+
+
 @pytest.mark.parametrize("text", ["s3://", "gs:///corpora", "file:///tmp/corpora"])
 def test_an_address_without_a_bucket_is_refused(text):
     with one_line("an address has a bucket: .*://BUCKET/FOLDER"):
@@ -195,6 +202,35 @@ def test_a_folder_is_removed_whole_and_links_are_followed_in_a_walk(tmp_path):
     storage.remove(tmp_path / "a")
     storage.remove(tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    top = tmp_path / "corpus"
+    for name in ("a", "b"):
+        (top / name).mkdir(parents=True)
+        (top / name / f"{name}.png").touch()
+    for link, to in {"up": ".", "out": "..", "a/round": "..", "a/b": "../b", "b/a": "../a"}.items():
+        (top / link).symlink_to(to)
+    (tmp_path / "link").symlink_to(top)
+    for start in (top, tmp_path / "link"):
+        walked = sorted(
+            str((at / n).relative_to(start)) for at, _, ns in storage.walk(start) for n in ns
+        )
+        assert walked == ["a/a.png", "a/b/b.png", "b/a/a.png", "b/b.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "stimuli" / "secret").mkdir(parents=True)
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with one_line(f"{tmp_path}/stimuli/secret: cannot be read: Permission denied"):
+        list(storage.walk(tmp_path))
 
 
 def test_caches_lie_on_a_disk(tmp_path, monkeypatch):

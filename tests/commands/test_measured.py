@@ -50,7 +50,7 @@ def judged(tmp_path_factory):
     """Means of uniform density, centre bias, gold standard and true density on the drawn corpus."""
     folder = tmp_path_factory.mktemp("drawn") / "synthetic"
     SYNTHETIC.make(folder)
-    training, validation = load(SYNTHETIC(folder), folder.parent / "checked.json")
+    training, validation, *_ = load(SYNTHETIC(folder), folder.parent / "checked.json")
     bias = centre_bias(relative_points(training))
     gold = gold_standard([evaluation.people(sample) for sample in training[::4]], bias)
     negatives = evaluation.negatives_of(validation, "tuebingen")
@@ -139,7 +139,7 @@ def test_two_corpora_of_the_same_names_and_counts_are_not_compared(cli, tmp_path
         for model in ("uniform", "centerbias"):
             assert cli("test", "-d", own, "--results", results, "-m", model)[0] == 0
     err = refused(cli, results, "--compare", "uniform_one", "uniform_two")
-    assert "not comparable" in err and str(tmp_path / "one") in err and str(tmp_path / "two") in err
+    assert "(one and two): not comparable" in err
     code, out, _ = cli("test", "--results", results, "--compare", "uniform_one", "centerbias_one")
     assert code == 0 and "means over 3 pictures" in out and "left out" not in out
 
@@ -204,7 +204,8 @@ def test_skip_first_is_a_corpus_without_first_fixations(cli, timed, tmp_path):
 def test_a_first_fixation_outside_its_picture_is_the_first_one_all_the_same(cli, timed, tmp_path):
     inside, _ = evaluated(cli, tmp_path / "a", "-d", timed, "-m", "uniform", "--skip-first")
     rewrite(timed, [line.replace(",32.5,24.5,0", ",-3,24.5,0") for line in lines_of(timed)])
-    outside, _ = evaluated(cli, tmp_path / "b", "-d", timed, "-m", "uniform", "--skip-first")
+    more = ("-d", timed, "-m", "uniform", "--skip-first", "--outside", "drop")
+    outside, _ = evaluated(cli, tmp_path / "b", *more)
     assert outside["n_fixations"] == inside["n_fixations"] == 27
 
 
@@ -275,7 +276,7 @@ def test_negatives_of_a_cross_validation_are_those_of_all_its_folds(cli, own, tm
     found = {
         row["name"]: float(row["sAUC"]) for row in rows(tmp_path / "r/reports/predicted_4folds.csv")
     }
-    samples = sum(load(open_corpus(str(own), tmp_path), tmp_path / "checked.json"), [])
+    samples = sum(load(open_corpus(str(own), tmp_path), tmp_path / "checked.json")[:3], [])
     assert len(samples) == len(found) == 13
     for sample in samples:
         values = np.load(folder / f"{sample.name[:2]}.npy")

@@ -114,7 +114,7 @@ def test_files_that_are_no_prior_are_refused(tmp_path, values, said):
 
 def test_in_training_a_picture_is_told_of_the_other_folds_alone(own, tmp_path, caplog):
     corpus = open_corpus(str(own), tmp_path)
-    training, validation = load(corpus, tmp_path / "checked.json")
+    training, validation, *_ = load(corpus, tmp_path / "checked.json")
     prior, told = priors.of_training(None, corpus, tmp_path, tmp_path, training)
     points = relative_points(training)
     whole = centre_bias(points)
@@ -167,7 +167,7 @@ def test_a_run_keeps_the_prior_that_it_began_with(cli, own, tmp_path):
 def test_after_a_resume_priors_are_what_they_were(own, tmp_path, caplog):
     """The corpus' own leaves out folds; another is that which the run began with."""
     corpus = open_corpus(str(own), tmp_path)
-    training, _ = load(corpus, tmp_path / "checked.json")
+    training, *_ = load(corpus, tmp_path / "checked.json")
     for asked in (None, str(own)):
         given = (asked, corpus, tmp_path, tmp_path, training)
         prior, first = priors.of_training(*given)
@@ -218,6 +218,7 @@ def test_held_out_pictures_choose_the_epoch_and_the_validation_side_is_only_test
     lines = (other / "fixations.csv").read_text().splitlines()
     kept = [line for line in lines if line.split(",")[0] in ("image", *link["held"])]
     (other / "fixations.csv").write_text("\n".join(kept) + "\n")
+    (other / "val.txt").write_text(min(link["held"]))
     code, _, err = cli("test", *common, "--on", other)
     assert code == 2 and "chose its epoch by 1 of the 1" in err
     code, _, err = cli("train", *common, *SMALL, "--name", "x", "--hold-out", "10")

@@ -53,6 +53,16 @@ def test_frozen_features_are_computed_once_for_all_runs(cli, corpus, gaze):
     assert losses[1] < losses[0]
 
 
+def test_a_cosine_that_is_stretched_is_said(cli, corpus, gaze):
+    """Half of it done, it goes on from half of the learning rate of 0.001."""
+    named = (*GAZE, "--name", "cosine", "--schedule", "cosine", "--epochs")
+    assert "stretched" not in train(cli, corpus, gaze, *named, "1")
+    out = train(cli, corpus, gaze, *named, "2")
+    said = "--epochs 2, 1 before: the rest of the learning rate's cosine is stretched to end there;"
+    assert f"{said} it goes on from 0.0005\n" in out
+    assert "stretched" not in train(cli, corpus, gaze, *named, "2")
+
+
 def test_cached_features_train_as_the_encoder_does(cli, corpus, gaze, tmp_path, monkeypatch):
     import config
 

@@ -108,7 +108,7 @@ def test_records_without_a_picture_are_left_out_and_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         table = authors.read_osie({"f.mat": tmp_path / "f.mat"}, stimuli("b.jpg"))
     assert table.n.tolist() == [0]
-    assert "2 pictures" in caplog.text and "'a'" in caplog.text
+    assert "2 pictures" in caplog.text and "'a.jpg'" in caplog.text
 
 
 @pytest.mark.parametrize("reader", [authors.read_osie, authors.read_pascals])

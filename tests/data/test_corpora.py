@@ -50,7 +50,7 @@ def left_in(root):
 
 
 def load_all(name, root, **options):
-    train, valid = load(open_corpus(name, root), root / ".memory.json", partial=True, **options)
+    train, valid, *_ = load(open_corpus(name, root), root / ".memory.json", partial=True, **options)
     assert train
     assert valid
     return [*train, *valid]
@@ -255,6 +255,21 @@ def test_an_empty_folder_is_no_corpus(tmp_path):
     (tmp_path / "data" / "OSIE").mkdir(parents=True)
     assert install(find("osie"), tmp_path / "data", archives) == tmp_path / "data" / "OSIE"
     assert len(load_all("osie", tmp_path / "data")) == 3
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["empty", "not yet there"])
+def test_a_link_to_where_a_corpus_is_to_lie_is_followed(ready, tmp_path):
+    expected = MAKERS["fiwi"](tmp_path / "made")
+    archives = sorted(pack(tmp_path / "made", tmp_path / "disk").iterdir())
+    for folder in ("data", "large"):
+        (tmp_path / folder).mkdir()
+    if ready:
+        (tmp_path / "large" / "fiwi").mkdir()
+    (tmp_path / "data" / "fiwi").symlink_to("../large/fiwi")
+    install(find("fiwi"), tmp_path / "data", archives)
+    assert left_in(tmp_path / "large") == ["fiwi"]
+    assert left_in(tmp_path / "data") == ["fiwi"]
+    assert points(load_all("fiwi", tmp_path / "data")).keys() == expected.keys()
 
 
 def test_a_folder_with_something_else_is_not_touched(tmp_path):

@@ -148,8 +148,8 @@ def test_a_path_is_a_corpus_of_its_class_or_ones_own(tmp_path):
     assert (type(known), known.name) == (find("osie"), "osie")
     assert (type(own), own.name) == (OwnFolder, "holiday")
     # what -d takes for them again, from a run's JSON
-    assert known.reference == str(tmp_path / "OSIE")
-    assert own.reference == str(tmp_path / "Holiday")
+    assert known.address == str(tmp_path / "OSIE")
+    assert own.address == str(tmp_path / "Holiday")
     assert corpus_name(str(tmp_path / "Holiday")) == "holiday"
 
 

@@ -49,6 +49,49 @@ def test_a_whole_file_is_read(path):
         assert (attribute(file, "long"), attribute(file, "short")) == (TEXT, "here")
 
 
+@pytest.mark.parametrize(
+    "packing",
+    [
+        {"compression": "lzf"},
+        {"shuffle": True},
+        {"shuffle": True, "compression": "lzf"},
+        {"shuffle": True, "compression": "gzip"},
+    ],
+    ids=repr,
+)
+def test_texts_are_read_however_they_are_packed(tmp_path, packing):
+    """With a last chunk that is not full, and one that was never written."""
+    names = [f"stimuli/{k}.png" for k in range(7)]
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        made = {"dtype": h5py.string_dtype(), "chunks": (3,), **packing}
+        file.create_dataset("names", data=names, **made)
+        file.create_dataset("more", (9,), **made)[:3] = ["a", "b", "c"]
+    with opened(tmp_path / "s.hdf5") as file:
+        assert texts(file, "names") == names
+        assert texts(file, "more") == ["a", "b", "c"] + [""] * 6
+
+
+@pytest.mark.parametrize("packing", [{"shuffle": True}, {"compression": "lzf"}], ids=repr)
+def test_packed_texts_of_a_heap_without_an_end(path, packing):
+    with h5py.File(path, "a") as file:
+        file.create_dataset("rare", data=["five", "six"], chunks=(2,), **packing)
+    heap = path.read_bytes().rindex(b"GCOL")
+    changed(path, heap + 16 + 8, "<Q", 0)
+    assert "a heap with an object" in refusal(path, texts, "rare")
+
+
+@pytest.mark.parametrize(
+    "packing",
+    [{"shuffle": True}, {"compression": "lzf"}, {"fletcher32": True}, {"scaleoffset": 3}],
+    ids=repr,
+)
+def test_numbers_are_read_however_they_are_packed(tmp_path, packing):
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        file.create_dataset("x", data=np.arange(70.0) / 8, chunks=(30,), **packing)
+    with opened(tmp_path / "s.hdf5") as file:
+        assert numbers(file, "x").tolist() == [k / 8 for k in range(70)]
+
+
 def begin(path: Path) -> int:
     return path.read_bytes().index(b"\x89HDF")
 

@@ -57,6 +57,37 @@ def test_a_log_density_is_normalised_to_the_last_bit(folder):
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-14)
 
 
+def test_densities_that_do_not_quite_sum_to_1_are_made_to_and_said_once(folder, monkeypatch):
+    """As np.log(density + 1e-8) gives for 480,000 pixels: 1.0048."""
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    density = np.arange(1, 13).reshape(SHAPE) / 78
+    maps = folder(
+        **{"1": np.log(density + 0.0048 / 12), "2": np.log(density), "3": np.log(density * 0.992)}
+    )
+    predictions = Predictions(maps, "density", [sample(f"{k}.jpg") for k in (1, 2, 3)])
+    np.testing.assert_allclose(
+        np.exp(predictions(sample("1.jpg"))), (density + 0.0004) / 1.0048, rtol=1e-12
+    )
+    np.testing.assert_allclose(np.exp(predictions(sample("3.jpg"))), density, rtol=1e-12)
+    predictions(sample("2.jpg"))
+    assert lines == []
+    predictions.say_off()
+    assert lines == [
+        f"{maps}: 2 of 3 densities did not sum to 1, the furthest '3.npy', to 0.9920; made to, by "
+        "subtracting their logsumexp"
+    ]
+
+
+def test_round_off_is_not_said(folder, monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    predictions = Predictions(folder(**{"1": FLAT + 9e-5}), "density", [sample()])
+    np.testing.assert_allclose(predictions(sample()), FLAT, rtol=1e-12)
+    predictions.say_off()
+    assert lines == []
+
+
 def test_a_channel_axis_of_one_is_taken_off(folder):
     assert read(folder(**{"1": FLAT[..., None]})).shape == SHAPE
 
@@ -73,7 +104,7 @@ def test_impossible_places_stay_impossible(folder):
     [
         (np.full(SHAPE, np.nan), "12 of 12 values are NaN or inf; only -inf may be"),
         (np.where(np.eye(3, 4) > 0, np.inf, -3.0), "3 of 12 values are NaN or inf; only -inf"),
-        (FLAT + 0.01, "its density sums to 1.01005, must be 1"),
+        (FLAT + 0.01, "sums to 1.01005, must be 1; subtract scipy.special.logsumexp(x) from"),
         (np.full(SHAPE, -np.inf), "its density sums to 0, must be 1"),
         (np.full(SHAPE, 1e4), "its density sums to inf, must be 1"),
         (np.exp(FLAT), "must be 1; it is a density, of which the natural logarithm is needed"),
@@ -194,7 +225,7 @@ def test_nothing_is_said_where_all_is_in_place(folder, said):
 def test_two_files_of_one_stimulus_are_refused(folder):
     maps = folder(**{"1": FLAT})
     Image.new("L", (4, 3)).save(maps / "1.png")
-    assert refused(maps, "saliency") == "maps: 1.npy and 1.png are of one stimulus"
+    assert refused(maps, "saliency") == "maps: '1.npy' and '1.png' are of one stimulus, '1.jpg'"
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):

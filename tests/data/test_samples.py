@@ -33,7 +33,7 @@ def own(tmp_path):
 
 def load_all(folder, **options):
     corpus = open_corpus(str(folder), folder.parent)
-    train, valid = load(corpus, folder.parent / "memory.json", **options)
+    train, valid, *_ = load(corpus, folder.parent / "memory.json", **options)
     return sorted([*train, *valid], key=lambda sample: sample.name)
 
 
@@ -88,7 +88,7 @@ def test_own_blurred_maps(own, folder):
 def test_the_split_is_80_to_20(own):
     give_maps(own)
     corpus = open_corpus(str(own), own.parent)
-    train, valid = load(corpus, own.parent / "memory.json")
+    train, valid, *_ = load(corpus, own.parent / "memory.json")
     assert (len(train), len(valid)) == (4, 1)
 
 
@@ -149,7 +149,7 @@ def test_no_fixations_at_all_are_no_truth(own):
 def test_a_map_without_stimulus_is_named_and_counted(own, caplog):
     give_maps(own, names=(*NAMES, "f", "g"))
     assert refusal(load_all, own).startswith(
-        f"{own}: 2 maps have no stimulus, first 'f.png'; --partial"
+        f"{own}: 2 maps have no stimulus, first 'f.png'; one would be named 'a.jpg'; --partial"
     )
     assert len(load_all(own, partial=True)) == 5
     assert "2 maps have no stimulus, first 'f.png'; left out" in caplog.text
@@ -177,7 +177,7 @@ def test_two_stimuli_of_one_name(own):
 def test_two_maps_of_one_name(own):
     give_maps(own)
     blurred(own / "saliency" / "a.jpg")
-    assert "'a.jpg' and 'a.png' have one name; keep one of them" in refusal(load_all, own)
+    assert "'a.jpg' and 'a.png' are of one stimulus, 'a.jpg'" in refusal(load_all, own)
 
 
 @pytest.mark.parametrize("folder", ["stimuli", "saliency"])
@@ -257,7 +257,8 @@ def test_points_of_another_aspect_ratio(own):
 def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
     outside = ("1,-0.1,4", "1,40,4", "1,4,32", "1,4,-1", "1,nan,4")
     give_csv(own, rows=("1,0,0", "1,39.99,31.99", *outside))
-    samples = load_all(own)
+    assert "25 of 35 fixations lie outside" in refusal(load_all, own)
+    samples = load_all(own, drop=True)
     assert set(map(tuple, points(samples).values())) == {((0, 0), (39.99, 31.99))}
     assert "25 of 35 fixations lie outside their picture, dropped" in caplog.text
 
@@ -358,8 +359,11 @@ def test_points_of_pictures_know_neither_observer_nor_order(own):
 
 def test_what_is_dropped_leaves_the_rows_of_the_others(own):
     give_csv(own, rows=("1,3,4", "1,-1,4", "1,5,6"))
-    for sample in load_all(own):
+    for sample in load_all(own, drop=True):
         assert sample.table.x.tolist() == [3, 5] and sample.table.t.tolist() == [0, 2]
+        # what lies outside was looked at before what came after it, as in pysaliency
+        assert sample.table.history[1, :2].tolist() == [[-1, 4], [3, 4]]
+        assert sample.table.later().tolist() == [False, True]
 
 
 def test_a_sample_knows_its_pictures_digest(own):
@@ -380,7 +384,7 @@ def test_a_sample_knows_its_pictures_digest(own):
 def sides(folder, **options):
     corpus = open_corpus(str(folder), folder.parent)
     parts = load(corpus, folder.parent / "memory.json", **options)
-    return [[sample.name for sample in part] for part in parts]
+    return [[sample.name for sample in part] for part in parts[:2]]
 
 
 def test_folds_share_no_picture(own):
@@ -408,7 +412,7 @@ def test_a_subset_that_is_none(own):
         load_all, own, subset=names
     )
     names.write_text("a.jpg\nq.jpg\nz\n")
-    said = f"--subset {names}: 2 of its names are of no stimulus, first 'q.jpg'; allowed are such"
+    said = f"--subset {names}: 2 of its 3 names are of no stimulus, first 'q.jpg'; allowed"
     assert refusal(load_all, own, subset=names).startswith(said)
     names.write_text(sides(own)[1][0])
     assert refusal(load_all, own, subset=names).endswith(

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers import refusal_of
 
+from data import stimuli
 from data.hdf5 import Stored
-from data.stimuli import read_stimuli
 
 OSIE = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency"
 real = pytest.mark.skipif(not OSIE.is_dir(), reason="the real corpora are not beside the checkout")
@@ -19,6 +19,11 @@ def listing(path: Path, names, version="2.1", **attributes) -> Path:
         file.attrs.update(attributes)
         file["filenames"] = [str(name) for name in names]
     return path
+
+
+def read_stimuli(path, here):
+    """Return (name, where it is) of each."""
+    return [(each.name, each.source) for each in stimuli.read_stimuli(path, here)]
 
 
 def in_memory(path: Path, pictures, version="1.1", size=True, **labels) -> Path:
@@ -201,3 +206,34 @@ def test_real_variants():
     assert [name for name, _ in found] == names[:2]
     assert [picture.shape for _, picture in found] == [(600, 800)] * 2
     assert found[0][1].pixels()[0, 0, 0] == 154  # as LAYOUT.txt prints it
+
+
+def test_a_name_in_another_case_or_unicode_form_is_found_in_stimuli(tmp_path):
+    touch(tmp_path / "stimuli" / "B\u00fcro.JPG")
+    here = {"B\u00fcro.JPG": tmp_path / "stimuli" / "B\u00fcro.JPG"}
+    path = listing(tmp_path / "stimuli.hdf5", ["stimuli/bu\u0308ro.jpg"])
+    assert read_stimuli(path, here) == [("B\u00fcro.JPG", tmp_path / "stimuli" / "B\u00fcro.JPG")]
+
+
+@pytest.mark.parametrize("rows", [[[4, 6, 3], [30, 40]], np.array([[4, 6], [30, 40]])])
+def test_the_shapes_that_stimuli_had_are_read(tmp_path, rows):
+    path = listing(tmp_path / "stimuli.hdf5", ["a.jpg", "b.jpg"])
+    with h5py.File(path, "a") as file:
+        if isinstance(rows, list):
+            kind = h5py.vlen_dtype(np.dtype("int64"))
+            file.create_dataset("shapes", (2,), dtype=kind)
+            for place, row in enumerate(rows):
+                file["shapes"][place] = np.array(row)
+        else:
+            file["shapes"] = rows
+    assert [each.shape for each in stimuli.read_stimuli(path, {})] == [(4, 6), (30, 40)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"), [([[4, 6]], "2 filenames and 1 shapes"), ([[4, 0]] * 2, "without a height")]
+)
+def test_shapes_that_are_none(tmp_path, rows, said):
+    path = listing(tmp_path / "stimuli.hdf5", ["a.jpg", "b.jpg"])
+    with h5py.File(path, "a") as file:
+        file["shapes"] = np.array(rows)
+    assert said in refusal_of(path, stimuli.read_stimuli, path, {})

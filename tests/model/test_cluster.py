@@ -75,6 +75,12 @@ def test_one_task_is_no_cluster(tf_config):
         (json.dumps({"cluster": PAIR, "task": {"type": "worker", "index": -1}}), "no worker -1"),
         (json.dumps({"cluster": PAIR, "task": {"type": "chief", "index": 0}}), "no chief 0"),
         (json.dumps({"cluster": PAIR, "task": {"type": "ps", "index": 0}}), "a 'ps', allowed are"),
+        *(
+            (json.dumps({"cluster": {"worker": ["a:1", wrong]}, "task": FIRST}), f"{wrong!r} is no")
+            for wrong in ("b:0", "b:65536", "b", ":2222", "b:x", "b:-1")
+        ),
+        (json.dumps({"cluster": {"worker": "a:2222"}, "task": FIRST}), "'a' is no host:port"),
+        (json.dumps({"cluster": {"worker": ["a:1", "a:1"]}, "task": FIRST}), "one address"),
         (json.dumps({"cluster": {"ps": ["a:1"], **PAIR}, "task": FIRST}), "a 'ps', allowed are"),
     ],
 )

@@ -48,7 +48,7 @@ class Reference:
 
     def __init__(self, readout, head):
         self.weights = {
-            layer.name: [np.float64(w[head]) for w in layer.get_weights()]
+            layer.name: [np.asarray(w[head], np.float64) for w in layer.get_weights()]
             for layer in readout.layers
             if layer.weights
         }

@@ -134,7 +134,8 @@ def test_auc_judd_is_the_area_below_the_drawn_curve():
         alarms = [0, *((free >= corner).mean() for corner in corners), 1]
         arrays = (batch[k] for k in ("fixations", "log_density", "valid"))
         found = metrics.auc_judd(*arrays)[index]
-        np.testing.assert_allclose(found, np.trapezoid(hits, alarms), rtol=1e-12)
+        area = np.sum(np.diff(alarms) * np.add(hits[1:], hits[:-1]) / 2)
+        np.testing.assert_allclose(found, area, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["auc", "auc_judd", "sauc"])

@@ -124,7 +124,7 @@ def published_head(state, k, features, centre_bias, history):
     size, grid = centre_bias.shape, (centre_bias.shape[0] // 8, centre_bias.shape[1] // 8)
 
     def get(name):
-        return np.float64(state[name])
+        return np.asarray(state[name], np.float64)
 
     def stage(x, network, norm, conv, bias):
         x = layer_norm(x, get(f"{network}{norm}.weight"), get(f"{network}{norm}.bias"))

@@ -20,7 +20,14 @@ from model.trainer import Data, Interrupted, Progress, fit
 from model.weights import save_weights
 
 NOWHERE = restore.Start("", {})
-CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
+
+
+def named(name, initial=None, own=False):
+    """A corpus of a name."""
+    return types.SimpleNamespace(name=name, initial=initial, own=own)
+
+
+CORPUS = named("own")
 
 
 def saved(run, more=(), **config):
@@ -44,7 +51,7 @@ def save_state(run, begun, progress, model=None):
 
 def test_the_order_of_candidates(tmp_path):
     run = Run(tmp_path, "msinet_own")
-    corpus = types.SimpleNamespace(name="own", reference="own", initial="first")
+    corpus = named("own", "first")
     saved(Run(tmp_path, "msinet_first"))
     file = tmp_path / "mine.weights.h5"
     file.touch()
@@ -61,7 +68,7 @@ def test_the_order_of_candidates(tmp_path):
 
 def test_initial_none_and_another_corpus(tmp_path):
     run = Run(tmp_path, "msinet_own")
-    corpus = types.SimpleNamespace(name="own", reference="own", initial="first")
+    corpus = named("own", "first")
     with one_line("first run python main.py train -d first, or .*--initial"):
         start(run, corpus=corpus)
     assert start(run, Config(encoder="small", initial="none"), corpus).path is None
@@ -89,12 +96,12 @@ def test_a_changed_configuration_names_what_differs(tmp_path):
 def test_a_run_does_not_go_on_with_other_fixations(tmp_path):
     """Of the same pictures; a state of before they were told apart goes on."""
     run, sides = Run(tmp_path, "r"), ([], [])
-    save_state(run, restore.on_pictures(start(run), run, "own", *sides, "a"), Progress(epoch=1))
-    assert restore.on_pictures(start(run), run, "own", *sides, "a").resume
+    save_state(run, restore.on_pictures(start(run), run, CORPUS, *sides, "a"), Progress(epoch=1))
+    assert restore.on_pictures(start(run), run, CORPUS, *sides, "a").resume
     with pytest.raises(UsageError, match="r was trained with fixations a .now b."):
-        restore.on_pictures(start(run), run, "own", *sides, "b")
-    save_state(run, restore.on_pictures(start(run), run, "own", *sides), Progress(epoch=1))
-    assert restore.on_pictures(start(run), run, "own", *sides, "b").resume
+        restore.on_pictures(start(run), run, CORPUS, *sides, "b")
+    save_state(run, restore.on_pictures(start(run), run, CORPUS, *sides), Progress(epoch=1))
+    assert restore.on_pictures(start(run), run, CORPUS, *sides, "b").resume
 
 
 def test_states_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
@@ -141,7 +148,7 @@ def test_weights_come_without_the_optimizers_state(tmp_path):
     restore.begin(restore.Start("", {}, run.best), again)
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
     assert int(again.optimizer.iterations) == 0
-    assert read_about(run) == about
+    assert read_about(run) == {**about, "address": "own"}
 
 
 def test_the_newest_best_weights_are_chosen(tmp_path):
@@ -194,11 +201,11 @@ def samples(*names, **digests):
 
 def test_a_run_does_not_go_on_with_other_pictures(tmp_path):
     run = Run(tmp_path, "r")
-    fresh = restore.on_pictures(start(run), run, "own", samples("a", "b"), samples("c"))
+    fresh = restore.on_pictures(start(run), run, CORPUS, samples("a", "b"), samples("c"))
     save_state(run, fresh, Progress(epoch=1))
-    assert restore.on_pictures(start(run), run, "own", samples("a", "b"), samples("c")).resume
+    assert restore.on_pictures(start(run), run, CORPUS, samples("a", "b"), samples("c")).resume
     with pytest.raises(UsageError, match=r"pictures 2\+1 of \w{8} \(now 1\+2 of \w{8}\)"):
-        restore.on_pictures(start(run), run, "own", samples("a"), samples("b", "c"))
+        restore.on_pictures(start(run), run, CORPUS, samples("a"), samples("b", "c"))
 
 
 def test_encoder_weights_that_are_not_there(tmp_path):
@@ -238,7 +245,7 @@ def test_weights_of_another_model_are_refused(tmp_path, config, wanted):
 
 
 def test_an_initial_corpus_means_the_same_model(tmp_path):
-    corpus = types.SimpleNamespace(name="own", reference="own", initial="first")
+    corpus = named("own", "first")
     settings = Config(model="deepgaze", encoder="small", scanpath=True)
     saved(Run(tmp_path, "msinet_first"))
     with one_line("none of deepgaze; first run .* -d first -m deepgaze,"):
@@ -262,16 +269,18 @@ def test_published_weights_are_of_deepgaze(tmp_path):
 def test_the_chain_goes_along_with_weights_and_states(tmp_path):
     """From a first run over a second, cut and resumed, to a third that starts from its file."""
     first, second, third = (Run(tmp_path, name) for name in ("msinet_a", "b", "c"))
-    begun = restore.on_pictures(start(first), first, "A", samples("1", **{"1": "f1"}), [])
+    begun = restore.on_pictures(start(first), first, named("A"), samples("1", **{"1": "f1"}), [])
     about = {"corpus": "A", "config": {"encoder": "small"}, "size": [8, 8]}
     keep(first, begun, about)
     settings = Config(encoder="small", initial="a")
-    begun = restore.on_pictures(start(second, settings), second, "B", samples("2"), samples("3"))
+    begun = restore.on_pictures(
+        start(second, settings), second, named("B"), samples("2"), samples("3")
+    )
     keep(second, begun, {**about, "corpus": "B"}, improved=False)
     first.best.unlink()
     resumed = start(second, settings)
     assert resumed.resume and resumed.initial == "msinet_a"
-    resumed = restore.on_pictures(resumed, second, "B", samples("2"), samples("3"))
+    resumed = restore.on_pictures(resumed, second, named("B"), samples("2"), samples("3"))
     keep(second, resumed, {**about, "corpus": "B"})
     wanted = [link("b", "B", {"2": ""}), link("msinet_a", "A", {"1": "f1"})]
     assert read_about(second)["chain"] == wanted
@@ -289,9 +298,9 @@ def test_what_an_initial_run_was_trained_on_does_not_validate(tmp_path):
     saved(Run(tmp_path, "msinet_a"), chained("msinet_a", **{"1": "", "2": ""}))
     run = Run(tmp_path, "r")
     begun = start(run, Config(encoder="small", initial="a"))
-    restore.on_pictures(begun, run, "own", samples("1", "2"), samples("3"))
+    restore.on_pictures(begun, run, CORPUS, samples("1", "2"), samples("3"))
     with pytest.raises(UsageError, match="^r cannot be validated: msinet_a was trained on 1 of"):
-        restore.on_pictures(begun, run, "own", samples("1"), samples("2", "3"))
+        restore.on_pictures(begun, run, CORPUS, samples("1"), samples("2", "3"))
 
 
 def test_pictures_that_were_seen_are_refused():
@@ -299,19 +308,77 @@ def test_pictures_that_were_seen_are_refused():
     about = chained("second", "B", initial=first, **{"3": "f3"})
     fine = [("A", samples("3", "4")), ("B", samples("1", "2", "4")), ("C", samples("1", "2", "3"))]
     for corpus, tested in fine:
-        restore.refuse_seen(about, corpus, tested, "second cannot be tested")
+        restore.refuse_seen(about, named(corpus), tested, "second cannot be tested")
     with one_line() as error:
-        restore.refuse_seen(about, "A", samples("4", "2", "1"), "second cannot be tested")
-    text = "second cannot be tested: first was trained on 2 of the 3 pictures, first '2'; "
+        restore.refuse_seen(about, named("A"), samples("4", "2", "1"), "second cannot be tested")
+    text = "second cannot be tested: first was trained on 2 of the 3 pictures, first '2', the same "
     assert str(error.value).startswith(text)
     with pytest.raises(UsageError, match="second was trained on 1 of the 1 pictures, first '3'"):
-        restore.refuse_seen(about, "B", samples("3"), "")
+        restore.refuse_seen(about, named("B"), samples("3"), "")
+
+
+def test_two_folders_of_one_name_are_told_apart_by_their_pictures():
+    about = chained("r", "study", **{"1": "f1", "2": "f2"})
+    study, known = named("study", own=True), samples("1", "9", **{"1": "f1"})
+    with one_line("r was trained on 1 of the 1 pictures, first '2'"):
+        restore.refuse_seen(about, study, samples("2", **{"2": "new"}), "", known=known)
+    other = samples("1", **{"1": "g1"})
+    restore.refuse_seen(about, study, samples("2", **{"2": "g2"}), "", known=other)
+    with one_line("first '7'"):
+        restore.refuse_seen(about, study, samples("7", **{"7": "f2"}), "", known=other)
+
+
+def test_runs_of_before_have_the_path_of_a_folder_for_its_name(tmp_path):
+    run = saved(Run(tmp_path, "r"), {"corpus": "/home/me/Study"})
+    assert read_about(run)["corpus"] == "study"
+    assert read_about(run)["address"] == "/home/me/Study"
+    about = chained("r", "/home/me/Study", **{"1": "f1"})
+    with one_line("first '1'"):
+        restore.refuse_seen(about, named("study"), samples("1"), "")
+
+
+TRUTH = "ab" * 8
+
+
+def split(**digests):
+    return {"origin": "a list", "train": digests, "valid": {"v": "c" * 32}, "test": {}}
+
+
+def test_what_changed_is_named(tmp_path):
+    run = Run(tmp_path, "r")
+    sides, before = (samples("a", "b"), samples("v")), split(a="0" * 32, b="1" * 16 + TRUTH, z="")
+    begun = restore.on_pictures(start(run), run, CORPUS, *sides, split=before)
+    save_state(run, begun, Progress(epoch=1))
+    assert start(run).split == before
+    same = restore.on_pictures(start(run), run, CORPUS, *sides, split={**before, "origin": "x"})
+    assert same.split == before
+    truth, picture = "its fixations, map or blur", "the picture itself"
+    for digest, said in (("1" * 16 + "0" * 16, truth), ("2" * 16 + TRUTH, picture), ("", truth)):
+        now = split(a="0" * 32, b=digest, z="5" * 32)
+        with one_line(rf"1 pictures have changed since, first 'b' \({said}.*--fresh"):
+            restore.on_pictures(start(run), run, CORPUS, *sides, split=now)
 
 
 def test_a_copied_picture_is_known_by_its_content():
     about = chained("r", "A", **{"1": "f1", "2": ""})
     with pytest.raises(UsageError, match="r was trained on 1 of the 2 pictures, first 'copy'"):
-        restore.refuse_seen(about, "B", samples("x", "copy", copy="f1"), "")
+        restore.refuse_seen(about, named("B"), samples("x", "copy", copy="f1"), "")
+
+
+def test_it_is_said_that_copies_saved_anew_are_not_noticed(caplog):
+    about = chained("r", "A", **{"1": "f1", "2": "f2", "3": ""})
+    one, other = (types.SimpleNamespace(name=name, own=False) for name in "AB")
+    with caplog.at_level(logging.INFO):
+        restore.refuse_seen(about, one, samples("x"), "")
+        assert not caplog.records
+        restore.refuse_seen(about, other, samples("x", "anew"), "")
+    said = "none of the 2 pictures is, pixel by pixel, one of 2 of other corpora"
+    assert (
+        said in caplog.text and "copies that were scaled or saved anew would not be" in caplog.text
+    )
+    for corpus, names, by in ((one, {"1": "f9"}, "name"), (other, {"copy": "f1"}, "pixels")):
+        with one_line(f"the same by {by}; take others, or weights that have not seen them"):
+            restore.refuse_seen(about, corpus, samples(*names, **names), "")
 
 
 def test_unknown_pictures_are_warned_of(tmp_path, caplog):
@@ -319,17 +386,17 @@ def test_unknown_pictures_are_warned_of(tmp_path, caplog):
     file = tmp_path / "foreign.weights.h5"
     file.touch()
     begun = start(Run(tmp_path, "r"), weights=file)
-    restore.refuse_seen({"chain": begun.chain}, "own", samples("1", "2"), "")
+    restore.refuse_seen({"chain": begun.chain}, named("own"), samples("1", "2"), "")
     assert f"which pictures {file} was trained on is not known" in caplog.text
     caplog.clear()
     old = {"corpus": "own", "train": ["1"], "initial": "msinet_older"}
     with caplog.at_level(logging.WARNING):
-        restore.refuse_seen(old, "own", samples("2"), "")
+        restore.refuse_seen(old, named("own"), samples("2"), "")
     assert len(caplog.records) == 1 and "which pictures msinet_older was" in caplog.text
     with pytest.raises(UsageError, match="trained on 1 of the 2"):
-        restore.refuse_seen(old, "own", samples("2", "1"), "")
+        restore.refuse_seen(old, named("own"), samples("2", "1"), "")
     caplog.clear()
-    restore.refuse_seen({**old, "initial": None}, "own", samples("2"), "")
+    restore.refuse_seen({**old, "initial": None}, CORPUS, samples("2"), "")
     assert not caplog.records
 
 

@@ -1,0 +1,173 @@
+"""Whether coordinates mean pixels of the pictures that lie there: order, size, unit, place."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from absl import logging
+
+from config import UsageError
+from data.fixations import Fixations
+
+Shape = tuple[int, int]  # height and width
+MOST_OUTSIDE = 0.1
+MANY = 50  # fixations, of which some should be in the right or lower part of their pictures
+MILLISECONDS = 20  # a longer duration, or time from one fixation to the next, is none in seconds
+
+
+def check_order(names: Sequence[str]) -> None:
+    """Raise UsageError where names have one order as texts and another as people count them: then
+    it is not known which of them a file's numbers follow."""
+    natural = sorted(names, key=counted)
+    differ = [pair for pair in zip(sorted(names), natural, strict=True) if pair[0] != pair[1]]
+    if differ:
+        plain, other = differ[0]
+        raise UsageError(
+            f"which picture its numbers mean is not known without stimuli.hdf5: as texts "
+            f"'{plain}' comes where '{other}' comes as people count; put the stimuli.hdf5 beside "
+            "it that was written with it"
+        )
+
+
+def counted(name: str) -> list:
+    """Return what sorts names as people do: folder by folder, numbers by their value, in any case
+    of letters."""
+    parts = (re.split(r"(\d+)", part.casefold()) for part in name.split("/"))
+    return [[int(t) if t.isdecimal() else t for t in part] for part in parts]
+
+
+def in_seconds(found: Fixations, where: object) -> Fixations:
+    """Return fixations whose times and durations are seconds, where they were milliseconds."""
+    order = np.argsort(found.scanpath, kind="stable")
+    same = np.diff(found.scanpath[order]) == 0
+    known = same & (found.scanpath[order][1:] >= 0)
+    steps = np.diff(found.t[order])[known] if known.any() else found.t
+    values = {"duration": found.duration, "t": steps}
+    changed = []
+    for name, numbers in values.items():
+        numbers = numbers[np.isfinite(numbers)]
+        if len(numbers) and np.median(numbers) > MILLISECONDS:
+            changed.append(name)
+    if changed:
+        said = "%s: %s in milliseconds, by a median of more than %d; divided by 1000"
+        logging.info(said, where, " and ".join(changed), MILLISECONDS)
+    return replace(found, **{name: getattr(found, name) / 1000 for name in changed})
+
+
+def scale(recorded: Shape | None, shape: Shape) -> tuple[float, float]:
+    """Return what x and y are multiplied by, where a picture had another size when people saw it.
+
+    Raises:
+        UsageError: it also had another aspect ratio.
+    """
+    if recorded in (None, shape):
+        return 1.0, 1.0
+    if skewed(recorded, shape):
+        was, now = (f"{w}x{h}" for h, w in (recorded, shape))
+        raise UsageError(
+            f"its fixations are of {was} pixels by stimuli.hdf5, the picture has {now}, which is "
+            "of another aspect ratio; put the pictures there that people saw"
+        )
+    return shape[1] / recorded[1], shape[0] / recorded[0]
+
+
+def skewed(one: Shape, other: Shape) -> bool:
+    """Tell whether no scale takes one shape to the other within a pixel's rounding."""
+    (h, w), (oh, ow) = one, other
+    return abs(ow * h - oh * w) > max(h, w, oh, ow)
+
+
+def fit_to_pictures(
+    records: Mapping[str, Fixations], shapes: Mapping[str, Shape], recorded: Mapping, units
+) -> dict[str, Fixations]:
+    """Return fixations in pixels of the pictures that are there.
+
+    Args:
+        shapes: of these pictures; recorded: of those that people saw, where that is known.
+        units: of the coordinates: `pixels`, `fractions` of width and height, None: not said.
+
+    Raises:
+        UsageError: all coordinates are within 0..1, and it is not said what that means; a picture
+            of another aspect ratio than people saw.
+    """
+    if units == "fractions":
+        return {name: rows.scaled(*shapes[name][::-1]) for name, rows in records.items()}
+    found, scaled = {}, []
+    x, y = together(records.values())
+    if units is None and len(x) and min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) <= 1:
+        raise UsageError(
+            f"all {len(x)} fixations have x and y within 0..1: are they fractions of width and "
+            "height? --units fractions, or --units pixels if they are all in the first pixel"
+        )
+    for name, rows in records.items():
+        try:
+            factors = scale(recorded.get(name), shapes[name])
+        except UsageError as error:
+            raise UsageError(f"'{name}': {error}") from None
+        scaled += [name] * (factors != (1.0, 1.0))
+        found[name] = rows.scaled(*factors)
+    if scaled:
+        first = scaled[0]
+        sizes = [f"{w}x{h}" for h, w in (recorded[first], shapes[first])]
+        logging.warning(
+            "%d pictures have another size than their fixations were recorded on, first '%s', %s "
+            "then, %s now; coordinates are scaled", len(scaled), first, *sizes,
+        )  # fmt: skip
+    return found
+
+
+def together(tables: Iterable[Fixations]) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of all tables."""
+    rows = [*tables]
+    return tuple(np.concatenate([np.empty(0), *(getattr(t, c) for t in rows)]) for c in "xy")
+
+
+def inside(rows: Fixations, shape: Shape) -> np.ndarray:
+    """Return (M,) bool: which fixations are on their picture."""
+    return (rows.x >= 0) & (rows.x < shape[1]) & (rows.y >= 0) & (rows.y < shape[0])
+
+
+def check_places(
+    records: Mapping[str, Fixations], shapes: Mapping[str, Shape], drop: bool
+) -> dict[str, np.ndarray]:
+    """Return, for each name, which of its fixations are on the picture; the others are said.
+
+    Raises:
+        UsageError: more than a tenth are not, unless `drop`.
+    """
+    within = {name: inside(rows, shapes[name]) for name, rows in records.items()}
+    count = sum(map(len, within.values()))
+    outside = count - sum(int(rows.sum()) for rows in within.values())
+    x, y = together(records.values())
+    if outside:
+        widest, highest = max(w for _, w in shapes.values()), max(h for h, _ in shapes.values())
+        said = f"{outside} of {count} fixations lie outside their picture"
+        if outside > MOST_OUTSIDE * count and not drop:
+            raise UsageError(
+                f"{said}: x is {span(x)}, y {span(y)}, "
+                f"pictures are up to {widest}x{highest} pixels; usual causes: pictures of another "
+                "size than people saw, an origin in the middle, the screen's pixels, x and y "
+                "swapped; --outside drop leaves them out"
+            )
+        logging.warning("%s, dropped", said)
+    warn_of_corner(records, shapes)
+    return within
+
+
+def span(values: np.ndarray) -> str:
+    """Return the lowest and the highest of numbers, in words."""
+    known = values[np.isfinite(values)]
+    return f"{known.min():.6g}..{known.max():.6g}" if len(known) else "not known"
+
+
+def warn_of_corner(records: Mapping[str, Fixations], shapes: Mapping[str, Shape]) -> None:
+    """Say where no fixation is beyond the upper left part of its picture."""
+    far = [(rows.x / shapes[n][1], rows.y / shapes[n][0]) for n, rows in records.items()]
+    reach = [max((r[axis].max(initial=0) for r in far), default=1) for axis in (0, 1)]
+    if sum(map(len, records.values())) >= MANY and max(reach) < 0.6:
+        logging.warning(
+            "no fixation lies beyond %.0f %% of its picture's width and %.0f %% of its height; are "
+            "these pictures larger than those that people saw, or is it another unit?",
+            *(100 * side for side in reach),
+        )

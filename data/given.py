@@ -1,0 +1,117 @@
+"""The split that the owner of a corpus gives in its folder: lists, folders, a column."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import logging
+
+from config import UsageError
+from data.hdf5 import printable
+from data.names import Pairing, stem
+from data.splits import SIDES, Free, Given, Hashed, Split
+
+CALLED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+CALLED |= dict.fromkeys(("val", "valid", "validation", "dev"), "valid")
+LISTS = {f"{word}.txt" for word in CALLED}
+
+
+class Found(NamedTuple):
+    """What of a corpus' folder may say how it is split: its files and its stimuli by name, and the
+    sides in the table of its fixations; `partial`: names of pictures that are not there are left
+    out."""
+
+    files: Mapping[str, Path]
+    stimuli: Collection[str]
+    column: Mapping[str, str]
+    partial: bool
+
+
+@dataclass(frozen=True)
+class Listed(Free):
+    """Lists of names, one a line, in the corpus' folder."""
+
+    train: str = "train.txt"
+    valid: str = "val.txt"
+    test: str | None = None
+
+    def of(self, found: Found) -> Split:
+        lists = {side: getattr(self, side) for side in SIDES if getattr(self, side)}
+        missing = [name for name in lists.values() if name not in found.files]
+        if missing:
+            raise UsageError(f"no {missing[0]}, which lists pictures of its split")
+        return listed(found, lists)
+
+
+class Own(Free):
+    """What the owner of a folder says in it, in whatever usual way, else a fifth by hash."""
+
+    def of(self, found: Found) -> Split:
+        """Return the split that the folder gives.
+
+        Raises:
+            UsageError: two ways to give it contradict each other; names of no stimulus.
+        """
+        lists = {CALLED[stem(name)]: name for name in found.files if name in LISTS}
+        ways = [Given(found.column, "the column split of its table")] if found.column else []
+        ways += [listed(found, lists)] if lists else []
+        ways += [way] if (way := in_folders(found.stimuli)) else []
+        for one, other in pairwise(ways):
+            for name in sorted(one.sides.keys() & other.sides.keys()):
+                if one.sides[name] != other.sides[name]:
+                    raise UsageError(
+                        f"'{name}' is to {one.sides[name]} by {one.origin}, to "
+                        f"{other.sides[name]} by {other.origin}; keep one"
+                    )
+        return ways[0] if ways else Hashed()
+
+
+def in_folders(names: Iterable[str]) -> Given | None:
+    """Return the split by stimuli/train, stimuli/val and stimuli/test, where there are two of
+    them: one alone may be of pictures of trains."""
+    tops = {name: name.partition("/") for name in names}
+    sides = {
+        n: CALLED[t.lower()] for n, (t, _, rest) in tops.items() if rest and t.lower() in CALLED
+    }
+    folders = sorted({tops[name][0] for name in sides})
+    if len({*sides.values()}) < 2:
+        return None
+    return Given(sides, f"the folders {', '.join(folders)} in stimuli")
+
+
+def listed(found: Found, lists: Mapping[str, str]) -> Given:
+    """Return the split that text files give, by their names: a stimulus a line.
+
+    Raises:
+        UsageError: one cannot be read, names what is no stimulus, or two name the same one.
+    """
+    sides, pairing, origin = {}, Pairing(found.stimuli), " and ".join(lists.values())
+    for side, file in lists.items():
+        for name in read_list(found.files[file], pairing, found.partial or side == "test"):
+            if sides.setdefault(name, side) != side:
+                raise UsageError(f"'{name}' is in two of {origin}")
+    return Given(sides, origin)
+
+
+def read_list(path: Path, pairing: Pairing, partial: bool = False) -> list[str]:
+    """Return the stimuli that a file names, one a line, in its order.
+
+    Raises:
+        UsageError: it cannot be read, or names what is no stimulus; with `partial` those are left
+            out and counted, if there are others.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a readable list of names ({error})") from None
+    wanted = {line: pairing.find(line) for line in lines if line.strip()}
+    unknown = [line for line, name in wanted.items() if name is None]
+    if unknown:
+        said = f"{path}: {len(unknown)} of its {len(wanted)} names are of no stimulus, first "
+        said += f"'{printable(unknown[0])}'{pairing.near(unknown[0])}"
+        if not partial or len(unknown) == len(wanted):
+            raise UsageError(f"{said}; allowed are such as '{min(pairing.names)}'")
+        logging.warning("%s; left out", said)
+    return list(dict.fromkeys(name for name in wanted.values() if name))

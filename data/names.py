@@ -1,0 +1,123 @@
+"""Which stimulus a name means, however another system, program or person spelt it."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from absl import logging
+
+from config import UsageError
+from data.layout import ENDINGS, below_stimuli
+
+ENDED = re.compile(rf"(?<=[^/])({'|'.join(map(re.escape, sorted(ENDINGS)))})+$")
+
+
+@lru_cache(1 << 17)
+def key(name: str) -> str:
+    """Return what all spellings of a stimulus' name have in common: the path below stimuli/, on
+    any machine, in one case and one Unicode form, without endings and without zeros that lead
+    a number (a spreadsheet makes 1 or 1.0 of 001)."""
+    path = unicodedata.normalize("NFC", below_stimuli(name.strip())).casefold()
+    path = ENDED.sub("", re.sub(r"^(\d+)\.0$", r"\1", path.removeprefix("./")))
+    return re.sub(r"(?<!\d)0+(?=\d)", "", path)
+
+
+def stem(name: str) -> str:
+    """Return a path without its ending, after which results are called."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+class Pairing:
+    """Stimuli by what their names mean."""
+
+    def __init__(self, names: Iterable[str]):
+        self.names = list(names)
+        self.whole, self.last = defaultdict(list), defaultdict(list)
+        self.texts: dict[str, str] = {}
+        for name in self.names:
+            self.whole[key(name)].append(name)
+            self.last[key(name).rpartition("/")[2]].append(name)
+
+    def find(self, text: str) -> str | None:
+        """Return the stimulus that a text means, None where it is none or could be several.
+
+        Folders may be missing in front of either, as long as that leaves one stimulus.
+
+        Raises:
+            UsageError: another text, from another folder, meant the same stimulus.
+        """
+        name = self.meant(text)
+        if name is not None:
+            other = self.texts.setdefault(name, text)
+            if key(other) != key(text):
+                raise UsageError(f"'{other}' and '{text}' would both be the stimulus '{name}'")
+        return name
+
+    def meant(self, text: str) -> str | None:
+        """Return the stimulus that a text means, whatever other texts meant."""
+        path = key(text)
+        found = self.whole.get(path)
+        if not found:
+            same_file = self.last.get(path.rpartition("/")[2], ())
+            found = [name for name in same_file if nested(key(name), path)]
+        if len(found) > 1:  # by their zeros, case or ending
+            spelt = unicodedata.normalize("NFC", below_stimuli(text.strip()))
+            exact = [name for name in found if unicodedata.normalize("NFC", name) == spelt]
+            found = exact or [name for name in found if stem(name) in (spelt, stem(spelt))]
+        return found[0] if len(found) == 1 else None
+
+    def near(self, text: str) -> str:
+        """Return ` (did you mean ...?)` where names come close to a text, else nothing."""
+        close = get_close_matches(key(text), self.whole, n=3)
+        names = [name for each in close for name in self.whole[each]]
+        return f" (did you mean {' or '.join(names[:3])}?)" if names else ""
+
+
+def nested(one: str, other: str) -> bool:
+    """Tell whether one path is the end of the other."""
+    longer, shorter = sorted((f"/{one}", f"/{other}"), key=len, reverse=True)
+    return longer.endswith(shorter)
+
+
+def matched(stimuli: Iterable[str], files: Iterable[str], where: Path) -> dict[str, str]:
+    """Return files by the stimulus that each is of; those of none are left out.
+
+    What files have after their stimulus' name, such as `_fixMap`, is no part of it where one such
+    ending serves all files or all stimuli.
+
+    Raises:
+        UsageError: two files are of one stimulus.
+    """
+    pairing, found = Pairing(stimuli), {}
+    meant = {file: pairing.meant(file) for file in files}
+    meant |= without_ending(pairing, meant)
+    for file, name in meant.items():
+        other = found.setdefault(name, file) if name else file
+        if other != file:
+            raise UsageError(f"{where}: '{other}' and '{file}' are of one stimulus, '{name}'")
+    return found
+
+
+def without_ending(pairing: Pairing, meant: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the stimuli of the files that mean none yet, by the one ending that they all have."""
+    strays = [file for file, name in meant.items() if name is None]
+    lacking = len(pairing.names) - len({*meant.values()} - {None})
+    served: dict[str, dict[str, str]] = defaultdict(dict)  # ending -> file -> stimulus
+    for file in strays if lacking else ():
+        path = key(file)
+        for end in (end for end, sign in enumerate(path) if not sign.isalnum() and sign != "/"):
+            name = pairing.meant(path[:end])
+            if name is not None and "/" not in path[end:]:
+                served[path[end:]][file] = name
+    enough = min(2, len(pairing.names))  # the one file cat_2 may as well be of another picture
+    whole = [e for e, by in served.items() if enough <= len(by) in (len(strays), lacking)]
+    if len(whole) != 1:
+        return {}
+    logging.info(
+        "%d files are called after their stimuli and '%s'", len(served[whole[0]]), whole[0]
+    )
+    return served[whole[0]]
