@@ -182,7 +182,7 @@ def load(
             scored=scored.get(name),
             density_map=maps.get(name),
             sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
-            truth=truths.get(str(Path(name).with_suffix(".npy"))),
+            truth=truths.get(f"{stem(name)}.npy") if truths else None,
             digest=seen[corpus.stimuli[name]].digest,
             map_digest=seen[maps[name]].digest if name in maps else "",
         )
@@ -207,7 +207,8 @@ def located(corpus: Corpus, records, shapes, recorded, units, drop) -> dict[str,
         within = check_places(found, shapes, drop)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
-    return {name: rows.select(within[name]) for name, rows in found.items()}
+    # Most have all of theirs inside, and there may be very many tables.
+    return {n: t if within[n].all() else t.select(within[n]) for n, t in found.items()}
 
 
 def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
