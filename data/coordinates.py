@@ -105,8 +105,10 @@ def fit_to_pictures(
             factors = scale(recorded.get(name), shapes[name])
         except UsageError as error:
             raise UsageError(f"'{name}': {error}") from None
-        scaled += [name] * (factors != (1.0, 1.0))
-        found[name] = rows.scaled(*factors)
+        if factors != (1.0, 1.0):
+            scaled.append(name)
+            rows = rows.scaled(*factors)
+        found[name] = rows
     if scaled:
         first = scaled[0]
         sizes = [f"{w}x{h}" for h, w in (recorded[first], shapes[first])]

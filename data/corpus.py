@@ -11,7 +11,7 @@ from config import UsageError, near
 from data.decode import Picture
 from data.given import Own
 from data.hdf5 import Stored
-from data.layout import DRAWN, TOPS, TRUTHS, below, canonical_files, listing
+from data.layout import DRAWN, TOPS, TRUTHS, Files, below, canonical_files, listing
 from data.splits import Split
 from data.stimuli import Listed, read_stimuli
 
@@ -76,15 +76,16 @@ class Corpus:
     def __init__(self, folder: Path, address: str | None = None):
         self.folder = folder
         self.address = address or self.name
-        self.files, self.stimuli = self.contents(folder)
+        self.files, stimuli = self.contents(folder)
+        self.stimuli = dict(stimuli)
         if not self.stimuli:
             missing = [each.name for each in self.listed(self.files)]
             first = f", where '{LIST}' has '{missing[0]}'" if missing else ""
             raise UsageError(f"{folder}: no pictures in stimuli/{first}, found {listing(folder)}")
 
     @classmethod
-    def contents(cls, folder: Path) -> tuple[dict[str, Path], dict[str, Picture]]:
-        """Canonical path -> file of all that is in a folder, and where each of its stimuli is.
+    def contents(cls, folder: Path) -> tuple[Files, Mapping[str, Picture]]:
+        """Canonical path -> file of all that is in a folder, and where its stimuli are, sorted.
 
         Pictures in memory, that is in stimuli.hdf5, are then all of the stimuli.
 
@@ -97,16 +98,20 @@ class Corpus:
                 f"download -d {cls.name} -p {folder.parent}"
             )
         files = canonical_files(folder, cls.take(), cls.skip)
+        here = below(files, "stimuli", pictures=True)
         there = {each.name: each.source for each in cls.listed(files) if each.source}
+        if not there:
+            return files, here
         if not any(isinstance(source, Stored) for source in there.values()):
-            there = below(files, "stimuli", pictures=True) | there
+            there = {**here, **there}
         return files, dict(sorted(there.items()))
 
     @classmethod
     def listed(cls, files: Mapping[str, Path]) -> list[Listed]:
         """The stimuli that a stimuli.hdf5 lists, in its order."""
-        here = below(files, "stimuli", pictures=True)
-        return read_stimuli(files[LIST], here) if LIST in files else []
+        if LIST not in files:
+            return []
+        return read_stimuli(files[LIST], below(files, "stimuli", pictures=True))
 
     @classmethod
     def take(cls) -> dict[str, str]:

@@ -8,7 +8,7 @@ from absl import logging
 from config import UsageError
 from data import maps
 from data.corpus import Assumed, Corpus
-from data.layout import DRAWN, NOTES, PICTURES, below, suffix
+from data.layout import DRAWN, NOTES, PICTURES, below, ending
 
 
 def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:
@@ -22,7 +22,7 @@ def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:
         found = maps.shown(corpus.folder / top, files, memory)
         if found.kind == "points":
             said = "%s: fixations from pictures of points in %s/, whose repeats are lost"
-            if all(suffix(path) == ".npy" for path in files.values()):
+            if all(ending(path.name) == ".npy" for path in files.values()):
                 said = "%s: fixations from arrays of counts in %s/"
             logging.info(said, corpus.name, top)
             return found.kind, files
@@ -67,7 +67,7 @@ def refuse_unread(folder: Path, files: Iterable[Path], partial: bool) -> None:
     Raises:
         UsageError: there are some (with `partial` they are left out and named).
     """
-    unread = [path for path in files if suffix(path) not in PICTURES | NOTES]
+    unread = [path for path in files if ending(path.name) not in PICTURES | NOTES]
     if unread:
         said = f"{folder}: {len(unread)} files are not read, first "
         said += f"'{unread[0].relative_to(folder)}'; readable are {', '.join(sorted(PICTURES))}"
@@ -80,7 +80,7 @@ def refuse_unread(folder: Path, files: Iterable[Path], partial: bool) -> None:
 def unread_truth(corpus: Corpus) -> str:
     """Return words on the files in fixations/ and saliency/ that are not read; "" without any."""
     files = [f"{top}/{n}" for top in ("fixations", "saliency") for n in below(corpus.files, top)]
-    files = [name for name in files if suffix(Path(name)) not in DRAWN]
+    files = [name for name in files if ending(name) not in DRAWN]
     if not files:
         return ""
     said = f", of which {len(files)} files are not read, first '{files[0]}'"

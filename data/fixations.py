@@ -45,7 +45,7 @@ class Fixations:
 
     def select(self, rows: np.ndarray) -> "Fixations":
         """The rows of a boolean mask (M,) or of an array of indices."""
-        return Fixations(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return Fixations(*(column[rows] for column in vars(self).values()))
 
     def scaled(self, x: float, y: float) -> "Fixations":
         """Return the same fixations and histories on a picture that is x times as wide and y times

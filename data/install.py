@@ -40,13 +40,11 @@ def install(
         UsageError, DownloadError: what is missing, broken or not to be had, or another process is
             at it. What was downloaded stays, and the next try goes on from there.
     """
-    there = installed(corpus, root)
-    if there:
+    there = place_of(corpus, root)
+    if installed(corpus, there):
         return there
-    place = place_of(corpus, root)
-    with workplace(corpus, place.parent) as work:
-        there = installed(corpus, root)  # another process may have been quicker
-        if there:
+    with workplace(corpus, there.parent) as work:
+        if installed(corpus, there):  # another process was quicker
             return there
         whole = work / "corpus"
         if hasattr(corpus, "make"):
@@ -58,31 +56,30 @@ def install(
         check_count(corpus, whole, fewer=partial or bool(archives))
         convert(corpus, whole)
         check_whole(corpus, whole)
-        move(whole, place)
+        move(whole, there)
         shutil.rmtree(work)
-    return place
+    return there
 
 
 def place_of(corpus: type[Corpus], root: Path) -> Path:
-    """Where a corpus is made: where its folder is a link, at its end, perhaps on another disk."""
+    """Where a corpus lies, or will; behind a link that may be another disk, where it is made."""
     there = corpus.locate(root) or root / corpus.name
     return there.resolve() if not storage.is_remote(there) and there.is_symlink() else there
 
 
-def installed(corpus: type[Corpus], root: Path) -> Path | None:
-    """The corpus' folder where all of it is there already, or None.
+def installed(corpus: type[Corpus], there: Path) -> bool:
+    """Whether all of a corpus is in its folder already, which is said.
 
     Raises:
         UsageError: something else is there.
     """
-    there = corpus.locate(root) or root / corpus.name
     cut = storage.is_remote(there) and upload_marker(there).exists()
     if cut or not there.exists() or not any(there.iterdir()):
-        return None
+        return False
     if not corpus.contents(there)[1]:
         raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
     logging.info("%s is there already; remove it to install the corpus anew", there)
-    return there
+    return True
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Where the files of a corpus' folder belong: as `download` leaves them, or unpacked by hand."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from posixpath import splitext
 
 import storage
 from config import UsageError
-from download.unpack import place
+from download.unpack import placing
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
 PICTURES |= {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".avif", ".mpo"}
@@ -20,37 +21,63 @@ TRUTHS = ("fixations.hdf5", *(f"fixations{ending}" for ending in sorted(TABLES))
 TRUTHS += ("fixations/", "saliency/")
 
 
-def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> dict[str, Path]:
+class Files(Mapping):
+    """Canonical path -> file of a folder; a Path is made when it is asked for, which takes as long
+    as all else where there are hundreds of thousands."""
+
+    def __init__(self, folder: Path, members: Mapping[str, str]):
+        self.folder, self.members = folder, members
+
+    def __getitem__(self, name: str) -> Path:
+        return self.folder / self.members[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> Files:
     """Canonical path -> file, of a corpus as it lies: as `download` leaves it or by hand.
 
     A file in one of the folders of our own layout is where it belongs, in any case of letters;
     any other goes where the authors' patterns put it, as if it came out of their archive.
     """
-    found: dict[str, Path] = {}
-    for path in walk(folder, skip):
-        name = canonical(path.relative_to(folder).as_posix(), take)
-        if name in found and name.startswith(("stimuli/", "saliency/")):
-            raise UsageError(f"{folder}: {found[name]} and {path} are both {name}; keep one")
-        if name:
-            found[name] = path
-    return found
+    place, members = placing(take), {}
+    for parent, names in folders(folder, skip):
+        inside = "".join(f"{part}/" for part in parent.parts[len(folder.parts) :])
+        for file in names:
+            member = inside + file
+            name = canonical(member, place)
+            if name in members and name.startswith(("stimuli/", "saliency/")):
+                both = f"{folder / members[name]} and {folder / member}"
+                raise UsageError(f"{folder}: {both} are both {name}; keep one")
+            if name:
+                members[name] = member
+    return Files(folder, members)
 
 
-def walk(folder: Path, skip=()):
+def walk(folder: Path, skip=()) -> Iterator[Path]:
     """All files below a folder, sorted, without hidden ones and those named in `skip`."""
-    for parent, folders, names in storage.walk(folder, ENDINGS):
-        folders[:] = sorted(f for f in folders if f not in skip and not f.startswith("."))
-        yield from (
-            parent / name
-            for name in sorted(names)
-            if name not in skip and not name.startswith(".") and name != "Thumbs.db"
-        )
+    return (parent / name for parent, names in folders(folder, skip) for name in names)
 
 
-def canonical(member: str, take: Mapping[str, str]) -> str | None:
+def folders(folder: Path, skip=()) -> Iterator[tuple[Path, list[str]]]:
+    """The same by the folder that they lie in: that, and their names."""
+    for parent, inner, names in storage.walk(folder, ENDINGS):
+        inner[:] = sorted(f for f in inner if f not in skip and not f.startswith("."))
+        names = (n for n in names if n not in skip and n[0] != "." and n != "Thumbs.db")
+        yield parent, sorted(names)
+
+
+def canonical(member: str, place: Callable[[str], str | None]) -> str | None:
     """Where a file of a corpus' folder belongs in our layout, or None where nowhere."""
     top, _, rest = member.partition("/")
-    taken = place(member, take)
+    taken = place(member)
     if not rest:
         ours = member.lower().endswith((".hdf5", *TABLES))
         return taken or (member.lower() if ours else None)
@@ -66,18 +93,18 @@ def below_stimuli(name: str) -> str:
     return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
 
 
-def below(files: Mapping[str, Path], top: str, *, pictures=False, drawn=False) -> dict[str, Path]:
+def below(files: Files, top: str, *, pictures=False, drawn=False) -> Files:
     """The files of one folder, by their path below it, sorted: all, its pictures, or what is
     drawn, in arrays too."""
-    inside = {name[len(top) + 1 :]: p for name, p in files.items() if name.startswith(top + "/")}
-    endings = DRAWN if drawn else PICTURES
-    kept = {n: p for n, p in inside.items() if not (pictures or drawn) or suffix(p) in endings}
-    return dict(sorted(kept.items()))
+    start, endings = f"{top}/", DRAWN if drawn else PICTURES
+    inside = sorted(name for name in files if name.startswith(start))
+    kept = (name for name in inside if not (pictures or drawn) or ending(name) in endings)
+    return Files(files.folder, {n.removeprefix(start): files.members[n] for n in kept})
 
 
-def suffix(path: Path) -> str:
-    """A file's ending, in small letters."""
-    return path.suffix.lower()
+def ending(name: str) -> str:
+    """That of a file's name, in small letters and with its dot; "" where it has none."""
+    return splitext(name)[1].lower()
 
 
 def listing(folder: Path) -> str:

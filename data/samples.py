@@ -17,7 +17,7 @@ from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
 from data.given import Found, read_list
-from data.layout import PICTURES, below, listing, suffix, walk
+from data.layout import PICTURES, below, ending, listing, walk
 from data.names import Pairing, matched, stem
 from data.pysaliency import read_hdf5, renumbered
 from data.splits import Sides, Split
@@ -97,7 +97,7 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     else:
         found = list(walk(path))
         drawn.refuse_unread(path, found, partial=True)
-        files = {p.relative_to(path).as_posix(): p for p in found if suffix(p) in PICTURES}
+        files = {p.relative_to(path).as_posix(): p for p in found if ending(p.name) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(stem, files, path)
@@ -183,7 +183,7 @@ def load(
             scored=scored.get(name),
             density_map=shipped.get(name),
             sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
-            truth=truths.get(str(Path(name).with_suffix(".npy"))),
+            truth=truths.get(f"{stem(name)}.npy") if truths else None,
             digest=seen[corpus.stimuli[name]].digest,
             map_digest=seen[shipped[name]].digest if name in shipped else "",
         )
@@ -208,7 +208,8 @@ def located(corpus: Corpus, records, shapes, recorded, units, drop) -> dict[str,
         within = check_places(found, shapes, drop)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
-    return {name: rows.select(within[name]) for name, rows in found.items()}
+    # Most have all of theirs inside, and there may be very many tables.
+    return {n: t if within[n].all() else t.select(within[n]) for n, t in found.items()}
 
 
 def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:

@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import partial
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
 
@@ -48,31 +48,50 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def place(member: str, take: Mapping[str, str]) -> str | None:
-    """Where a member of an archive goes: a path below the corpus, or None if no pattern takes it.
+def placing(take: Mapping[str, str]) -> Callable[[str], str | None]:
+    """What tells where a member of an archive goes: a path below the corpus, or None if no pattern
+    takes it.
 
     Each pattern, such as "Stimuli/*/*.jpg", is matched, component by component and in any case of
     letters, against the end of the member's path; the first that fits wins. What is below its
     first component with a wildcard is kept below its folder: with {"Stimuli/*/*.jpg": "stimuli/"}
     trainSet/Stimuli/Action/001.jpg goes to stimuli/Action/001.jpg.
     """
-    parts = _parts(member)
-    if not parts or ".." in parts or "__MACOSX" in parts:
+    # A corpus has few folders, and many files in each.
+    rules = lru_cache(partial(_rules, take))
+
+    def place(member: str) -> str | None:
+        head, _, name = member.replace("\\", "/").rpartition("/")
+        if name in ("", ".", "..", "__MACOSX") or name.startswith("._") or name.lower() in LITTER:
+            return None
+        for fits, folder in rules(head):
+            if fits(name.lower()):
+                return folder + name
         return None
-    if parts[-1].startswith("._") or parts[-1].lower() in LITTER:
-        return None
-    for pattern, folder in take.items():
-        wanted = pattern.split("/")
-        tail = parts[-len(wanted) :]
-        if len(tail) == len(wanted) and all(map(_fits, tail, wanted)):
-            wild = (i for i, part in enumerate(wanted) if re.search(r"[*?\[]", part))
-            kept = tail[next(wild, len(wanted) - 1) :]
-            return "/".join([*_parts(folder), *kept])
-    return None
+
+    return place
+
+
+def _rules(take: Mapping[str, str], head: str) -> list[tuple[Callable, str]]:
+    """For members in a folder: what fits their names in small letters, and what then comes before
+    the name."""
+    folders = _parts(head)
+    if ".." in folders or "__MACOSX" in folders:
+        return []
+    rules = []
+    for pattern, to in take.items():
+        *outer, last = pattern.split("/")
+        tail = folders[max(len(folders) - len(outer), 0) :]
+        if len(tail) == len(outer) and all(map(_fits, tail, outer)):
+            wild = (i for i, part in enumerate(outer) if re.search(r"[*?\[]", part))
+            kept = tail[next(wild, len(outer)) :]
+            fits = re.compile(translate(last.lower())).match
+            rules.append((fits, "/".join([*_parts(to), *kept, ""])))
+    return rules
 
 
 def unpack(archive: Path, folder: Path, take: Mapping[str, str]) -> list[str]:
-    """Extracts what `take` takes (see place) of a zip or tar archive; returns the paths, sorted.
+    """Extracts what `take` takes (see placing) of a zip or tar archive; returns the paths, sorted.
 
     Files get the usual permissions, not the archive's. Raises DownloadError, before anything is
     written, for an archive with a member that leaves the folder, a link, a device, encryption, two
@@ -95,7 +114,7 @@ def unpack(archive: Path, folder: Path, take: Mapping[str, str]) -> list[str]:
 
 def _survey(archive: Path, take: Mapping[str, str]) -> tuple[dict[str, str], int]:
     """The place of each member taken, and their size together; refuses what may do harm."""
-    owners: dict[str, str] = {}
+    place, owners = placing(take), {}
     files: list[str] = []
     total = size = 0
     with closing(_members(archive)) as members:
@@ -105,7 +124,7 @@ def _survey(archive: Path, take: Mapping[str, str]) -> tuple[dict[str, str], int
             if not member.is_file:
                 continue
             files.append(member.name)
-            if target := place(member.name, take):
+            if target := place(member.name):
                 if not target.isprintable():
                     raise DownloadError(
                         f"{archive.name}: refused, its member {member.name!r} has a name that "

@@ -12,6 +12,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -25,6 +26,7 @@ from model.steps import floats
 from model.trainer import Share, distributed
 
 _CHECK = 4  # bytes of the checksum
+_DOUBTED = "damaged"  # lies in a folder where a file was found so, until all of it is checked
 _HEADER = 1024  # as many bytes hold a .npy's header
 
 
@@ -61,24 +63,26 @@ def structure(encoder: keras.Model) -> str:
 
 
 def lacking(folder: Path, digests: Sequence[str]) -> list[int]:
-    """The places of pictures, each named once, whose features are not in the folder, or are damaged
-    there: every file is read and checked."""
-    places = {digest: index for index, digest in reversed(list(enumerate(digests)))}
-    with ThreadPoolExecutor() as pool:
-        there = pool.map(lambda digest: sound(place(folder, digest)), places)
-        return sorted(places[digest] for digest, is_ in zip(places, there, strict=True) if not is_)
+    """The places of pictures, each named once, whose features are not in the folder. What is
+    damaged there goes first, where `read` came upon some: then every file is read and checked."""
+    places = {place(folder, digest): index for index, digest in reversed([*enumerate(digests)])}
+    if (folder / _DOUBTED).exists():
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(remove_damaged, places))
+        (folder / _DOUBTED).unlink()
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else ()
+    return sorted(index for path, index in places.items() if path.name not in there)
 
 
-def sound(path: Path) -> bool:
-    """Whether a file is there and whole; one that is damaged is said."""
+def remove_damaged(path: Path) -> None:
+    """Removes a file that is not whole, and says so."""
     try:
         content(path)
     except FileNotFoundError:
-        return False
+        pass
     except (OSError, ValueError) as error:
         logging.warning("%s: %s; made anew", path, reason(error))
-        return False
-    return True
+        path.unlink(missing_ok=True)
 
 
 def fill(
@@ -179,6 +183,8 @@ def read(folder: Path, digest: str) -> np.ndarray:
     try:
         stored = content(path)
     except (OSError, ValueError) as error:
+        with suppress(OSError):
+            (folder / _DOUBTED).touch()
         raise UsageError(f"{path}: {reason(error)}; the run, started again, makes it") from None
     # np.load reads a stream in pieces, which takes six times as long.
     header = io.BytesIO(stored[:_HEADER])

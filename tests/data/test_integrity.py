@@ -113,7 +113,7 @@ def test_two_that_check_at_once_remember_both(tmp_path, monkeypatch):
     found = check(paths, tmp_path / "other.json")
     with integrity.remembering(memory) as one, integrity.remembering(memory) as other:
         for path, remember in zip(paths, (one, other, one, other), strict=True):
-            remember(path, integrity.mark(path), found[path])
+            remember(str(path), integrity.mark(path), found[path])
     names = watched(monkeypatch)
     assert check(paths, memory) == found and names == []
 

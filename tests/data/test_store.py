@@ -159,7 +159,7 @@ def test_what_is_damaged_while_it_is_read_is_made_anew_and_said_once(tmp_path, d
         for each in kept.samples:
             assert same(kept.read(each, rows), arrays(each))
         assert sorted(making.made) == touched
-    (line,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    (line,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert line.startswith(f"{kept.path}: damaged, first at '{touched[0]}'; ")
 
 

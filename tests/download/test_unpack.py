@@ -89,20 +89,20 @@ def refused(archive, tmp_path, take=TAKE) -> str:
     ],
 )
 def test_place(member, place):
-    assert unpack.place(member, TAKE) == place
+    assert unpack.placing(TAKE)(member) == place
 
 
 def test_the_first_pattern_that_fits_wins():
-    assert unpack.place("a_fixPts.jpg", {"*_fixPts.jpg": "fixations", "*.jpg": "x"}) == (
+    assert unpack.placing({"*_fixPts.jpg": "fixations", "*.jpg": "x"})("a_fixPts.jpg") == (
         "fixations/a_fixPts.jpg"
     )
-    assert unpack.place("a/.DS_Store", {"*": "x"}) is None
-    assert unpack.place("a/Thumbs.db", {"*": "x"}) is None
+    assert unpack.placing({"*": "x"})("a/.DS_Store") is None
+    assert unpack.placing({"*": "x"})("a/Thumbs.db") is None
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "b.jpg", "\\", "C:"]), max_size=6))
 def test_a_place_is_below_its_folder(parts):
-    place = unpack.place("/".join(parts), {"*/*": "stimuli/", "*": "stimuli/"})
+    place = unpack.placing({"*/*": "stimuli/", "*": "stimuli/"})("/".join(parts))
     if place is not None:
         assert os.path.normpath(place) == place.rstrip("/")
         assert place.startswith("stimuli/")

@@ -173,6 +173,20 @@ def test_a_damaged_file_is_refused_and_made_anew(tmp_path, damage, caplog):
     assert path.read_bytes() == whole and lacking(tmp_path, ["a"]) == []
 
 
+def test_all_that_is_damaged_is_made_anew_once_some_was_found(tmp_path, monkeypatch):
+    for digest in "abc":
+        features.save(tmp_path / f"{digest}.npy", np.ones((2, 3), np.float32))
+    for digest in "ab":
+        (tmp_path / f"{digest}.npy").write_bytes(b"")
+    with monkeypatch.context() as patch:
+        patch.delattr(features, "content")  # nothing is read without a reason
+        assert lacking(tmp_path, list("abcd")) == [3]
+    with one_line("the run, started again, makes it"):
+        read(tmp_path, "b")
+    assert lacking(tmp_path, list("abcd")) == [0, 1, 3]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.npy"]
+
+
 def test_features_that_are_not_there_are_one_line(tmp_path):
     with pytest.raises(UsageError, match=r"a\.npy: no such file or directory; the run, started"):
         read(tmp_path, "a")
