@@ -30,7 +30,8 @@ def train(args) -> None:
     """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
-    logging.info("to look at it first: python main.py %s", shlex.join(["inspect", *whose(args)]))
+    look = ["inspect", *whose(args), *(["--corpora", str(args.corpora)] if args.corpora else [])]
+    logging.info("to look at it first: python main.py %s", shlex.join(look))
     storage.import_tensorflow()
     from commands import training
     from commands.stopping import Stopped
@@ -87,8 +88,7 @@ def pool(args, settings: Config) -> None:
 
 def whose(args) -> list[str]:
     """The flags that name a command's corpus, for another one."""
-    root = [] if in_folder(args.data) else ["-p", str(args.path)]
-    return ["-d", args.data, *root, *(["--corpora", str(args.corpora)] if args.corpora else [])]
+    return ["-d", args.data, *([] if in_folder(args.data) else ["-p", str(args.path)])]
 
 
 def launch(args) -> None:

@@ -147,7 +147,7 @@ def of_contrast(known: Facts) -> Iterator[str]:
         cure = f"with {words} it would be {best:.3f}: is it that?"
     yield (
         f"fixations hardly follow what is in the pictures, shuffled AUC of contrast "
-        f"{found['auc']:.3f} (chance .5, OSIE .648): {cure}"
+        f"{found['auc']:.3f} (chance .5, usual .65): {cure}"
     )
 
 
@@ -198,7 +198,7 @@ def rows(known: Facts) -> list[tuple[str, str]]:
     contrast = known["contrast"]
     if contrast and contrast["auc"] is not None:
         said.append(("contrast", f"shuffled AUC {contrast['auc']:.3f} ± {contrast['error']:.3f} "
-                                 "(chance .5; OSIE .648)"))  # fmt: skip
+                                 "(chance .5; usual .65)"))  # fmt: skip
     return said
 
 

@@ -27,7 +27,10 @@ MAIN = [sys.executable, str(ROOT / "main.py")]
 def own(tmp_path_factory):
     """10 pictures to train on and 3 to validate. In batches of 4 the last of an epoch has 2, none
     of them the second worker's; the validation's only one has 1 that is."""
-    return make_own(tmp_path_factory.mktemp("corpus") / "own")
+    folder = make_own(tmp_path_factory.mktemp("corpus") / "own")
+    order = np.random.RandomState(42).permutation(13)[:10]
+    (folder / "train.txt").write_text("".join(f"{index:02d}\n" for index in order))
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import make_own
 from helpers import rows
+from PIL import Image
 
 from commands import evaluation, subjects
 from data.corpus import open_corpus
@@ -210,8 +211,6 @@ def test_a_first_fixation_outside_its_picture_is_the_first_one_all_the_same(cli,
 
 
 def test_first_fixations_that_are_not_known_are_refused(cli, timed, tmp_path):
-    from PIL import Image
-
     more = ("-d", timed, "-m", "uniform", "--skip-first")
     (timed / "fixations.csv").rename(tmp_path / "fixations.csv")
     (timed / "fixations").mkdir()
@@ -248,7 +247,7 @@ def test_maps_alone_have_no_gold_standard(cli, own, tmp_path):
     (own / "fixations.csv").unlink()
     (own / "saliency").mkdir()
     for path in (own / "stimuli").iterdir():
-        (own / "saliency" / path.name).write_bytes(path.read_bytes())
+        Image.open(path).convert("L").save(own / "saliency" / path.name)
     err = refused(cli, tmp_path / "r", "-d", own, "-m", "goldstandard")
     assert "needs fixations of every picture" in err
 

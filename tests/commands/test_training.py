@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, make_own
 from helpers import about, arrays, history, one_line, run
+from PIL import Image
 from run_files import newest
 
 from config import UsageError
@@ -164,7 +165,7 @@ def test_maps_alone_cannot_train_scanpaths(cli, own, tmp_path):
     (own / "saliency").mkdir()
     (own / "fixations.csv").unlink()
     for path in (own / "stimuli").iterdir():
-        (own / "saliency" / path.name).write_bytes(path.read_bytes())
+        Image.open(path).convert("L").save(own / "saliency" / path.name)
     code, _, err = cli("train", "-d", own, "--results", tmp_path, *GAZE, "--scanpath")
     assert code == 2 and "order" in err and err.count("\n") == 1
 

@@ -7,6 +7,7 @@ from helpers import one_line, refusal_of
 from PIL import Image
 
 from data import columns, tables
+from data.layout import Files
 
 HEADER = "image,subject,x,y"
 
@@ -399,13 +400,13 @@ def test_tables_in_a_folder_may_name_their_pictures_and_must_be_alike(tmp_path):
     ],
 )
 def test_which_files_are_tables(tmp_path, names, expected):
-    found = tables.tables_of({name: tmp_path / name for name in names}, tmp_path)
+    found = tables.tables_of(Files(tmp_path, {name: name for name in names}), tmp_path)
     assert list(found) == expected
 
 
 @pytest.mark.parametrize("other", ["fixations.tsv", "fixations.json", "fixations/a.csv"])
 def test_two_records_of_fixations_are_refused(tmp_path, other):
-    files = {name: tmp_path / name for name in ("fixations.csv", other)}
+    files = Files(tmp_path, {name: name for name in ("fixations.csv", other)})
     with one_line(f"fixations in fixations.csv and in {other.partition('a.csv')[0]}; keep one"):
         tables.tables_of(files, tmp_path)
 

@@ -136,7 +136,7 @@ def test_a_few_outside_or_at_one_point_are_no_mistake():
         ({"refusal": "no split"}, "train refuses this: no split"),
         ({"maps": maps(coloured=50)}, "50 of 50 maps have colours"),
         ({"maps": maps(light_rim=26)}, "black where people look?"),
-        ({"contrast": following(0.51, mirrored=0.53)}, "0.510 (chance .5, OSIE .648): is it their"),
+        ({"contrast": following(0.51, mirrored=0.53)}, "0.510 (chance .5, usual .65): is it their"),
         ({"contrast": following(0.58, mirrored=0.65)}, "with mirrored it would be 0.650"),
         ({"duplicates": {"exact": [], "near": [], "across": [["a.jpg", "b.jpg"]]}},
          "on both sides of the split: 1 scene, first 'a.jpg' and 'b.jpg'"),
