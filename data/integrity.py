@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
@@ -122,12 +123,18 @@ def file_of(picture: Picture) -> Path:
 def recall(memory: Path) -> dict[str, tuple[str, Seen]]:
     """The mark of each picture that was seen before, and what it is like; nothing of what is
     damaged or was written by another version."""
-    known = {}
     try:
-        lines = memory.read_text(errors="replace").split("\n")
+        stat = memory.stat()
+        return dict(recalled(memory, stat.st_size, stat.st_mtime_ns))
     except OSError:
-        return known
-    for line in lines:
+        return {}
+
+
+@lru_cache(maxsize=1)
+def recalled(memory: Path, size: int, time: int) -> dict[str, tuple[str, Seen]]:
+    """The same, read once for all that one command checks; `size` and `time` tell a file."""
+    known = {}
+    for line in memory.read_text(errors="replace").split("\n"):
         with suppress(ValueError, TypeError):
             path, mark, *found = json.loads(line) if line.startswith("[") else ()
             if len(found) == len(Seen._fields):
