@@ -8,7 +8,7 @@ from absl import logging
 from config import UsageError
 from data import maps
 from data.corpus import Assumed, Corpus
-from data.layout import DRAWN, NOTES, PICTURES, below, ending
+from data.layout import DRAWN, NOTES, PICTURES, TABLES, below, ending
 
 
 def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:
@@ -80,7 +80,7 @@ def refuse_unread(folder: Path, files: Iterable[Path], partial: bool) -> None:
 def unread_truth(corpus: Corpus) -> str:
     """Return words on the files in fixations/ and saliency/ that are not read; "" without any."""
     files = [f"{top}/{n}" for top in ("fixations", "saliency") for n in below(corpus.files, top)]
-    files = [name for name in files if ending(name) not in DRAWN]
+    files = [name for name in files if ending(name) not in DRAWN | TABLES]
     if not files:
         return ""
     said = f", of which {len(files)} files are not read, first '{files[0]}'"

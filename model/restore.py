@@ -266,7 +266,8 @@ def refuse_seen(
     if elsewhere:
         logging.info(
             "none of the %d pictures is, pixel by pixel, one of %d of other corpora that the "
-            "weights have seen; copies that were scaled or saved anew would not be noticed",
+            "weights have seen; copies that were scaled or saved anew are not noticed here: "
+            "inspect compares the pictures of a corpus by what they show",
             len(samples), len(elsewhere),
         )  # fmt: skip
 
