@@ -12,6 +12,7 @@ from data.fixations import Fixations
 
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
+NEARLY_ALL = 0.9  # of coordinates, when they are fractions: trackers leave the picture
 MANY = 50  # fixations, of which some should be in the right or lower part of their pictures
 MILLISECONDS = 20  # a longer duration, or time from one fixation to the next, is none in seconds
 
@@ -88,17 +89,18 @@ def fit_to_pictures(
         units: of the coordinates: `pixels`, `fractions` of width and height, None: not said.
 
     Raises:
-        UsageError: all coordinates are within 0..1, and it is not said what that means; a picture
-            of another aspect ratio than people saw.
+        UsageError: nearly all coordinates are within 0..1, and it is not said what that means; a
+            picture of another aspect ratio than people saw.
     """
     if units == "fractions":
         return {name: rows.scaled(*shapes[name][::-1]) for name, rows in records.items()}
     found, scaled = {}, []
     x, y = together(records.values())
-    if units is None and len(x) and min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) <= 1:
+    small = np.count_nonzero((x >= 0) & (x <= 1) & (y >= 0) & (y <= 1))
+    if units is None and small and small >= NEARLY_ALL * len(x):
         raise UsageError(
-            f"all {len(x)} fixations have x and y within 0..1: are they fractions of width and "
-            "height? --units fractions, or --units pixels if they are all in the first pixel"
+            f"{small} of {len(x)} fixations have x and y within 0..1: are they fractions of width "
+            "and height? --units fractions, or --units pixels if they are in the first pixel"
         )
     for name, rows in records.items():
         try:

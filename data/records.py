@@ -14,29 +14,37 @@ from data.fixations import Fixations
 from data.layout import listing
 from data.names import matched, unique
 from data.pysaliency import read_hdf5, renumbered
+from data.tables import Table
 
 
 class Records(NamedTuple):
-    """Each stimulus' fixations, None where there are none; the sides that their table gives to
-    stimuli; the unit of their coordinates, None where it is not known for certain."""
+    """What a corpus' files say of where people looked.
+
+    fixations: of each stimulus, None where there are none; sides: that their table gives to
+    stimuli; units: "pixels" where coordinates are pixels of the pictures that are there, None where
+    that is not known; recorded: (height, width) of the pictures that people saw, where it is.
+    """
 
     fixations: dict[str, Fixations] | None
     sides: Mapping[str, str]
     units: str | None
+    recorded: Mapping[str, tuple[int, int] | None]
 
 
 def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
     """Each stimulus' fixations from the richest record that is there."""
-    found, column = table_of(corpus, partial)
+    found = table_of(corpus, partial)
     if found is None:
-        return Records(records_from_pictures(corpus, partial, memory), {}, "pixels")
-    found = in_seconds(found, corpus.name)
-    by_name = zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True)
-    return Records(dict(by_name), column, None)
+        return Records(records_from_pictures(corpus, partial, memory), {}, "pixels", {})
+    rows = in_seconds(found.fixations, corpus.name).by_stimulus(len(corpus.stimuli))
+    listed = () if found.units else corpus.listed(corpus.files)
+    recorded = {each.name: each.shape for each in listed}
+    by_name = dict(zip(corpus.stimuli, rows, strict=True))
+    return Records(by_name, found.sides, found.units, recorded)
 
 
-def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str, str]]:
-    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; and sides."""
+def table_of(corpus: Corpus, partial: bool) -> Table | None:
+    """The fixations that have coordinates, or None where there are none."""
     if "fixations.hdf5" in corpus.files:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
         order = [each.name for each in corpus.listed(corpus.files)]
@@ -44,11 +52,12 @@ def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str,
             check_order([] if order else names)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-        return renumbered(read_hdf5(path), order or names, names, path, partial), {}
+        return Table(renumbered(read_hdf5(path), order or names, names, path, partial))
     found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)
-    return corpus.read(corpus.files, corpus.stimuli), {}
+    written = corpus.read(corpus.files, corpus.stimuli)
+    return None if written is None else Table(written)
 
 
 def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):

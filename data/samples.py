@@ -4,6 +4,7 @@ import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from absl import logging
 
 from config import UsageError
 from data import drawn, integrity
-from data.coordinates import check_places, fit_to_pictures, scale, skewed
+from data.coordinates import check_places, fit_to_pictures, skewed
 from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
@@ -158,12 +159,12 @@ def load(
     pictures, drawings = looked_at(corpus, names, shipped, memory)
     shapes = {name: seen.shape for name, seen in pictures.items()}
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
-    truth = located(corpus, records, shapes, recorded, units, drop)
+    truth = located(corpus, records, shapes, units, drop)
     scored = later_ones(corpus, names, truth, shipped) if skip_first else {}
     truths = below(corpus.files, "truth")
 
     def sample(name: str) -> Sample:
-        wider, higher = scale(recorded.get(name), shapes[name])
+        larger = prod(shapes[name]) / prod(recorded.get(name) or shapes[name])
         return Sample(
             name=name,
             stimulus=corpus.stimuli[name],
@@ -171,7 +172,7 @@ def load(
             table=truth.get(name),
             scored=scored.get(name),
             density_map=shipped.get(name),
-            sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
+            sigma=sigma or corpus.sigma * larger**0.5,
             truth=truths.get(f"{stem(name)}.npy") if truths else None,
             digest=pictures[name].digest,
             map_digest=drawings[name].digest if name in drawings else "",
@@ -229,12 +230,12 @@ def looked_at(
 
 
 def located(
-    corpus: Corpus, records: Records, shapes, recorded, units: str | None, drop: bool
+    corpus: Corpus, records: Records, shapes: Mapping, units: str | None, drop: bool
 ) -> dict[str, Fixations]:
     """The fixations that are on their pictures, in pixels of these, by the names of `shapes`."""
     found = {name: records.fixations[name] for name in shapes if records.fixations}
     try:
-        found = fit_to_pictures(found, shapes, recorded, records.units or units)
+        found = fit_to_pictures(found, shapes, records.recorded, records.units or units)
         within = check_places(found, shapes, drop)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None

@@ -61,7 +61,7 @@ def test_names_that_people_count_otherwise_are_refused(names):
 
 def test_fractions_are_asked_about_and_taken():
     records = {"a": points([0.5, 0.25], [0.5, 1.0]), "b": points([0.0], [0.75])}
-    with one_line("all 3 fixations have x and y within 0..1.*--units fractions"):
+    with one_line("3 of 3 fixations have x and y within 0..1.*--units fractions"):
         placed(records)
     found = placed(records, units="fractions")
     assert found["a"].x.tolist() == [40, 20] and found["a"].y.tolist() == [30, 60]
@@ -70,9 +70,15 @@ def test_fractions_are_asked_about_and_taken():
     assert same["a"].x.tolist() == [0.5, 0.25]
 
 
-def test_one_fixation_beyond_the_first_pixel_makes_them_pixels():
-    records = {"a": points([0.5, 0.25], [0.5, 1.5])}
-    assert placed(records)["a"].y.tolist() == [0.5, 1.5]
+def test_fractions_of_which_some_leave_the_picture_are_asked_about():
+    x = np.linspace(0.1, 1.1, 20)  # 18 of them up to 1
+    with one_line("18 of 20 fixations have x and y within 0..1"):
+        placed({"a": points(x, 0.5)})
+
+
+def test_more_than_a_tenth_beyond_the_first_pixel_makes_them_pixels():
+    x = np.linspace(0.1, 1.2, 20)
+    assert placed({"a": points(x, 0.5)})["a"].x.tolist() == x.tolist()
 
 
 @pytest.mark.parametrize(
