@@ -30,8 +30,7 @@ def train(args) -> None:
     """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
-    look = ["inspect", *whose(args), *(["--corpora", str(args.corpora)] if args.corpora else [])]
-    logging.info("to look at it first: python main.py %s", shlex.join(look))
+    logging.info("to look at it first: python main.py %s", shlex.join(to_look(args)))
     storage.import_tensorflow()
     from commands import training
     from commands.stopping import Stopped
@@ -84,6 +83,11 @@ def pool(args, settings: Config) -> None:
     step = ["test", *whose(args), "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
+
+
+def to_look(args) -> list[str]:
+    """What shows a page of the corpus that a command is to train on."""
+    return ["inspect", *whose(args), *(["--corpora", str(args.corpora)] if args.corpora else [])]
 
 
 def whose(args) -> list[str]:
