@@ -168,7 +168,7 @@ def bare(name: str, picture: Picture, seen: Seen, records, settings: Config, cor
     """A sample on no side: its fixations inside the picture are shown all the same."""
     rows = (records or {}).get(name)
     if rows is not None:
-        rows = rows.select(inside(rows, seen.shape))
+        rows = rows.select(inside(rows.x, rows.y, *seen.shape))
     sigma = settings.pixels_per_degree or corpus.sigma
     return Sample(name, picture, seen.shape, rows, sigma=sigma, digest=seen.digest)
 

@@ -98,9 +98,9 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     if path.is_file():
         files = {path.name: path}
     else:
-        found = list(walk(path))
+        found = {p.relative_to(path).as_posix(): p for p in walk(path)}
         drawn.refuse_unread(path, found, partial=True)
-        files = {p.relative_to(path).as_posix(): p for p in found if ending(p.name) in PICTURES}
+        files = {name: p for name, p in found.items() if ending(name) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(files, path)
@@ -150,7 +150,7 @@ def load(
             maps of another shape than their stimulus, coordinates that cannot be pixels of the
             pictures, a fold or a subset that does not exist, first fixations that are not known.
     """
-    drawn.refuse_unread(corpus.folder, below(corpus.files, "stimuli").values(), partial)
+    drawn.refuse_unread(corpus.folder / "stimuli", below(corpus.files, "stimuli"), partial)
     records = records_of(corpus, partial, memory)
     shipped = match(corpus, drawn.maps_of(corpus, records.fixations, sigma, memory), partial)
     sides = divided(corpus, records, shipped, partial, fold, split)

@@ -160,15 +160,15 @@ def test_a_corpus_without_pictures_or_fixations_has_no_extremes():
 
 
 def test_train_says_which_command_shows_its_corpus(tmp_path):
-    def shown(*argv):
-        return main.to_look(flags.parse(["main.py", "train", *map(str, argv)], main.COMMANDS))
+    def whose(*argv):
+        return main.named(flags.parse(["main.py", "train", *map(str, argv)], main.COMMANDS))
 
     own = make_own(tmp_path / "own", count=2)
-    assert shown("-d", own) == ["inspect", "-d", str(own)]
-    assert shown("-d", "osie", "-p", "here") == ["inspect", "-d", "osie", "-p", "here"]
+    assert whose("-d", own) == ["-d", str(own)]
+    assert whose("-d", "osie", "-p", "here") == ["-d", "osie", "-p", "here"]
     (tmp_path / "mine.py").write_text("")
     more = ["--corpora", str(tmp_path / "mine.py")]
-    assert shown("-d", own, *more) == ["inspect", "-d", str(own), *more]
+    assert whose("-d", own, *more) == ["-d", str(own), *more]
 
 
 def test_what_is_logged_inside_is_heard_and_not_shown(capsys):
