@@ -13,20 +13,27 @@ from data.fixations import Fixations
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
 MANY = 50  # fixations, of which some should be in the right or lower part of their pictures
-MILLISECONDS = 20  # a longer duration, or time from one fixation to the next, is none in seconds
+# Medians of durations, and of times from one fixation to the next, beyond which they are in a unit
+# of which a second has so many.
+UNITS = {"microseconds": (20_000, 1_000_000), "milliseconds": (20, 1000)}
 
 
-def check_order(names: Sequence[str]) -> None:
-    """Raise UsageError where names have one order as texts and another as people count them: then
-    it is not known which of them a file's numbers follow."""
+def check_order(names: Sequence[str], numbers: int) -> None:
+    """Raise UsageError where it is not known which pictures a file's numbers mean: there are more
+    names than `numbers` of pictures, or they have one order as texts and another as people count
+    them."""
+    cure = "put the stimuli.hdf5 beside it that was written with it"
+    unknown = "which picture its numbers mean is not known without stimuli.hdf5"
+    if 0 < numbers < len(names):
+        raise UsageError(
+            f"{unknown}: they are 0..{numbers - 1}, and there are {len(names)} pictures; {cure}"
+        )
     natural = sorted(names, key=counted)
     differ = [pair for pair in zip(sorted(names), natural, strict=True) if pair[0] != pair[1]]
     if differ:
         plain, other = differ[0]
         raise UsageError(
-            f"which picture its numbers mean is not known without stimuli.hdf5: as texts "
-            f"'{plain}' comes where '{other}' comes as people count; put the stimuli.hdf5 beside "
-            "it that was written with it"
+            f"{unknown}: as texts '{plain}' comes where '{other}' comes as people count; {cure}"
         )
 
 
@@ -38,21 +45,23 @@ def counted(name: str) -> list:
 
 
 def in_seconds(found: Fixations, where: object) -> Fixations:
-    """Return fixations whose times and durations are seconds, where they were milliseconds."""
+    """Return fixations whose times and durations are seconds, where they were thousandths or
+    millionths."""
     order = np.argsort(found.scanpath, kind="stable")
     same = np.diff(found.scanpath[order]) == 0
     known = same & (found.scanpath[order][1:] >= 0)
     steps = np.diff(found.t[order])[known] if known.any() else found.t
-    values = {"duration": found.duration, "t": steps}
-    changed = []
-    for name, numbers in values.items():
+    changed = {}
+    for name, numbers in (("duration", found.duration), ("t", steps)):
         numbers = numbers[np.isfinite(numbers)]
-        if len(numbers) and np.median(numbers) > MILLISECONDS:
-            changed.append(name)
-    if changed:
-        said = "%s: %s in milliseconds, by a median of more than %d; divided by 1000"
-        logging.info(said, where, " and ".join(changed), MILLISECONDS)
-    return replace(found, **{name: getattr(found, name) / 1000 for name in changed})
+        middle = np.median(numbers) if len(numbers) else 0
+        for unit, (longest, parts) in UNITS.items():
+            if middle > longest:
+                said = "%s: %s in %s, by a median of more than %d; divided by %d"
+                logging.info(said, where, name, unit, longest, parts)
+                changed[name] = getattr(found, name) / parts
+                break
+    return replace(found, **changed)
 
 
 def scale(recorded: Shape | None, shape: Shape) -> tuple[float, float]:
@@ -88,17 +97,18 @@ def fit_to_pictures(
         units: of the coordinates: `pixels`, `fractions` of width and height, None: not said.
 
     Raises:
-        UsageError: all coordinates are within 0..1, and it is not said what that means; a picture
-            of another aspect ratio than people saw.
+        UsageError: nearly all coordinates are within 0..1, and it is not said what that means; a
+            picture of another aspect ratio than people saw.
     """
     if units == "fractions":
         return {name: rows.scaled(*shapes[name][::-1]) for name, rows in records.items()}
     found, scaled = {}, []
     x, y = together(records.values())
-    if units is None and len(x) and min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) <= 1:
+    small = np.count_nonzero((np.minimum(x, y) >= 0) & (np.maximum(x, y) <= 1))
+    if units is None and small and small >= (1 - MOST_OUTSIDE) * len(x):
         raise UsageError(
-            f"all {len(x)} fixations have x and y within 0..1: are they fractions of width and "
-            "height? --units fractions, or --units pixels if they are all in the first pixel"
+            f"{small} of {len(x)} fixations have x and y within 0..1: are they fractions of width "
+            "and height? --units fractions, or --units pixels if they are in the first pixel"
         )
     for name, rows in records.items():
         try:
@@ -152,7 +162,11 @@ def check_places(
                 "size than people saw, an origin in the middle, the screen's pixels, x and y "
                 "swapped; --outside drop leaves them out"
             )
-        logging.warning("%s, dropped", said)
+        lost = [n for n, rows in within.items() if np.count_nonzero(rows) < len(rows) / 2]
+        if lost:
+            said += f", and on {len(lost)} pictures most of theirs, first '{lost[0]}': has it the "
+            said += "size that people saw?"
+        logging.warning("%s; they are dropped", said)
     warn_of_corner(records, shapes)
     return within
 

@@ -258,12 +258,12 @@ def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str,
     """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; and sides."""
     if "fixations.hdf5" in corpus.files:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
-        order = [each.name for each in corpus.listed(corpus.files)]
+        order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
         try:
-            check_order([] if order else names)
+            check_order([] if order else names, int(found.n.max(initial=-1)) + 1)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-        return renumbered(read_hdf5(path), order or names, names, path, partial), {}
+        return renumbered(found, order or names, names, path, partial), {}
     found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)
