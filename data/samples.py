@@ -148,7 +148,7 @@ def load(
             pictures, a fold or a subset that does not exist, first fixations that are not known.
     """
     drawn.refuse_unread(corpus.folder, below(corpus.files, "stimuli").values(), partial)
-    records, column, unit = records_of(corpus, partial, memory)
+    records, column, fitted = records_of(corpus, partial, memory)
     shipped = match(corpus, drawn.maps_of(corpus, records, sigma, memory), partial)
     try:
         split = split or corpus.split.of(Found(corpus.files, [*corpus.stimuli], column, partial))
@@ -169,7 +169,8 @@ def load(
     check_ratios(corpus, shipped, shapes, seen)
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
     chosen_ones = {n: records[n] for n in names} if records else {}
-    truth = located(corpus, chosen_ones, shapes, recorded, unit or units, drop)
+    frame = ({}, "pixels") if fitted else (recorded, units)
+    truth = located(corpus, chosen_ones, shapes, *frame, drop)
     scored = later_ones(corpus, names, truth, shipped) if skip_first else {}
     truths = below(corpus.files, "truth")
 
@@ -237,25 +238,25 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
 
 class Records(NamedTuple):
     """Each stimulus' fixations, None where there are none; the sides that their table gives to
-    stimuli; the unit of their coordinates, None where it is not known for certain."""
+    stimuli; `fitted`: they are in pixels of the pictures that are there, whatever people saw."""
 
     fixations: dict[str, Fixations] | None
     sides: Mapping[str, str]
-    units: str | None
+    fitted: bool
 
 
 def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
     """Each stimulus' fixations from the richest record that is there."""
-    found, column = table_of(corpus, partial)
+    found, column, fitted = table_of(corpus, partial)
     if found is None:
-        return Records(records_from_pictures(corpus, partial, memory), {}, "pixels")
+        return Records(records_from_pictures(corpus, partial, memory), {}, True)
     found = in_seconds(found, corpus.name)
     by_name = zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True)
-    return Records(dict(by_name), column, None)
+    return Records(dict(by_name), column, fitted)
 
 
-def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str, str]]:
-    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; and sides."""
+def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str, str], bool]:
+    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; sides; fitted."""
     if "fixations.hdf5" in corpus.files:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
         order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
@@ -263,11 +264,11 @@ def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str,
             check_order([] if order else names, int(found.n.max(initial=-1)) + 1)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-        return renumbered(found, order or names, names, path, partial), {}
+        return renumbered(found, order or names, names, path, partial), {}, False
     found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)
-    return corpus.read(corpus.files, corpus.stimuli), {}
+    return corpus.read(corpus.files, corpus.stimuli), {}, False
 
 
 def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):

@@ -29,10 +29,12 @@ TEXTS = (".txt", ".xls")
 
 class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
-    that a column `split` has one of."""
+    that a column `split` has one of; fitted: coordinates were told as parts of the pictures, and
+    are in pixels of those that are there."""
 
     fixations: Fixations
     sides: dict[str, str]
+    fitted: bool
 
 
 def tables_of(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
@@ -77,7 +79,8 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
     sides = sides_of(parts, found, names)
     rows = joined(parts, found, [stimuli[name] for name in names])
     where = parts[0].path if len(parts) == 1 else parts[0].path.parent
-    return Table(in_scanpaths(complete(rows, where), where), sides)
+    fitted = all(part.place for part in parts)
+    return Table(in_scanpaths(complete(rows, where), where), sides, fitted)
 
 
 def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:

@@ -77,6 +77,24 @@ def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, 
     assert "repeats are lost" in caplog.text
 
 
+def test_points_are_on_the_pictures_that_are_there_whatever_people_saw(own):
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", [(0, 0), (7, 9)], SIZE)
+    write_hdf5(own, [f"{n}.jpg" for n in NAMES], [(2 * HEIGHT, 2 * WIDTH)] * 5, table([1], [1], 0))
+    (own / "fixations.hdf5").unlink()
+    assert points(load_all(own)) == {f"{name}.jpg": [(0.5, 0.5), (7.5, 9.5)] for name in NAMES}
+
+
+def test_shares_of_a_picture_are_of_the_one_that_is_there(own):
+    title = "Participant name,Presented Media name,Eye movement type,Eye movement type index"
+    title += ",Fixation point X [MCS norm],Fixation point Y [MCS norm]"
+    rows = [f"P1,{name}.jpg,Fixation,{n},0.5,0.25" for n, name in enumerate(NAMES)]
+    (own / "fixations.csv").write_text("\n".join([title, *rows]) + "\n")
+    write_hdf5(own, [f"{n}.jpg" for n in NAMES], [(2 * HEIGHT, 2 * WIDTH)] * 5, table([1], [1], 0))
+    (own / "fixations.hdf5").unlink()
+    assert points(load_all(own)) == {f"{n}.jpg": [(WIDTH / 2, HEIGHT / 4)] for n in NAMES}
+
+
 def test_pictures_of_points_under_saliency_are_points(own, caplog):
     caplog.set_level(logging.INFO, "absl")
     for name in NAMES:
