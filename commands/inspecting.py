@@ -22,7 +22,8 @@ from data.decode import Picture
 from data.fixations import Fixations
 from data.integrity import Seen, in_threads
 from data.layout import below
-from data.samples import Sample, records_of
+from data.records import records_of
+from data.samples import Sample
 from data.splits import held_out
 from data.truth import relative_points
 from model.runs import Run, jsonable, write_json

@@ -51,7 +51,7 @@ def kept_split(corpus: Corpus, kept: Mapping) -> Split | None:
             f"{corpus.folder}: {len(absent)} pictures of the run's split are not there, first "
             f"'{absent[0]}'"
         )
-    return Given(sides, f"the run's own, {kept['split']['origin']}")
+    return Given(sides, f"as the run keeps it ({kept['split']['origin']})")
 
 
 def record(loaded: Loaded) -> dict:

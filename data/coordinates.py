@@ -124,7 +124,7 @@ def fit_to_pictures(
         sizes = [f"{w}x{h}" for h, w in (recorded[first], shapes[first])]
         logging.warning(
             "%d pictures have another size than their fixations were recorded on, first '%s', %s "
-            "then, %s now; coordinates are scaled", len(scaled), first, *sizes,
+            "then, %s now; coordinates, and the corpus' sigma, are scaled", len(scaled), first, *sizes,
         )  # fmt: skip
     return found
 

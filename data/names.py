@@ -31,6 +31,15 @@ def stem(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix()
 
 
+def unique(names: Iterable[str], where: Path) -> None:
+    """Raise UsageError where results would be called the same for two names."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(stem(name), name)
+        if other != name:
+            raise UsageError(f"{where}: '{other}' and '{name}' have one name; keep one of them")
+
+
 class Pairing:
     """Stimuli by what their names mean."""
 

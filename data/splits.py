@@ -184,7 +184,7 @@ class Hashed(Free):
     """A fifth of however many names there are validates, by a hash of each: the others that come or
     go do not change the side of a picture."""
 
-    origin = "nobody's: a fifth of the names validates, by their hash"
+    origin = "no split is given: a fifth of the names validates, by hash"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
         lowest = fifth(names)
@@ -226,6 +226,6 @@ class Given(Free):
             lowest = fifth(train)
             train, valid = [n for n in train if n not in lowest], sorted(lowest)
         if rest:
-            said = "%d stimuli are on no side of %s, first '%s'; left out"
-            logging.warning(said, len(rest), self.origin, rest[0])
+            said = "%d stimuli are on no side, first '%s'; left out (%s)"
+            logging.warning(said, len(rest), rest[0], self.origin)
         return [train, valid, test]

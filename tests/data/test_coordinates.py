@@ -117,7 +117,10 @@ def test_pictures_that_were_resized_have_coordinates_and_histories_scaled(caplog
     assert found["a"].history[1, 0].tolist() == [200, 150]
     assert found["b"].x.tolist() == [8]
     assert "1 pictures have another size" in caplog.text
-    assert "first 'a', 800x600 then, 400x300 now; coordinates are scaled" in caplog.text
+    assert (
+        "first 'a', 800x600 then, 400x300 now; coordinates, and the corpus' sigma, are scaled"
+        in caplog.text
+    )
 
 
 def test_a_turned_or_cropped_picture_is_refused():
