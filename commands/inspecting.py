@@ -120,13 +120,13 @@ def read_sides(corpus: Corpus, settings: Config, memory: Path):
 def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -> Mapping | None:
     """The fixations of all stimuli that can be read, those outside them too; in pixels of the
     pictures where it is clear what these are, else as they stand."""
-    found = records_of(corpus, True, memory)
+    records, _, fitted = records_of(corpus, True, memory)
     shapes = {n: seen[p].shape for n, p in corpus.stimuli.items() if p in seen}
-    if found.fixations is None:
-        return None
-    records = {name: rows for name, rows in found.fixations.items() if name in shapes}
-    units = found.units or settings.units
-    return attempt(fit_to_pictures, records, shapes, found.recorded, units) or records
+    records = records and {name: rows for name, rows in records.items() if name in shapes}
+    if fitted or not records:
+        return records
+    recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
+    return attempt(fit_to_pictures, records, shapes, recorded, settings.units) or records
 
 
 def readable(pictures: Sequence[Picture], memory: Path) -> tuple[dict[Picture, Seen], dict]:

@@ -12,22 +12,28 @@ from data.fixations import Fixations
 
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
-NEARLY_ALL = 0.9  # of coordinates, when they are fractions: trackers leave the picture
 MANY = 50  # fixations, of which some should be in the right or lower part of their pictures
-MILLISECONDS = 20  # a longer duration, or time from one fixation to the next, is none in seconds
+# Medians of durations, and of times from one fixation to the next, beyond which they are in a unit
+# of which a second has so many.
+UNITS = {"microseconds": (20_000, 1_000_000), "milliseconds": (20, 1000)}
 
 
-def check_order(names: Sequence[str]) -> None:
-    """Raise UsageError where names have one order as texts and another as people count them: then
-    it is not known which of them a file's numbers follow."""
+def check_order(names: Sequence[str], numbers: int) -> None:
+    """Raise UsageError where it is not known which pictures a file's numbers mean: there are more
+    names than `numbers` of pictures, or they have one order as texts and another as people count
+    them."""
+    cure = "put the stimuli.hdf5 beside it that was written with it"
+    unknown = "which picture its numbers mean is not known without stimuli.hdf5"
+    if 0 < numbers < len(names):
+        raise UsageError(
+            f"{unknown}: they are 0..{numbers - 1}, and there are {len(names)} pictures; {cure}"
+        )
     natural = sorted(names, key=counted)
     differ = [pair for pair in zip(sorted(names), natural, strict=True) if pair[0] != pair[1]]
     if differ:
         plain, other = differ[0]
         raise UsageError(
-            f"which picture its numbers mean is not known without stimuli.hdf5: as texts "
-            f"'{plain}' comes where '{other}' comes as people count; put the stimuli.hdf5 beside "
-            "it that was written with it"
+            f"{unknown}: as texts '{plain}' comes where '{other}' comes as people count; {cure}"
         )
 
 
@@ -39,21 +45,23 @@ def counted(name: str) -> list:
 
 
 def in_seconds(found: Fixations, where: object) -> Fixations:
-    """Return fixations whose times and durations are seconds, where they were milliseconds."""
+    """Return fixations whose times and durations are seconds, where they were thousandths or
+    millionths."""
     order = np.argsort(found.scanpath, kind="stable")
     same = np.diff(found.scanpath[order]) == 0
     known = same & (found.scanpath[order][1:] >= 0)
     steps = np.diff(found.t[order])[known] if known.any() else found.t
-    values = {"duration": found.duration, "t": steps}
-    changed = []
-    for name, numbers in values.items():
+    changed = {}
+    for name, numbers in (("duration", found.duration), ("t", steps)):
         numbers = numbers[np.isfinite(numbers)]
-        if len(numbers) and np.median(numbers) > MILLISECONDS:
-            changed.append(name)
-    if changed:
-        said = "%s: %s in milliseconds, by a median of more than %d; divided by 1000"
-        logging.info(said, where, " and ".join(changed), MILLISECONDS)
-    return replace(found, **{name: getattr(found, name) / 1000 for name in changed})
+        middle = np.median(numbers) if len(numbers) else 0
+        for unit, (longest, parts) in UNITS.items():
+            if middle > longest:
+                said = "%s: %s in %s, by a median of more than %d; divided by %d"
+                logging.info(said, where, name, unit, longest, parts)
+                changed[name] = getattr(found, name) / parts
+                break
+    return replace(found, **changed)
 
 
 def scale(recorded: Shape | None, shape: Shape) -> tuple[float, float]:
@@ -96,8 +104,8 @@ def fit_to_pictures(
         return {name: rows.scaled(*shapes[name][::-1]) for name, rows in records.items()}
     found, scaled = {}, []
     x, y = together(records.values())
-    small = np.count_nonzero((x >= 0) & (x <= 1) & (y >= 0) & (y <= 1))
-    if units is None and small and small >= NEARLY_ALL * len(x):
+    small = np.count_nonzero((np.minimum(x, y) >= 0) & (np.maximum(x, y) <= 1))
+    if units is None and small and small >= (1 - MOST_OUTSIDE) * len(x):
         raise UsageError(
             f"{small} of {len(x)} fixations have x and y within 0..1: are they fractions of width "
             "and height? --units fractions, or --units pixels if they are in the first pixel"
@@ -146,6 +154,7 @@ def check_places(
     (x, y), (height, width) = together(records.values()), np.repeat(sizes, lengths, axis=0).T
     within = inside(x, y, height, width)
     count, outside = len(within), np.count_nonzero(~within)
+    found = dict(zip(records, np.split(within, np.cumsum(lengths)[:-1]), strict=False))
     if outside:
         said = f"{outside} of {count} fixations lie outside their picture"
         if outside > MOST_OUTSIDE * count and not drop:
@@ -155,9 +164,13 @@ def check_places(
                 "people saw, an origin in the middle, the screen's pixels, x and y "
                 "swapped; --outside drop leaves them out"
             )
-        logging.warning("%s, dropped", said)
+        lost = [n for n, rows in found.items() if np.count_nonzero(rows) < len(rows) / 2]
+        if lost:
+            said += f", and on {len(lost)} pictures most of theirs, first '{lost[0]}': has it the "
+            said += "size that people saw?"
+        logging.warning("%s; they are dropped", said)
     warn_of_corner(x / width, y / height)
-    return dict(zip(records, np.split(within, np.cumsum(lengths)[:-1]), strict=False))
+    return found
 
 
 def span(values: np.ndarray) -> str:

@@ -81,9 +81,12 @@ class Pairing:
         return found[0] if len(found) == 1 else None
 
     def near(self, text: str) -> str:
-        """Return ` (did you mean ...?)` where names come close to a text, else nothing."""
-        close = get_close_matches(key(text), self.whole, n=3)
-        names = [name for each in close for name in self.whole[each]]
+        """Return ` (did you mean ...?)` where names come close to a text, else nothing: those
+        that are the same below some folder, else such as are spelt alike."""
+        names = self.last.get(key(text).rpartition("/")[2])
+        if not names:
+            close = get_close_matches(key(text), self.whole, n=3)
+            names = [name for each in close for name in self.whole[each]]
         return f" (did you mean {' or '.join(names[:3])}?)" if names else ""
 
 

@@ -18,41 +18,33 @@ from data.tables import Table
 
 
 class Records(NamedTuple):
-    """What a corpus' files say of where people looked.
-
-    fixations: of each stimulus, None where there are none; sides: that their table gives to
-    stimuli; units: "pixels" where coordinates are pixels of the pictures that are there, None where
-    that is not known; recorded: (height, width) of the pictures that people saw, where it is.
-    """
+    """Each stimulus' fixations, None where there are none; the sides that their table gives to
+    stimuli; `fitted`: they are in pixels of the pictures that are there, whatever people saw."""
 
     fixations: dict[str, Fixations] | None
     sides: Mapping[str, str]
-    units: str | None
-    recorded: Mapping[str, tuple[int, int] | None]
+    fitted: bool
 
 
 def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
     """Each stimulus' fixations from the richest record that is there."""
     found = table_of(corpus, partial)
     if found is None:
-        return Records(records_from_pictures(corpus, partial, memory), {}, "pixels", {})
+        return Records(records_from_pictures(corpus, partial, memory), {}, True)
     rows = in_seconds(found.fixations, corpus.name).by_stimulus(len(corpus.stimuli))
-    listed = () if found.units else corpus.listed(corpus.files)
-    recorded = {each.name: each.shape for each in listed}
-    by_name = dict(zip(corpus.stimuli, rows, strict=True))
-    return Records(by_name, found.sides, found.units, recorded)
+    return Records(dict(zip(corpus.stimuli, rows, strict=True)), found.sides, found.fitted)
 
 
 def table_of(corpus: Corpus, partial: bool) -> Table | None:
     """The fixations that have coordinates, or None where there are none."""
     if "fixations.hdf5" in corpus.files:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
-        order = [each.name for each in corpus.listed(corpus.files)]
+        order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
         try:
-            check_order([] if order else names)
+            check_order([] if order else names, int(found.n.max(initial=-1)) + 1)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-        return Table(renumbered(read_hdf5(path), order or names, names, path, partial))
+        return Table(renumbered(found, order or names, names, path, partial))
     found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)

@@ -159,7 +159,7 @@ def load(
     pictures, drawings = looked_at(corpus, names, shipped, memory)
     shapes = {name: seen.shape for name, seen in pictures.items()}
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
-    truth = located(corpus, records, shapes, units, drop)
+    truth = located(corpus, records, shapes, recorded, units, drop)
     scored = later_ones(corpus, names, truth, shipped) if skip_first else {}
     truths = below(corpus.files, "truth")
 
@@ -230,12 +230,13 @@ def looked_at(
 
 
 def located(
-    corpus: Corpus, records: Records, shapes: Mapping, units: str | None, drop: bool
+    corpus: Corpus, records: Records, shapes, recorded, units: str | None, drop: bool
 ) -> dict[str, Fixations]:
     """The fixations that are on their pictures, in pixels of these, by the names of `shapes`."""
     found = {name: records.fixations[name] for name in shapes if records.fixations}
     try:
-        found = fit_to_pictures(found, shapes, records.recorded, records.units or units)
+        if not records.fitted:
+            found = fit_to_pictures(found, shapes, recorded, units)
         within = check_places(found, shapes, drop)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None

@@ -30,12 +30,12 @@ TEXTS = (".txt", ".xls")
 
 class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
-    that a column `split` has one of; units: "pixels" where x and y are those of the pictures that
-    are there, None where a table does not say of which."""
+    that a column `split` has one of; fitted: coordinates were told as parts of the pictures, and
+    are in pixels of those that are there."""
 
     fixations: Fixations
     sides: Mapping[str, str] = MappingProxyType({})
-    units: str | None = None
+    fitted: bool = False
 
 
 def tables_of(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
@@ -80,8 +80,8 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
     sides = sides_of(parts, found, names)
     rows = joined(parts, found, [stimuli[name] for name in names])
     where = parts[0].path if len(parts) == 1 else parts[0].path.parent
-    units = None if parts[0].place is None else "pixels"
-    return Table(in_scanpaths(complete(rows, where), where), sides, units)
+    fitted = all(part.place for part in parts)
+    return Table(in_scanpaths(complete(rows, where), where), sides, fitted)
 
 
 def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ def placed(records, shapes=WIDE, recorded=None, units=None):
     ],
 )
 def test_names_of_one_order_are_paired_in_it(names):
-    check_order(names)
+    check_order(names, len(names))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,13 @@ def test_names_of_one_order_are_paired_in_it(names):
 )
 def test_names_that_people_count_otherwise_are_refused(names):
     with one_line("put the stimuli.hdf5 beside it"):
-        check_order(names)
+        check_order(names, len(names))
+
+
+def test_more_pictures_than_numbers_are_refused():
+    check_order(["1.jpg", "2.jpg"], 2)
+    with one_line("they are 0..1, and there are 3 pictures; put the stimuli.hdf5 beside it"):
+        check_order(["1.jpg", "1b.jpg", "2.jpg"], 2)
 
 
 # units
@@ -70,15 +76,12 @@ def test_fractions_are_asked_about_and_taken():
     assert same["a"].x.tolist() == [0.5, 0.25]
 
 
-def test_fractions_of_which_some_leave_the_picture_are_asked_about():
-    x = np.linspace(0.1, 1.1, 20)  # 18 of them up to 1
-    with one_line("18 of 20 fixations have x and y within 0..1"):
-        placed({"a": points(x, 0.5)})
-
-
-def test_more_than_a_tenth_beyond_the_first_pixel_makes_them_pixels():
-    x = np.linspace(0.1, 1.2, 20)
-    assert placed({"a": points(x, 0.5)})["a"].x.tolist() == x.tolist()
+def test_fractions_of_which_some_lie_outside_are_asked_about_too():
+    x = np.arange(10) / 10
+    with one_line("9 of 10 fixations have x and y within 0..1"):
+        placed({"a": points(np.where(x == 0.3, 1.02, x), 0.5)})
+    eight = {"a": points(np.where(x < 0.2, -0.02, x), 0.5)}
+    assert placed(eight)["a"].x.tolist() == eight["a"].x.tolist()
 
 
 @pytest.mark.parametrize(
@@ -87,11 +90,12 @@ def test_more_than_a_tenth_beyond_the_first_pixel_makes_them_pixels():
         ([200, 300, 250], [0, 300, 700], ([0.2, 0.3, 0.25], [0, 0.3, 0.7])),
         ([0.2, 0.3, 0.25], [0, 1, 2], ([0.2, 0.3, 0.25], [0, 1, 2])),
         ([0.2, 0.3, 0.25], [1000, 1300, 1700], ([0.2, 0.3, 0.25], [1, 1.3, 1.7])),
+        ([2e5, 3e5, 250000], [0, 3e5, 7e5], ([0.2, 0.3, 0.25], [0, 0.3, 0.7])),
         ([200, np.nan, 250], [60.0, 60.3, 60.9], ([0.2, np.nan, 0.25], [60.0, 60.3, 60.9])),
         ([np.nan] * 3, [np.nan] * 3, ([np.nan] * 3, [np.nan] * 3)),
     ],
 )
-def test_milliseconds_become_seconds(duration, t, wanted):
+def test_thousandths_and_millionths_become_seconds(duration, t, wanted):
     found = in_seconds(points([1, 2, 3], 1, duration=duration, t=t, scanpath=0), "own")
     np.testing.assert_allclose(found.duration, wanted[0])
     np.testing.assert_allclose(found.t, wanted[1])
@@ -135,7 +139,7 @@ def test_a_tenth_outside_is_said_and_more_is_refused(caplog):
     records = {"a": points(np.where(np.arange(10) < 1, 80, x), 30)}
     within = check_places(records, WIDE, drop=False)
     assert within["a"].tolist() == [False] + [True] * 9
-    assert "1 of 10 fixations lie outside their picture, dropped" in caplog.text
+    assert "1 of 10 fixations lie outside their picture; they are dropped" in caplog.text
     records = {"a": points([-1, 80, 30], [30, 30, 59.9])}
     with one_line(
         r"2 of 3 fixations lie outside their picture: x is -1..80, y 30..59.9, pictures are up to "
@@ -143,6 +147,13 @@ def test_a_tenth_outside_is_said_and_more_is_refused(caplog):
     ):
         check_places(records, WIDE, drop=False)
     assert check_places(records, WIDE, drop=True)["a"].tolist() == [False, False, True]
+
+
+def test_pictures_that_most_fixations_miss_are_named(caplog):
+    records = {"a": points(np.arange(40.0), 30), "b": points([90, 95, 30], 30)}
+    check_places(records, WIDE, drop=False)
+    assert "2 of 43 fixations lie outside their picture, and on 1 pictures most" in caplog.text
+    assert "first 'b': has it the size that people saw?" in caplog.text
 
 
 def test_all_of_a_picture_outside_is_no_crash():
