@@ -11,7 +11,7 @@ from data.contrast import contrast, follow
 from data.corpus import Assumed, Corpus
 from data.decode import Picture, decode, opened
 from data.duplicates import alike, groups, perceptual
-from data.fixations import Fixations, concatenate
+from data.fixations import Fixations, concatenate, inside
 from data.hdf5 import Stored
 from data.images import fitted
 from data.samples import Sample
@@ -144,23 +144,22 @@ def of_places(x, y, height, width) -> tuple[dict, np.ndarray]:
     """Return where fixations are in pictures of (height, width), all (M,); and which are outside,
     (M,) bool, those without coordinates not counted."""
     known = np.isfinite(x) & np.isfinite(y)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    swapped = (x >= 0) & (x < height) & (y >= 0) & (y < width)
+    within, swapped = inside(x, y, height, width), inside(y, x, height, width)
     across, down = x / width, y / height
     rim = np.minimum.reduce([across, 1 - across, down, 1 - down])
     centre = (abs(x - width / 2) <= 0.5) & (abs(y - height / 2) <= 0.5)
-    counted = {
+    places = {
         "missing": ~known,
-        "outside": known & ~inside,
+        "outside": known & ~within,
         "outside_swapped": known & ~swapped,
         "negative": (x < 0) | (y < 0),
         "fractions": (abs(x) <= 1) & (abs(y) <= 1),
-        "edge": inside & (rim < EDGE),
+        "edge": within & (rim < EDGE),
         "centre": centre,
     }
-    found = {name: int(rows.sum()) for name, rows in counted.items()}
+    found = {name: int(rows.sum()) for name, rows in places.items()}
     found["reach"] = reach(across[known], down[known])
-    return {**found, "commonest": commonest(x[known], y[known])}, counted["outside"]
+    return {**found, "commonest": commonest(x[known], y[known])}, places["outside"]
 
 
 def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:

@@ -16,10 +16,10 @@ from commands.sides import load_sides
 from commands.views import draw_batch, draw_duplicates, draw_views
 from config import Config, UsageError
 from data import integrity
-from data.coordinates import counted, fit_to_pictures, inside
+from data.coordinates import fit_to_pictures, natural
 from data.corpus import Corpus, corpus_name, open_corpus
 from data.decode import Picture
-from data.fixations import Fixations
+from data.fixations import Fixations, inside
 from data.integrity import Seen, in_threads
 from data.layout import below
 from data.records import records_of
@@ -217,7 +217,7 @@ def contrast_of(samples: Sequence[Sample], records: Mapping | None, looks: Seque
         return None
     shapes = [samples[i].shape for i in having]
     names = [samples[i].name for i in having]
-    rank = np.argsort(sorted(range(len(names)), key=lambda i: counted(names[i])))
+    rank = np.argsort(sorted(range(len(names)), key=lambda i: natural(names[i])))
     return facts.of_contrast([looks[i].grid for i in having], points, shapes, rank)
 
 

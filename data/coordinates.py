@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data.fixations import Fixations
+from data.fixations import Fixations, inside
 
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
@@ -28,8 +28,8 @@ def check_order(names: Sequence[str], numbers: int) -> None:
         raise UsageError(
             f"{unknown}: they are 0..{numbers - 1}, and there are {len(names)} pictures; {cure}"
         )
-    natural = sorted(names, key=counted)
-    differ = [pair for pair in zip(sorted(names), natural, strict=True) if pair[0] != pair[1]]
+    orders = zip(sorted(names), sorted(names, key=natural), strict=True)
+    differ = [pair for pair in orders if pair[0] != pair[1]]
     if differ:
         plain, other = differ[0]
         raise UsageError(
@@ -37,7 +37,7 @@ def check_order(names: Sequence[str], numbers: int) -> None:
         )
 
 
-def counted(name: str) -> list:
+def natural(name: str) -> list:
     """Return what sorts names as people do: folder by folder, numbers by their value, in any case
     of letters."""
     parts = (re.split(r"(\d+)", part.casefold()) for part in name.split("/"))
@@ -134,11 +134,6 @@ def together(tables: Iterable[Fixations]) -> tuple[np.ndarray, np.ndarray]:
     """Return x and y of all tables."""
     rows = [*tables]
     return tuple(np.concatenate([np.empty(0), *(getattr(t, c) for t in rows)]) for c in "xy")
-
-
-def inside(x, y, height, width) -> np.ndarray:
-    """Return (M,) bool: which fixations are on their pictures."""
-    return (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
 
 def check_places(
