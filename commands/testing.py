@@ -61,6 +61,11 @@ def test(args) -> dict[str, float]:
     if args.compare:
         return difference(args.results, *args.compare) or {}
     Config(folds=args.folds, fold=args.fold)  # refuses what makes no sense
+    if args.side == "test" and args.folds and not args.fold:
+        raise UsageError(
+            f"--side test: all folds have the same, whose pictures would count {args.folds} times; "
+            "--fold I tests one of them, --name A+B+... the mean of several runs"
+        )
     if args.path and not is_root(args):
         return draw_pictures(args)
     cases = list(all_cases(args))

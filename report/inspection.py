@@ -139,7 +139,8 @@ def of_contrast(known: Facts) -> Iterator[str]:
     if not found or found["auc"] is None or found["pictures"] < LEAST:
         return
     words, best = max(found["others"].items(), key=lambda pair: pair[1] or 0)
-    better = (best or 0) > found["auc"] + max(BETTER, 3 * found["error"])
+    # Both are as uncertain: 4 errors of one are 3 of their difference.
+    better = (best or 0) > found["auc"] + max(BETTER, 4 * found["error"])
     if not better and (found["auc"] > FOLLOWING or found["pictures"] < FEW):
         return
     cure = "is it their order, are x and y in place?"
