@@ -135,7 +135,7 @@ def load(
     """Samples of a corpus' sides, every picture of them checked.
 
     Args:
-        memory: a JSON file that remembers which pictures were checked.
+        memory: a file that remembers which pictures were checked, as integrity.check has it.
         partial: take what is there, at the split's ratio, instead of demanding all.
         sigma: of the blur, instead of the corpus' own.
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
