@@ -94,13 +94,13 @@ def test_fixations_observers_and_scanpaths_are_counted():
 
 def test_fixations_outside_are_counted_as_their_files_have_them():
     found = known(
-        a=[(10, 10, 0, 0), (100, 10, 0, 0), (20, 70, 0, 0), (-1, 10, 0, 0)],
+        a=[(10, 10, 0, 0), (100, 10, 0, 0), (20, 70, 0, 0), (20, 60, 0, 0), (-1, 10, 0, 0)],
         b=[(99.9, 49.9, 0, 0), (np.nan, 3, 0, 0)],
     )
-    assert (found["outside"], found["negative"], found["missing"]) == (3, 1, 1)
+    assert (found["outside"], found["negative"], found["missing"]) == (4, 1, 1)
     assert (found["pictures_outside"], found["worst_outside"]) == (1, "a")
-    # The other way round (10, 100) has y 100, inside a width of 100 is only x; in 50x100 it would
-    # be x 10 < 50, y 100 not < 100: outside; (20, 70): inside; (99.9, 49.9): outside.
+    # Pictures are 50 high and 100 wide. The other way round, (20, 70) and (20, 60) would be inside,
+    # and (100, 10), (-1, 10) and (99.9, 49.9) outside.
     assert found["outside_swapped"] == 3
 
 

@@ -568,6 +568,17 @@ def test_colours_of_a_map_are_refused(tmp_path, name, ending):
     assert refusal_of(path, decode_map, path) == f"{said}, as grey levels or as .npy"
 
 
+@pytest.mark.parametrize(("coloured", "refused"), [(1, False), (12, True)])
+def test_few_coloured_pixels_may_be_points(tmp_path, coloured, refused):
+    levels = np.zeros((40, 60, 3), np.uint8)  # 2400 pixels, of which 0.1 % are 2
+    levels[0, :coloured] = (255, 0, 0)
+    path = save(tmp_path / "a.png", levels)
+    if refused:
+        assert "it is coloured" in refusal_of(path, decode_map, path)
+    else:
+        assert np.count_nonzero(decode_map(path)) == coloured
+
+
 def test_a_heat_map_over_its_picture_is_refused(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 1), dtype=np.uint8)
     path = save(tmp_path / "a.png", np.uint8(0.7 * picture + 0.3 * heat("jet", 0.01)))

@@ -469,6 +469,16 @@ def test_tobii_has_a_row_for_each_sample(tmp_path, caplog, unit, x, y):
         assert said in caplog.text
 
 
+def test_one_index_of_two_people_or_pictures_is_two_fixations(tmp_path):
+    text = (
+        "Participant name,Presented Media name,Eye movement type,Eye movement type index,"
+        "Fixation point X [MCS px],Fixation point Y [MCS px]\n"
+        "ann,b.png,Fixation,7,10,20\nbea,b.png,Fixation,7,11,21\nbea,x.jpg,Fixation,7,12,22\n"
+    )
+    found = read(tmp_path, text)
+    assert rows(found, "n", "subject", "x") == [(0, 1, 12), (1, 0, 10), (1, 1, 11)]
+
+
 def test_tobii_studio_and_times_without_a_unit(tmp_path):
     text = (
         "ParticipantName,MediaName,RecordingTimestamp,FixationIndex,GazeEventType,GazeEventDuration,"
