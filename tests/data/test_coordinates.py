@@ -168,3 +168,14 @@ def test_fixations_in_the_upper_left_part_alone_are_said(caplog):
     caplog.clear()
     check_places({"a": points(*random.random((2, 60)) * [[79], [30]])}, WIDE, drop=False)
     assert caplog.text == ""
+
+
+def test_many_fixations_at_one_place_are_said(caplog):
+    x, y = np.random.default_rng(1).random((2, 60)) * [[80], [60]]
+    x[:4], y[:4] = 0, 0
+    check_places({"a": points(x, y)}, WIDE, drop=False)
+    assert "4 of 60 fixations are exactly at 0, 0: is that how missing" in caplog.text
+    caplog.clear()
+    x[0] = 79
+    check_places({"a": points(x, y)}, WIDE, drop=False)
+    assert caplog.text == ""
