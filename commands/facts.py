@@ -7,13 +7,15 @@ import numpy as np
 from PIL import Image
 
 from config import Config
+from data import maps
 from data.contrast import contrast, follow
 from data.corpus import Assumed, Corpus
 from data.decode import Picture, decode, opened
 from data.duplicates import alike, groups, perceptual
-from data.fixations import Fixations, concatenate
+from data.fixations import Fixations, concatenate, inside
 from data.hdf5 import Stored
 from data.images import fitted
+from data.layout import ending
 from data.samples import Sample
 from report.figures import binned
 
@@ -21,6 +23,7 @@ THUMBNAIL = (64, 64)  # height and width that are enough to compare pictures by
 LISTED = 20  # groups, sizes that are named one by one
 EDGE = 0.01  # of a side, at which clipped coordinates gather
 TRIED = 500  # pictures, on which what may be wrong with coordinates is tried
+LEFT = 0.9  # of all fixations are on their pictures, where a mistake is undone
 SCALES = (1 / 4, 1 / 3, 1 / 2, 5 / 8, 3 / 4, 5 / 4, 3 / 2, 7 / 4, 2, 5 / 2, 3, 4)
 COLOURED = 24  # of 255, by which channels differ where a map has colours
 
@@ -33,7 +36,7 @@ class Look:
     """
 
     def __init__(self, picture: Picture):
-        levels = decode(picture, THUMBNAIL)
+        levels = glance(picture)
         small = Image.fromarray(levels)
         self.kind = kind(picture)
         self.hashes = perceptual(small)
@@ -43,10 +46,26 @@ class Look:
         self.border = float(rim.mean() - levels.mean())
 
 
+def glance(picture: Picture) -> np.ndarray:
+    """Return uint8 (height, width, 3) of a picture, large enough to compare pictures by; of a map
+    in an array, its levels from black to white."""
+    if not is_array(picture):
+        return decode(picture, THUMBNAIL)
+    levels = maps.read(picture)
+    grey = np.uint8(255 * levels / (levels.max() or 1))
+    return np.repeat(grey[..., None], 3, 2)
+
+
+def is_array(picture: Picture) -> bool:
+    return not isinstance(picture, Stored) and ending(picture.name) == ".npy"
+
+
 def kind(picture: Picture) -> str:
     """Return the format and mode of a picture, by its content."""
     if isinstance(picture, Stored):
         return "HDF5"
+    if is_array(picture):
+        return "NPY"
     with opened(picture) as found:
         return f"{found.format} {found.mode}"
 
@@ -144,23 +163,22 @@ def of_places(x, y, height, width) -> tuple[dict, np.ndarray]:
     """Return where fixations are in pictures of (height, width), all (M,); and which are outside,
     (M,) bool, those without coordinates not counted."""
     known = np.isfinite(x) & np.isfinite(y)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    swapped = (x >= 0) & (x < height) & (y >= 0) & (y < width)
+    within, swapped = inside(x, y, height, width), inside(y, x, height, width)
     across, down = x / width, y / height
     rim = np.minimum.reduce([across, 1 - across, down, 1 - down])
     centre = (abs(x - width / 2) <= 0.5) & (abs(y - height / 2) <= 0.5)
-    counted = {
+    places = {
         "missing": ~known,
-        "outside": known & ~inside,
+        "outside": known & ~within,
         "outside_swapped": known & ~swapped,
         "negative": (x < 0) | (y < 0),
         "fractions": (abs(x) <= 1) & (abs(y) <= 1),
-        "edge": inside & (rim < EDGE),
+        "edge": within & (rim < EDGE),
         "centre": centre,
     }
-    found = {name: int(rows.sum()) for name, rows in counted.items()}
+    found = {name: int(rows.sum()) for name, rows in places.items()}
     found["reach"] = reach(across[known], down[known])
-    return {**found, "commonest": commonest(x[known], y[known])}, counted["outside"]
+    return {**found, "commonest": commonest(x[known], y[known])}, places["outside"]
 
 
 def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:
@@ -222,7 +240,8 @@ def of_contrast(
     shapes: Sequence[Sequence[int]],
     numerical: Sequence[int],
 ) -> dict:
-    """Return how well fixations follow contrast (`auc`, `error`), and would, were they `others`.
+    """Return how well fixations follow contrast (`auc`, `error`), and would, were they `others`:
+    None where these would put too many outside their pictures to be what was meant.
 
     Args:
         points: (M, 2) of each picture, as fractions of its width and height.
@@ -231,13 +250,21 @@ def of_contrast(
     """
     score, error = follow(grids, points)
     few = range(0, len(points), -(-len(points) // TRIED))
-    few_grids = [grids[i] for i in few]
-    others = {
-        words: follow(few_grids, [rows(i) for i in few])[0]
-        for words, rows in otherwise(points, shapes, numerical).items()
-    }
+    few_grids, others = [grids[i] for i in few], {}
+    for words, rows in otherwise(points, shapes, numerical).items():
+        moved = [rows(i) for i in few]
+        # What the few that would be left follow is chance.
+        on = share_inside(moved) >= LEFT
+        others[words] = follow(few_grids, moved)[0] if on else np.nan
     found = {"auc": score, "error": error, "pictures": len(points), "others": others}
     return json_able(found)
+
+
+def share_inside(points: Sequence[np.ndarray]) -> float:
+    """Return the share of points, fractions of a picture's sides, that are on their pictures."""
+    rows = np.concatenate(points)
+    rows = rows[np.isfinite(rows).all(1)]
+    return float(((rows >= 0) & (rows < 1)).all(1).mean()) if len(rows) else 0.0
 
 
 def json_able(values: Mapping) -> dict:

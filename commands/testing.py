@@ -61,6 +61,11 @@ def test(args) -> dict[str, float]:
     if args.compare:
         return difference(args.results, *args.compare) or {}
     Config(folds=args.folds, fold=args.fold)  # refuses what makes no sense
+    if args.side == "test" and args.folds and not args.fold:
+        raise UsageError(
+            f"--side test: all folds have the same, whose pictures would count {args.folds} times; "
+            "--fold I tests one of them, --name A+B+... the mean of several runs"
+        )
     if args.path and not is_root(args):
         return draw_pictures(args)
     cases = list(all_cases(args))
@@ -146,10 +151,7 @@ def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> 
 def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None):
     """The training samples of a corpus, and those that are tested, as a configuration has them, but
     for what the arguments say; with the split that a run kept, where one is given."""
-    settings = replace(settings, partial=settings.partial or args.partial)
-    for name in ("pixels_per_degree", "units", "outside"):
-        if getattr(args, name) is not None:
-            settings = replace(settings, **{name: getattr(args, name)})
+    settings = as_asked(args, settings)
     loaded = load_sides(corpus, storage.cache(args.results), settings, args.skip_first, kept)
     if kept and not (args.skip_first or args.pixels_per_degree):  # of which samples change, too
         changed = restore.changes(kept.get("split"), record(loaded))
@@ -158,6 +160,13 @@ def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None
     if args.side == "test" and not loaded.test:
         raise UsageError(f"--side test: {corpus.name} has no test side: {loaded.split}")
     return loaded.train, getattr(loaded, args.side)
+
+
+def as_asked(args, settings: Config) -> Config:
+    """A configuration of what is read, but for what the arguments say of it."""
+    given = {name: getattr(args, name) for name in ("pixels_per_degree", "units", "outside")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(settings, partial=settings.partial or args.partial, **given)
 
 
 def trained(args, fold: int) -> Case:
@@ -221,9 +230,9 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
         said = "%s: %s is not found below %s; it stays as it was fitted"
         logging.info(said, run.name, name, root_of(args))
         return
-    partial = settings.partial or (args.partial and not args.on)
+    settings = settings if args.on else as_asked(args, settings)
     cache = storage.cache(args.results)
-    loaded = load_sides(corpus, cache, replace(settings, partial=partial))
+    loaded = load_sides(corpus, cache, settings)
     refuse_other(run, corpus, cache)
     if fingerprint(loaded.train) != before:
         fit_centre_bias(settings, corpus, run, loaded)

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data.fixations import Fixations
+from data.fixations import Fixations, inside
 
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
@@ -29,8 +29,8 @@ def check_order(names: Sequence[str], numbers: int) -> None:
         raise UsageError(
             f"{unknown}: they are 0..{numbers - 1}, and there are {len(names)} pictures; {cure}"
         )
-    natural = sorted(names, key=counted)
-    differ = [pair for pair in zip(sorted(names), natural, strict=True) if pair[0] != pair[1]]
+    orders = zip(sorted(names), sorted(names, key=natural), strict=True)
+    differ = [pair for pair in orders if pair[0] != pair[1]]
     if differ:
         plain, other = differ[0]
         raise UsageError(
@@ -38,7 +38,7 @@ def check_order(names: Sequence[str], numbers: int) -> None:
         )
 
 
-def counted(name: str) -> list:
+def natural(name: str) -> list:
     """Return what sorts names as people do: folder by folder, numbers by their value, in any case
     of letters."""
     parts = (re.split(r"(\d+)", part.casefold()) for part in name.split("/"))
@@ -125,7 +125,8 @@ def fit_to_pictures(
         sizes = [f"{w}x{h}" for h, w in (recorded[first], shapes[first])]
         logging.warning(
             "%d pictures have another size than their fixations were recorded on, first '%s', %s "
-            "then, %s now; coordinates, and the corpus' sigma, are scaled", len(scaled), first, *sizes,
+            "then, %s now; coordinates, and the corpus' sigma, are scaled",
+            len(scaled), first, *sizes,
         )  # fmt: skip
     return found
 
@@ -136,11 +137,6 @@ def together(tables: Iterable[Fixations]) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.concatenate([np.empty(0), *(getattr(t, c) for t in rows)]) for c in "xy")
 
 
-def inside(rows: Fixations, shape: Shape) -> np.ndarray:
-    """Return (M,) bool: which fixations are on their picture."""
-    return (rows.x >= 0) & (rows.x < shape[1]) & (rows.y >= 0) & (rows.y < shape[0])
-
-
 def check_places(
     records: Mapping[str, Fixations], shapes: Mapping[str, Shape], drop: bool
 ) -> dict[str, np.ndarray]:
@@ -149,28 +145,29 @@ def check_places(
     Raises:
         UsageError: more than a tenth are not, unless `drop`.
     """
-    within = {name: inside(rows, shapes[name]) for name, rows in records.items()}
-    count = sum(map(len, within.values()))
-    outside = count - sum(int(rows.sum()) for rows in within.values())
-    x, y = together(records.values())
+    lengths = np.array([len(rows) for rows in records.values()], np.int64)
+    sizes = np.reshape([shapes[name] for name in records], (-1, 2))
+    (x, y), (height, width) = together(records.values()), np.repeat(sizes, lengths, axis=0).T
+    within = inside(x, y, height, width)
+    count, outside = len(within), np.count_nonzero(~within)
+    found = dict(zip(records, np.split(within, np.cumsum(lengths)[:-1]), strict=False))
     if outside:
-        widest, highest = max(w for _, w in shapes.values()), max(h for h, _ in shapes.values())
         said = f"{outside} of {count} fixations lie outside their picture"
         if outside > MOST_OUTSIDE * count and not drop:
             raise UsageError(
-                f"{said}: x is {span(x)}, y {span(y)}, "
-                f"pictures are up to {widest}x{highest} pixels; usual causes: pictures of another "
-                "size than people saw, an origin in the middle, the screen's pixels, x and y "
+                f"{said}: x is {span(x)}, y {span(y)}, pictures are up to "
+                f"{width.max()}x{height.max()} pixels; usual causes: pictures of another size than "
+                "people saw, an origin in the middle, the screen's pixels, x and y "
                 "swapped; --outside drop leaves them out"
             )
-        lost = [n for n, rows in within.items() if np.count_nonzero(rows) < len(rows) / 2]
+        lost = [n for n, rows in found.items() if np.count_nonzero(rows) < len(rows) / 2]
         if lost:
             said += f", and on {len(lost)} pictures most of theirs, first '{lost[0]}': has it the "
             said += "size that people saw?"
         logging.warning("%s; they are dropped", said)
-    warn_of_corner(records, shapes)
+    warn_of_corner(x / width, y / height)
     warn_of_one_place(x, y)
-    return within
+    return found
 
 
 def span(values: np.ndarray) -> str:
@@ -179,11 +176,10 @@ def span(values: np.ndarray) -> str:
     return f"{known.min():.6g}..{known.max():.6g}" if len(known) else "not known"
 
 
-def warn_of_corner(records: Mapping[str, Fixations], shapes: Mapping[str, Shape]) -> None:
-    """Say where no fixation is beyond the upper left part of its picture."""
-    far = [(rows.x / shapes[n][1], rows.y / shapes[n][0]) for n, rows in records.items()]
-    reach = [max((r[axis].max(initial=0) for r in far), default=1) for axis in (0, 1)]
-    if sum(map(len, records.values())) >= MANY and max(reach) < 0.6:
+def warn_of_corner(across: np.ndarray, down: np.ndarray) -> None:
+    """Say where no fixation is beyond the upper left part of its picture; (M,) fractions of it."""
+    reach = across.max(initial=0), down.max(initial=0)
+    if len(across) >= MANY and max(reach) < 0.6:
         logging.warning(
             "no fixation lies beyond %.0f %% of its picture's width and %.0f %% of its height; are "
             "these pictures larger than those that people saw, or is it another unit?",

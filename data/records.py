@@ -14,6 +14,7 @@ from data.fixations import Fixations
 from data.layout import listing
 from data.names import matched, unique
 from data.pysaliency import read_hdf5, renumbered
+from data.tables import Table
 
 
 class Records(NamedTuple):
@@ -27,16 +28,15 @@ class Records(NamedTuple):
 
 def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
     """Each stimulus' fixations from the richest record that is there."""
-    found, column, fitted = table_of(corpus, partial)
+    found = table_of(corpus, partial)
     if found is None:
         return Records(records_from_pictures(corpus, partial, memory), {}, True)
-    found = in_seconds(found, corpus.name)
-    by_name = zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True)
-    return Records(dict(by_name), column, fitted)
+    rows = in_seconds(found.fixations, corpus.name).by_stimulus(len(corpus.stimuli))
+    return Records(dict(zip(corpus.stimuli, rows, strict=True)), found.sides, found.fitted)
 
 
-def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str, str], bool]:
-    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; sides; fitted."""
+def table_of(corpus: Corpus, partial: bool) -> Table | None:
+    """The fixations that have coordinates, or None where there are none."""
     if "fixations.hdf5" in corpus.files:
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
         order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
@@ -44,11 +44,12 @@ def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str,
             check_order([] if order else names, int(found.n.max(initial=-1)) + 1)
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
-        return renumbered(found, order or names, names, path, partial), {}, False
+        return Table(renumbered(found, order or names, names, path, partial))
     found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)
-    return corpus.read(corpus.files, corpus.stimuli), {}, False
+    written = corpus.read(corpus.files, corpus.stimuli)
+    return None if written is None else Table(written)
 
 
 def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):

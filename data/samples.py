@@ -4,6 +4,7 @@ import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from absl import logging
 
 from config import UsageError
 from data import drawn, integrity
-from data.coordinates import check_places, fit_to_pictures, scale, skewed
+from data.coordinates import check_places, fit_to_pictures, skewed
 from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
@@ -97,9 +98,9 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     if path.is_file():
         files = {path.name: path}
     else:
-        found = list(walk(path))
+        found = {p.relative_to(path).as_posix(): p for p in walk(path)}
         drawn.refuse_unread(path, found, partial=True)
-        files = {p.relative_to(path).as_posix(): p for p in found if ending(p.name) in PICTURES}
+        files = {name: p for name, p in found.items() if ending(name) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(files, path)
@@ -149,7 +150,7 @@ def load(
             maps of another shape than their stimulus, coordinates that cannot be pixels of the
             pictures, a fold or a subset that does not exist, first fixations that are not known.
     """
-    drawn.refuse_unread(corpus.folder, below(corpus.files, "stimuli").values(), partial)
+    drawn.refuse_unread(corpus.folder / "stimuli", below(corpus.files, "stimuli"), partial)
     records = records_of(corpus, partial, memory)
     shipped = match(corpus, drawn.maps_of(corpus, records.fixations, sigma, memory), partial)
     sides = divided(corpus, records, shipped, partial, fold, split)
@@ -163,7 +164,7 @@ def load(
     truths = below(corpus.files, "truth")
 
     def sample(name: str) -> Sample:
-        wider, higher = scale(recorded.get(name), shapes[name])
+        larger = prod(shapes[name]) / prod(recorded.get(name) or shapes[name])
         return Sample(
             name=name,
             stimulus=corpus.stimuli[name],
@@ -171,7 +172,7 @@ def load(
             table=truth.get(name),
             scored=scored.get(name),
             density_map=shipped.get(name),
-            sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
+            sigma=sigma or corpus.sigma * larger**0.5,
             truth=truths.get(f"{stem(name)}.npy") if truths else None,
             digest=pictures[name].digest,
             map_digest=drawings[name].digest if name in drawings else "",

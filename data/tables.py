@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ class Table(NamedTuple):
     are in pixels of those that are there."""
 
     fixations: Fixations
-    sides: dict[str, str]
-    fitted: bool
+    sides: Mapping[str, str] = MappingProxyType({})
+    fitted: bool = False
 
 
 def tables_of(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
@@ -99,8 +100,10 @@ def part_of(name: str, path: Path) -> Part:
 
 
 def alike(parts: list[Part]) -> None:
-    """Raises UsageError where tables that belong together have not the same columns."""
+    """Raises UsageError where tables that belong together have not the same columns and units."""
     for part in parts:
+        if (part.place is None) != (parts[0].place is None):
+            raise UsageError(f"{part.path}: x and y in another unit than in {parts[0].path.name}")
         for one, other in ((part, parts[0]), (parts[0], part)):
             lacking = [name for name in one.texts | one.numbers if name not in fields_of(other)]
             if lacking:

@@ -139,7 +139,8 @@ def of_contrast(known: Facts) -> Iterator[str]:
     if not found or found["auc"] is None or found["pictures"] < LEAST:
         return
     words, best = max(found["others"].items(), key=lambda pair: pair[1] or 0)
-    better = (best or 0) > found["auc"] + max(BETTER, 3 * found["error"])
+    # Both are as uncertain: 4 errors of one are 3 of their difference.
+    better = (best or 0) > found["auc"] + max(BETTER, 4 * found["error"])
     if not better and (found["auc"] > FOLLOWING or found["pictures"] < FEW):
         return
     cure = "is it their order, are x and y in place?"
@@ -190,8 +191,8 @@ def rows(known: Facts) -> list[tuple[str, str]]:
     said.append(
         ("sigma", f"{sigma['pixels']:g} px, {sigma['from']}" if sigma["pixels"] else sigma["from"])
     )
-    sides = ", ".join(f"{count:,} {side}" for side, count in known["sides"].items()) or "none"
-    said.append(("split", f"{sides}: {known['split']}"))
+    sides = ", ".join(f"{count:,} {side}" for side, count in known["sides"].items())
+    said.append(("split", f"{sides}: {known['split']}" if sides else "none"))
     twice = {key: len(groups) for key, groups in known["duplicates"].items()}
     said.append(("twice", f"{twice['exact']} scenes with the same pixels, {twice['near']} nearly "
                           f"the same; {twice['across']} on both sides"))  # fmt: skip

@@ -32,6 +32,16 @@ def test_a_look_tells_format_colours_and_a_light_rim(tmp_path):
     assert facts.kind(tmp_path / "b.jpg").startswith("GIF")  # its content says so, not its name
 
 
+def test_a_map_in_an_array_is_looked_at_from_black_to_white(tmp_path):
+    levels = np.full((40, 60), 1e-6)
+    levels[10:30, 20:40] = 4e-6  # a density, not grey levels
+    np.save(tmp_path / "a.npy", levels)
+    found = facts.Look(tmp_path / "a.npy")
+    assert (found.kind, found.colour, found.border < 0) == ("NPY", 0, True)
+    np.save(tmp_path / "a.npy", np.zeros((40, 60)))
+    assert facts.Look(tmp_path / "a.npy").border == 0
+
+
 def test_a_spread_leaves_out_what_is_not_finite():
     found = facts.spread([1, 2, 4, np.nan, np.inf])
     assert {name: found[name] for name in ("count", "min", "median", "mean", "max")} == {
@@ -158,6 +168,14 @@ def test_a_mistake_is_named_by_what_would_mend_it(mistake):
     others = {words: auc or 0 for words, auc in found["others"].items()}
     assert others[mistake] > 0.9 and others[mistake] > max(others.values()) - 0.02
     assert (found["auc"] or 0) < 0.8
+
+
+def test_what_would_put_fixations_outside_is_no_mistake_that_was_made():
+    points = [np.float64([[0.9, 0.5]] * 8 + [[0.1, 0.1], [np.nan, 0]]), np.float64([[0.2, 0.3]])]
+    found = facts.of_contrast([contrast(spot(0.2, 0.2))] * 2, points, [(60, 80)] * 2, [0, 1])
+    assert found["others"]["coordinates of pictures 0.5 times as large"] is None  # 8 of 10 leave
+    assert found["others"]["coordinates of pictures 2 times as large"] is not None
+    assert found["others"]["x counted from the right"] is not None
 
 
 class Somewhere(Corpus, register=False):

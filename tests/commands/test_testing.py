@@ -89,6 +89,11 @@ def test_baselines_pool_their_folds_too(cli, trained):
     assert found["n_images"] == 4
 
 
+def test_the_test_side_that_all_folds_share_is_no_sum_of_them(cli, trained):
+    err = refused(cli, trained, "-m", "uniform", "--folds", "3", "--side", "test")
+    assert "would count 3 times; --fold I tests one of them" in err
+
+
 def test_predictions_are_scored_as_the_model_that_made_them(cli, trained, tmp_path):
     from model.baselines import CentreBias
 

@@ -77,22 +77,41 @@ def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, 
     assert "repeats are lost" in caplog.text
 
 
-def test_points_are_on_the_pictures_that_are_there_whatever_people_saw(own):
+def recorded_on(own, height, width):
+    """Puts a stimuli.hdf5 there by which the pictures had another size when they were seen."""
+    names = [f"{name}.jpg" for name in NAMES]
+    write_hdf5(own, names, [(height, width, 3)] * 5, table([], [], []))
+    (own / "fixations.hdf5").unlink()
+
+
+def test_points_on_the_pictures_that_are_there_are_not_scaled_by_what_was_recorded(own):
+    recorded_on(own, 2 * HEIGHT, 2 * WIDTH)
     for name in NAMES:
-        points_picture(own / "fixations" / f"{name}.png", [(0, 0), (7, 9)], SIZE)
-    write_hdf5(own, [f"{n}.jpg" for n in NAMES], [(2 * HEIGHT, 2 * WIDTH)] * 5, table([1], [1], 0))
-    (own / "fixations.hdf5").unlink()
-    assert points(load_all(own)) == {f"{name}.jpg": [(0.5, 0.5), (7.5, 9.5)] for name in NAMES}
+        points_picture(own / "fixations" / f"{name}.png", [(20, 10)], SIZE)
+    assert points(load_all(own))["a.jpg"] == [(20.5, 10.5)]
 
 
-def test_shares_of_a_picture_are_of_the_one_that_is_there(own):
-    title = "Participant name,Presented Media name,Eye movement type,Eye movement type index"
-    title += ",Fixation point X [MCS norm],Fixation point Y [MCS norm]"
-    rows = [f"P1,{name}.jpg,Fixation,{n},0.5,0.25" for n, name in enumerate(NAMES)]
-    (own / "fixations.csv").write_text("\n".join([title, *rows]) + "\n")
-    write_hdf5(own, [f"{n}.jpg" for n in NAMES], [(2 * HEIGHT, 2 * WIDTH)] * 5, table([1], [1], 0))
-    (own / "fixations.hdf5").unlink()
-    assert points(load_all(own)) == {f"{n}.jpg": [(WIDTH / 2, HEIGHT / 4)] for n in NAMES}
+def test_fractions_of_a_program_are_not_scaled_by_what_was_recorded(own):
+    recorded_on(own, 2 * HEIGHT, 2 * WIDTH)
+    header = "Participant name,Presented Media name,Eye movement type,Eye movement type index,"
+    header += "Fixation point X [MCS norm],Fixation point Y [MCS norm]"
+    rows = [f"p,{name}.jpg,Fixation,{k},0.5,0.25" for k, name in enumerate(NAMES)]
+    (own / "fixations.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert points(load_all(own))["a.jpg"] == [(WIDTH / 2, HEIGHT / 4)]
+
+
+def test_pixels_of_another_aspect_ratio_are_refused_and_fractions_and_maps_are_not(own):
+    recorded_on(own, 3 * HEIGHT, 2 * WIDTH)
+    give_csv(own)
+    said = refusal(load_all, own)
+    assert said.startswith(f"{own}: 'a.jpg': its fixations are of {2 * WIDTH}x{3 * HEIGHT} pixels")
+    give_csv(own, rows=["1,0.5,0.25"])
+    found = load_all(own, units="fractions")
+    assert points(found)["a.jpg"] == [(WIDTH / 2, HEIGHT / 4)]
+    assert found[0].sigma == pytest.approx(24 / 6**0.5)
+    (own / "fixations.csv").unlink()
+    give_maps(own)
+    assert len(load_all(own)) == 5
 
 
 def test_pictures_of_points_under_saliency_are_points(own, caplog):
@@ -164,9 +183,9 @@ def test_files_in_stimuli_that_nobody_reads_are_named(own, caplog):
     assert len(load_all(own)) == 5
     (own / "stimuli" / "f.HEIC").write_bytes(b"ftypheic")
     said = refusal(load_all, own)
-    assert said.startswith(f"{own}: 1 files are not read, first 'stimuli/f.HEIC'; readable are .ap")
+    assert said.startswith(f"{own}/stimuli: 1 files are not read, first 'f.HEIC'; readable are")
     assert len(load_all(own, partial=True)) == 5
-    assert "first 'stimuli/f.HEIC'; readable are" in caplog.text
+    assert "first 'f.HEIC'; readable are" in caplog.text
 
 
 @pytest.mark.parametrize("ending", ["jfif", "jpe", "JPG", "avif", "pbm"])
