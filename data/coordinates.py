@@ -111,6 +111,9 @@ def fit_to_pictures(
             f"{small} of {len(x)} fixations have x and y within 0..1: are they fractions of width "
             "and height? --units fractions, or --units pixels if they are in the first pixel"
         )
+    if units is None and len(x) >= MANY and small > ONE_PLACE * len(x):
+        said = "%d of %d fixations have x and y within 0..1, and the others not: are they fractions"
+        logging.warning(f"{said} of width and height?", small, len(x))
     for name, rows in records.items():
         try:
             factors = scale(recorded.get(name), shapes[name])

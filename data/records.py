@@ -37,7 +37,11 @@ def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
 
 def table_of(corpus: Corpus, partial: bool) -> Table | None:
     """The fixations that have coordinates, or None where there are none."""
+    found = tables.tables_of(corpus.files, corpus.folder)
     if "fixations.hdf5" in corpus.files:
+        if found:
+            said = "%s: %s is not read, for there is a fixations.hdf5"
+            logging.warning(said, corpus.folder, next(iter(found)))
         path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
         order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
         try:
@@ -45,7 +49,6 @@ def table_of(corpus: Corpus, partial: bool) -> Table | None:
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
         return Table(renumbered(found, order or names, names, path, partial))
-    found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)
     written = corpus.read(corpus.files, corpus.stimuli)

@@ -84,6 +84,16 @@ def test_fractions_of_which_some_lie_outside_are_asked_about_too():
     assert placed(eight)["a"].x.tolist() == eight["a"].x.tolist()
 
 
+def test_fractions_among_pixels_are_said(caplog):
+    x = np.arange(60.0) + 2
+    x[:3] = 0.5
+    placed({"a": points(x, x)}, {"a": (99, 99)})
+    assert caplog.text == ""
+    x[3] = 0.25
+    placed({"a": points(x, x)}, {"a": (99, 99)})
+    assert "4 of 60 fixations have x and y within 0..1, and the others not" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("duration", "t", "wanted"),
     [

@@ -63,6 +63,13 @@ def test_own_csv_keeps_fractions_and_repeats(own, caplog):
     assert "sigma of the blur assumed, 24 pixels; --pixels-per-degree" in caplog.text
 
 
+def test_a_table_beside_an_hdf5_file_is_not_read_and_said(own, caplog):
+    give_csv(own)
+    give_hdf5(own)
+    assert points(load_all(own)) == {f"{name}.jpg": [(5.5, 6.25)] for name in NAMES}
+    assert "fixations.csv is not read, for there is a fixations.hdf5" in caplog.text
+
+
 def test_own_hdf5(own):
     give_hdf5(own)
     assert points(load_all(own)) == {f"{name}.jpg": [(5.5, 6.25)] for name in NAMES}

@@ -307,6 +307,14 @@ def test_columns_that_are_not_read_are_said(tmp_path, caplog):
     assert "not read" not in caplog.text
 
 
+def test_rows_that_come_twice_are_said(tmp_path, caplog):
+    once = [f"a/x,{subject},{k},2" for subject in (1, 2) for k in range(5)]
+    read(tmp_path, lines(*once, "a/x,1,0,2"))  # 1 of 11
+    assert "of another" not in caplog.text
+    read(tmp_path, lines(*once, "a/x,1,0,2", "a/x,2,4,2"))
+    assert "2 of 12 rows have the picture, the observer and the very coordinates" in caplog.text
+
+
 def test_scanpaths_in_the_order_of_rows_are_said(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     read(tmp_path, lines("a/x,1,2,3"))
