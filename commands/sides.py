@@ -50,7 +50,7 @@ def kept_split(corpus: Corpus, kept: Mapping) -> Split | None:
     if absent:
         raise UsageError(
             f"{corpus.folder}: {len(absent)} pictures of the run's split are not there, first "
-            f"'{absent[0]}'"
+            f"'{absent[0]}'; put them back, or train another run (--fresh, or --name NAME)"
         )
     return Given(sides, f"as the run keeps it ({kept['split']['origin']})")
 

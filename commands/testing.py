@@ -22,17 +22,17 @@ from commands.evaluation import (
 )
 from commands.priors import Prior, prior_of, suffix
 from commands.reporting import difference, measured, report
-from commands.sides import is_of, load_sides, refuse_other
+from commands.sides import is_of, load_sides, record, refuse_other
 from commands.training import fit_centre_bias
 from config import Config, UsageError
-from data.corpus import Corpus, corpus_name, listed, open_corpus
+from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
 from data.decode import decode_whole
 from data.samples import Sample, fingerprint, pictures
 from data.truth import relative_points
 from model.baselines import centre_bias, uniform
 from model.build import TITLES
 from model.gold import lacking
-from model.lineage import refuse_seen
+from model.lineage import changes, refuse_seen
 from model.runs import Run, chosen, run_name
 
 UNTRAINED = ("uniform", "goldstandard")
@@ -153,6 +153,10 @@ def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None
     for what the arguments say; with the split that a run kept, where one is given."""
     settings = as_asked(args, settings)
     loaded = load_sides(corpus, storage.cache(args.results), settings, args.skip_first, kept)
+    if kept and not (args.skip_first or args.pixels_per_degree):  # of which samples change, too
+        changed = changes(kept.get("split"), record(loaded))
+        if changed:
+            logging.warning("%s: %s; scores are by what is there now", corpus.name, changed)
     if args.side == "test" and not loaded.test:
         raise UsageError(f"--side test: {corpus.name} has no test side: {loaded.split}")
     return loaded.train, getattr(loaded, args.side)
@@ -189,6 +193,8 @@ def one(args, name: str | None) -> Case:
     run, about = chosen(args.results, name, args.model)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     size, files = tuple(about["size"]), run
+    if not (args.name or args.on):
+        refuse_other(run, corpus, storage.cache(args.results))
     if settings.model == "centerbias":
         fit(args, run, settings, about["address"], about.get("training", ""))
         run, about = chosen(args.results, run.name)
@@ -266,6 +272,8 @@ def corpus_of(args, about: dict | None = None) -> Corpus:
     asked = args.on or args.data or (about or {}).get("address")
     if asked is None:
         raise UsageError("-d CORPUS is needed: which corpus to test on")
+    if about and not (args.on or args.data) and "/" in asked and not in_folder(asked):
+        raise UsageError(f"{asked}, whose run it is, is not there; -d FOLDER says where it is now")
     return open_corpus(asked, root_of(args))
 
 

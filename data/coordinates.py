@@ -13,6 +13,7 @@ from data.fixations import Fixations, inside
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
 MANY = 50  # fixations, of which some should be in the right or lower part of their pictures
+ONE_PLACE = 0.05  # of all fixations; pixels of real pictures have some thousandths at most
 # Medians of durations, and of times from one fixation to the next, beyond which they are in a unit
 # of which a second has so many.
 UNITS = {"microseconds": (20_000, 1_000_000), "milliseconds": (20, 1000)}
@@ -110,6 +111,9 @@ def fit_to_pictures(
             f"{small} of {len(x)} fixations have x and y within 0..1: are they fractions of width "
             "and height? --units fractions, or --units pixels if they are in the first pixel"
         )
+    if units is None and len(x) >= MANY and small > ONE_PLACE * len(x):
+        said = "%d of %d fixations have x and y within 0..1, and the others not: are they fractions"
+        logging.warning(f"{said} of width and height?", small, len(x))
     for name, rows in records.items():
         try:
             factors = scale(recorded.get(name), shapes[name])
@@ -165,6 +169,7 @@ def check_places(
             said += "size that people saw?"
         logging.warning("%s; they are dropped", said)
     warn_of_corner(x / width, y / height)
+    warn_of_one_place(x, y)
     return found
 
 
@@ -183,3 +188,23 @@ def warn_of_corner(across: np.ndarray, down: np.ndarray) -> None:
             "these pictures larger than those that people saw, or is it another unit?",
             *(100 * side for side in reach),
         )
+
+
+def warn_of_one_place(x: np.ndarray, y: np.ndarray) -> None:
+    """Say where many fixations have the very same coordinates."""
+    if len(x) < MANY:
+        return
+    column = commonest(x)
+    row = commonest(y[x == column])
+    most = np.count_nonzero((x == column) & (y == row))
+    if most > ONE_PLACE * len(x):
+        logging.warning(
+            "%d of %d fixations are exactly at %.6g, %.6g: is that how missing ones are written, "
+            "or where people had to begin?", most, len(x), column, row,
+        )  # fmt: skip
+
+
+def commonest(values: np.ndarray) -> float:
+    """Return the number that comes most often."""
+    found, counts = np.unique(values, return_counts=True)
+    return found[counts.argmax()]

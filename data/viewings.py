@@ -11,6 +11,7 @@ from data.fixations import UNKNOWN, Fixations, table
 
 START = 0.25  # of the time that a person's rows of a picture span: there a viewing begins
 VIEWINGS, SHUFFLED = 0.85, 0.7  # shares of rises that begin so; of rows in any order 0.45
+REPEATS = 0.1  # of the rows: people come back to a pixel, but not as often
 LEAP = 30  # times the usual step from one row to the next is longer than any fixation
 
 
@@ -25,6 +26,8 @@ def in_scanpaths(rows: dict[str, np.ndarray], where: Path) -> Fixations:
     first = steps(*(key[order] for key in keys))
     time = rows.get("t", rows.get("order"))
     known = "subject" in rows or "trial" in rows
+    if "subject" in rows:
+        warn_of_repeats(rows, where)
     if time is not None:
         order, first = in_time(order, first, time, "trial" in rows, where)
         if "trial" not in rows:
@@ -76,6 +79,19 @@ def in_time(order, first, time, told: bool, where: Path):
     said = "%s: time falls back to the start in %d scanpaths: taken as several viewings"
     logging.info(said, where, len(np.unique(group[falls])))
     return order, starts
+
+
+def warn_of_repeats(rows: dict[str, np.ndarray], where: Path) -> None:
+    """Say where many rows have the picture, the observer and the coordinates of another."""
+    columns = [rows[name] for name in ("n", "subject", "x", "y")]
+    order = np.lexsort(columns)
+    count = np.count_nonzero(~steps(*(column[order] for column in columns)))
+    if count > REPEATS * len(order):
+        said = (
+            "%s: %d of %d rows have the picture, the observer and the very coordinates of another; "
+        )
+        said += "is something in it twice, such as both eyes?"
+        logging.warning(said, where, count, len(order))
 
 
 def warn_of_leaps(time: np.ndarray, first: np.ndarray, where: Path) -> None:

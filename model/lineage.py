@@ -9,21 +9,28 @@ from model.runs import Run, chain_of
 
 
 def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> None:
-    """Raise UsageError where pictures of a run, or what is known of them, are others by now; names
-    the first. The records of splits have for each name the digest of the picture, then that of its
-    truth."""
+    """Raise UsageError where pictures of a run, or what is known of them, are others by now."""
+    said = changes(before, now)
+    if said:
+        raise UsageError(
+            f"{run.name} was trained on other data: {said}; --fresh starts it anew, --name NAME "
+            "calls this run something else"
+        )
+
+
+def changes(before: Mapping | None, now: Mapping | None) -> str:
+    """Return in words how many pictures, or what is known of them, are others by now, and the
+    first; "" where none is. The records of splits have for each name the digest of the picture,
+    then that of its truth."""
     if not (before and now):
-        return
+        return ""
     was, is_ = ({**r["train"], **r["valid"], **r["test"]} for r in (before, now))
     changed = [name for name in was if was[name] and was[name] != is_.get(name, was[name])]
-    if changed:
-        same = is_[changed[0]][:16] in ("", was[changed[0]][:16])
-        what = "its fixations, map or blur" if same else "the picture itself"
-        raise UsageError(
-            f"{run.name} was trained on other data: {len(changed)} pictures have changed since, "
-            f"first '{changed[0]}' ({what}); --fresh starts it anew, --name NAME calls this run "
-            "something else"
-        )
+    if not changed:
+        return ""
+    same = is_[changed[0]][:16] in ("", was[changed[0]][:16])
+    what = "its fixations, map or blur" if same else "the picture itself"
+    return f"{len(changed)} pictures have changed since, first '{changed[0]}' ({what})"
 
 
 def same_corpus(name: str, trained: Mapping | None, corpus, digests: Mapping[str, str]) -> bool:

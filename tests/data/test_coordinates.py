@@ -84,6 +84,16 @@ def test_fractions_of_which_some_lie_outside_are_asked_about_too():
     assert placed(eight)["a"].x.tolist() == eight["a"].x.tolist()
 
 
+def test_fractions_among_pixels_are_said(caplog):
+    x = np.arange(60.0) + 2
+    x[:3] = 0.5
+    placed({"a": points(x, x)}, {"a": (99, 99)})
+    assert caplog.text == ""
+    x[3] = 0.25
+    placed({"a": points(x, x)}, {"a": (99, 99)})
+    assert "4 of 60 fixations have x and y within 0..1, and the others not" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("duration", "t", "wanted"),
     [
@@ -167,4 +177,15 @@ def test_fixations_in_the_upper_left_part_alone_are_said(caplog):
     assert "no fixation lies beyond" in caplog.text and "another unit" in caplog.text
     caplog.clear()
     check_places({"a": points(*random.random((2, 60)) * [[79], [30]])}, WIDE, drop=False)
+    assert caplog.text == ""
+
+
+def test_many_fixations_at_one_place_are_said(caplog):
+    x, y = np.random.default_rng(1).random((2, 60)) * [[80], [60]]
+    x[:4], y[:4] = 0, 0
+    check_places({"a": points(x, y)}, WIDE, drop=False)
+    assert "4 of 60 fixations are exactly at 0, 0: is that how missing" in caplog.text
+    caplog.clear()
+    x[0] = 79
+    check_places({"a": points(x, y)}, WIDE, drop=False)
     assert caplog.text == ""
