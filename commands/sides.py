@@ -8,7 +8,7 @@ from data import integrity
 from data.corpus import Corpus
 from data.samples import Loaded, load
 from data.splits import SIDES, Given, Ratio, Split
-from model.runs import Run, chain_of, read_about
+from model.runs import Run, about_of, chain_of, read_about
 
 
 def load_sides(
@@ -49,7 +49,7 @@ def kept_split(corpus: Corpus, kept: Mapping) -> Split | None:
     if absent:
         raise UsageError(
             f"{corpus.folder}: {len(absent)} pictures of the run's split are not there, first "
-            f"'{absent[0]}'"
+            f"'{absent[0]}'; put them back, or train anew: --fresh, or another --name"
         )
     return Given(sides, f"the run's own, {kept['split']['origin']}")
 
@@ -76,7 +76,8 @@ def is_of(run: Run, corpus: Corpus, cache: Path) -> bool:
 
 def refuse_other(run: Run, corpus: Corpus, cache: Path) -> None:
     """Raise UsageError where a run's files are of another folder that has the corpus' name."""
-    if not run.best.is_file() or read_about(run)["corpus"] != corpus.name:
+    # Weights without a JSON are of a training that was killed between the two, and go on.
+    if not about_of(run.best).is_file() or read_about(run)["corpus"] != corpus.name:
         return
     if not is_of(run, corpus, cache):
         raise UsageError(

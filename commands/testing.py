@@ -25,7 +25,7 @@ from commands.reporting import difference, measured, report
 from commands.sides import is_of, load_sides, refuse_other
 from commands.training import fit_centre_bias
 from config import Config, UsageError
-from data.corpus import Corpus, corpus_name, listed, open_corpus
+from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
 from data.decode import decode_whole
 from data.samples import Sample, fingerprint, pictures
 from data.truth import relative_points
@@ -262,6 +262,10 @@ def corpus_of(args, about: dict | None = None) -> Corpus:
     asked = args.on or args.data or (about or {}).get("address")
     if asked is None:
         raise UsageError("-d CORPUS is needed: which corpus to test on")
+    if not (args.on or args.data or in_folder(asked)) and "/" in asked:
+        raise UsageError(
+            f"{asked}, which the run was trained on, is not there; -d says where it is"
+        )
     return open_corpus(asked, root_of(args))
 
 
