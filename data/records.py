@@ -51,8 +51,9 @@ def table_of(corpus: Corpus, partial: bool) -> Table | None:
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
         return Table(renumbered(found, order or names, names, path, partial))
-    if found:
-        return tables.read(found, corpus.stimuli)
+    beside = tables.tables_of(corpus.files, corpus.folder)
+    if beside:
+        return tables.read(beside, corpus.stimuli)
     written = corpus.read(corpus.files, corpus.stimuli)
     return None if written is None else Table(written)
 
