@@ -255,9 +255,8 @@ def of_contrast(
         moved = [rows(i) for i in few]
         # What the few that would be left follow is chance.
         on = share_inside(moved) >= LEFT
-        others[words] = follow(few_grids, moved)[0] if on else np.nan
-    found = {"auc": score, "error": error, "pictures": len(points), "others": others}
-    return json_able(found)
+        others[words] = follow(few_grids, moved)[0] if on else None
+    return {"auc": score, "error": error, "pictures": len(points), "others": others}
 
 
 def share_inside(points: Sequence[np.ndarray]) -> float:
@@ -265,15 +264,6 @@ def share_inside(points: Sequence[np.ndarray]) -> float:
     rows = np.concatenate(points)
     rows = rows[np.isfinite(rows).all(1)]
     return float(((rows >= 0) & (rows < 1)).all(1).mean()) if len(rows) else 0.0
-
-
-def json_able(values: Mapping) -> dict:
-    """Numbers of which those that are not finite are None."""
-    return {
-        name: json_able(value) if isinstance(value, Mapping)
-        else value if isinstance(value, int) or np.isfinite(value) else None
-        for name, value in values.items()
-    }  # fmt: skip
 
 
 def otherwise(points: Sequence[np.ndarray], shapes, numerical) -> dict[str, Callable]:

@@ -29,10 +29,10 @@ from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
 from data.decode import decode_whole
 from data.samples import Sample, fingerprint, pictures
 from data.truth import relative_points
-from model import restore
 from model.baselines import centre_bias, uniform
 from model.build import TITLES
 from model.gold import lacking
+from model.lineage import changes, refuse_seen
 from model.runs import Run, chosen, run_name
 
 UNTRAINED = ("uniform", "goldstandard")
@@ -154,7 +154,7 @@ def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None
     settings = as_asked(args, settings)
     loaded = load_sides(corpus, storage.cache(args.results), settings, args.skip_first, kept)
     if kept and not (args.skip_first or args.pixels_per_degree):  # of which samples change, too
-        changed = restore.changes(kept.get("split"), record(loaded))
+        changed = changes(kept.get("split"), record(loaded))
         if changed:
             logging.warning("%s: %s; scores are by what is there now", corpus.name, changed)
     if args.side == "test" and not loaded.test:
@@ -207,7 +207,7 @@ def one(args, name: str | None) -> Case:
     files = Run(files.results, files.name + suffix(args.prior))
     training, tested = sides_of(args, corpus, sides, about if home else None)
     both = [*training, *tested]
-    restore.refuse_seen(about, corpus, tested, f"{run.name} cannot be tested", known=both)
+    refuse_seen(about, corpus, tested, f"{run.name} cannot be tested", known=both)
     prior = given_prior(args, corpus, training)
     subject = subjects.of_run(run, about, settings, size, files, prior)
     if prior:

@@ -11,10 +11,12 @@ from data import authors, drawn, tables
 from data.coordinates import check_order, in_seconds
 from data.corpus import Corpus
 from data.fixations import Fixations
-from data.layout import listing
+from data.layout import TABLES, ending, listing
 from data.names import matched, unique
 from data.pysaliency import read_hdf5, renumbered
 from data.tables import Table
+
+HDF5 = "fixations.hdf5"
 
 
 class Records(NamedTuple):
@@ -37,12 +39,12 @@ def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
 
 def table_of(corpus: Corpus, partial: bool) -> Table | None:
     """The fixations that have coordinates, or None where there are none."""
-    found = tables.tables_of(corpus.files, corpus.folder)
-    if "fixations.hdf5" in corpus.files:
-        if found:
-            said = "%s: %s is not read, for there is a fixations.hdf5"
-            logging.warning(said, corpus.folder, next(iter(found)))
-        path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
+    if HDF5 in corpus.files:
+        beside = [n for n in corpus.files if n.startswith("fixations") and ending(n) in TABLES]
+        if beside:
+            said = "%s: fixations from %s; %s beside it is not read"
+            logging.warning(said, corpus.name, HDF5, min(beside))
+        path, names = corpus.files[HDF5], list(corpus.stimuli)
         order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
         try:
             check_order([] if order else names, int(found.n.max(initial=-1)) + 1)

@@ -135,7 +135,7 @@ def load(
     """Samples of a corpus' sides, every picture of them checked.
 
     Args:
-        memory: a JSON file that remembers which pictures were checked.
+        memory: a file that remembers which pictures were checked, as integrity.check has it.
         partial: take what is there, at the split's ratio, instead of demanding all.
         sigma: of the blur, instead of the corpus' own.
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
@@ -156,34 +156,8 @@ def load(
     sides = divided(corpus, records, shipped, partial, fold, split)
     train = chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
     names = [name for part in sides[:3] for name in part]
-    pictures, drawings = looked_at(corpus, names, shipped, memory)
-    shapes = {name: seen.shape for name, seen in pictures.items()}
-    recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
-    truth = located(corpus, records, shapes, recorded, units, drop)
-    scored = later_ones(corpus, names, truth, shipped) if skip_first else {}
-    truths = below(corpus.files, "truth")
-
-    def sample(name: str) -> Sample:
-        larger = prod(shapes[name]) / prod(recorded.get(name) or shapes[name])
-        return Sample(
-            name=name,
-            stimulus=corpus.stimuli[name],
-            shape=shapes[name],
-            table=truth.get(name),
-            scored=scored.get(name),
-            density_map=shipped.get(name),
-            sigma=sigma or corpus.sigma * larger**0.5,
-            truth=truths.get(f"{stem(name)}.npy") if truths else None,
-            digest=pictures[name].digest,
-            map_digest=drawings[name].digest if name in drawings else "",
-        )
-
-    empty = {name for name, seen in drawings.items() if seen.black}
-    empty |= {n for n, rows in truth.items() if not scored.get(n, np.ones(len(rows))).any()}
-    if empty:
-        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
-        logging.warning("%s, first '%s'; left out", said, min(empty))
-    parts = [[sample(n) for n in part if n not in empty] for part in (train, *sides[1:3])]
+    found = sampled(corpus, names, records, shipped, memory, sigma, skip_first, units, drop)
+    parts = [[found[n] for n in part if n in found] for part in (train, sides.valid, sides.test)]
     for side, what in zip(parts, ("train on", "validate"), strict=False):
         if not side:
             said = f"none of the {len(names)} stimuli to {what} has a fixation that counts"
@@ -204,6 +178,40 @@ def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) 
         raise UsageError(f"{corpus.folder}: {said}") from None
     logging.info("split of %s: %s", corpus.name, sides)
     return sides
+
+
+def sampled(
+    corpus: Corpus, names, records: Records, maps, memory, sigma, skip_first, units, drop
+) -> dict[str, Sample]:
+    """The samples of names, see load, but for those without a fixation that counts."""
+    pictures, drawings = looked_at(corpus, names, maps, memory)
+    shapes = {name: seen.shape for name, seen in pictures.items()}
+    recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
+    tables = located(corpus, records, shapes, recorded, units, drop)
+    scored = later_ones(corpus, names, tables, maps) if skip_first else {}
+    truths = below(corpus.files, "truth")
+    empty = {name for name, seen in drawings.items() if seen.black}
+    empty |= {n for n, rows in tables.items() if not scored.get(n, np.ones(len(rows))).any()}
+    if empty:
+        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
+        logging.warning("%s, first '%s'; left out", said, min(empty))
+
+    def sample(name: str) -> Sample:
+        larger = prod(shapes[name]) / prod(recorded.get(name) or shapes[name])
+        return Sample(
+            name=name,
+            stimulus=corpus.stimuli[name],
+            shape=shapes[name],
+            table=tables.get(name),
+            scored=scored.get(name),
+            density_map=maps.get(name),
+            sigma=sigma or corpus.sigma * larger**0.5,
+            truth=truths.get(f"{stem(name)}.npy") if truths else None,
+            digest=pictures[name].digest,
+            map_digest=drawings[name].digest if name in drawings else "",
+        )
+
+    return {name: sample(name) for name in names if name not in empty}
 
 
 def looked_at(

@@ -108,7 +108,8 @@ def test_a_fresh_start_on_other_pictures_begins_anew_and_says_so(cli, own, tmp_p
     lines = (own / "fixations.csv").read_text().splitlines()
     (own / "fixations.csv").write_text("\n".join(lines[:-1]) + "\n")
     code, _, err = cli(*common)
-    assert code == 2 and "msinet_own was trained with fixations " in err and err.count("\n") == 1
+    said = "1 pictures have changed since, first '12.png' (its fixations, map or blur)"
+    assert code == 2 and said in err and err.count("\n") == 1
     code, out, _ = cli(*common, "--fresh")
     assert code == 0 and "msinet_own starts anew: its pictures or fixations have changed" in out
     assert len(history(tmp_path)) == 2

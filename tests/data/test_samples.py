@@ -63,16 +63,18 @@ def test_own_csv_keeps_fractions_and_repeats(own, caplog):
     assert "sigma of the blur assumed, 24 pixels; --pixels-per-degree" in caplog.text
 
 
-def test_a_table_beside_an_hdf5_file_is_not_read_and_said(own, caplog):
+def test_a_table_beside_an_hdf5_file_is_said_not_to_be_read(own, caplog):
+    give_hdf5(own)
     give_csv(own)
-    give_hdf5(own)
-    assert points(load_all(own)) == {f"{name}.jpg": [(5.5, 6.25)] for name in NAMES}
-    assert "fixations.csv is not read, for there is a fixations.hdf5" in caplog.text
+    assert points(load_all(own))["a.jpg"] == [(5.5, 6.25)]
+    said = "own: fixations from fixations.hdf5; fixations.csv beside it is not read"
+    assert said in caplog.text
 
 
-def test_own_hdf5(own):
+def test_own_hdf5(own, caplog):
     give_hdf5(own)
     assert points(load_all(own)) == {f"{name}.jpg": [(5.5, 6.25)] for name in NAMES}
+    assert "not read" not in caplog.text
 
 
 def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, caplog):
