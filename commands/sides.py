@@ -9,7 +9,7 @@ from data.corpus import Corpus
 from data.samples import Loaded, load
 from data.splits import SIDES, Given, Ratio, Split
 from model.lineage import same_corpus
-from model.runs import Run, chain_of, read_about
+from model.runs import Run, about_of, chain_of, read_about
 
 
 def load_sides(
@@ -76,7 +76,8 @@ def is_of(run: Run, corpus: Corpus, cache: Path) -> bool:
 
 def refuse_other(run: Run, corpus: Corpus, cache: Path) -> None:
     """Raise UsageError where a run's files are of another folder that has the corpus' name."""
-    if not run.best.is_file() or read_about(run)["corpus"] != corpus.name:
+    # Weights without a JSON are of a training that was killed between the two, and go on.
+    if not about_of(run.best).is_file() or read_about(run)["corpus"] != corpus.name:
         return
     if not is_of(run, corpus, cache):
         raise UsageError(

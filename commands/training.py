@@ -65,31 +65,53 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
             if chief:
                 fit_centre_bias(settings, corpus, run, loaded)
             return
-        start = restore.find_start(run, corpus, settings, **asked)
         metrics.check_names(settings.loss, settings.metrics)
-        refuse_other(run, corpus, cache)
-        kept = {"split": start.split} if start.resume else None
-        loaded = load_sides(corpus, cache, settings, kept=kept)  # which takes long
-        training, validation, held = loaded.train, loaded.valid, []
-        shapes = {sample.name: sample.shape for sample in [*training, *validation]}
+        start, loaded, sides = starting(run, corpus, settings, cache, **asked)  # which takes long
+        training, validation, _, _ = sides
+        shapes = {sample.name: sample.shape for sample in [*loaded.train, *loaded.valid]}
         for line in misfits(shapes, settings.size or corpus.size) if chief else ():
             logging.warning("%s", line)
-        if settings.hold_out:
-            training, held = held_out(training, settings.hold_out, settings.seed)
-            validation = held
-        if settings.scanpath:
-            gather([*training, *validation])  # refuses what has no order
-        digest = fingerprint([*training, *validation], blur=True)
-        sides = (training, validation, digest)
-        pictures = restore.pictures_of(*sides)
-        if asked.get("began") and start.resume and restore.differing(start.path, pictures):
-            logging.info("%s starts anew: its pictures or fixations have changed", run.name)
-            start = restore.find_start(run, corpus, settings, **asked | {"fresh": True})
-        start = restore.on_pictures(start, run, corpus, *sides, held, record(loaded))
+        start = restore.on_pictures(start, run, corpus, *sides, record(loaded))
         with lost_workers(), plain_errors():
             learn(strategy, settings, corpus, root, run, start, training, validation)
     logging.info("best weights: %s", run.best)
     logging.info("history: %s and .png", run.history)
+
+
+def starting(run: Run, corpus: Corpus, settings: Config, cache: Path, **asked) -> tuple:
+    """Where a run starts from, its samples, and their sides as `sides_of` has them.
+
+    What a command with --fresh began starts anew where its pictures or fixations have changed
+    since, or are gone.
+    """
+    start = restore.find_start(run, corpus, settings, **asked)
+    refuse_other(run, corpus, cache)
+    again = asked.get("began") and start.resume
+    try:
+        kept = {"split": start.split} if start.resume else None
+        loaded = load_sides(corpus, cache, settings, kept=kept)
+        sides = sides_of(loaded, settings)
+        anew = again and restore.differing(start.path, restore.pictures_of(*sides[:3]))
+    except UsageError:
+        if not again:
+            raise
+        anew = True
+    if not anew:
+        return start, loaded, sides
+    logging.info("%s starts anew: its pictures or fixations have changed", run.name)
+    return starting(run, corpus, settings, cache, **asked | {"fresh": True})
+
+
+def sides_of(loaded: Loaded, settings: Config) -> tuple[list[Sample], list[Sample], str, list]:
+    """What is trained and what validated on, the fingerprint of both, and what of the training side
+    was held out to validate."""
+    training, validation, held = loaded.train, loaded.valid, []
+    if settings.hold_out:
+        training, held = held_out(training, settings.hold_out, settings.seed)
+        validation = held
+    if settings.scanpath:
+        gather([*training, *validation])  # refuses what has no order
+    return training, validation, fingerprint([*training, *validation], blur=True), held
 
 
 def strategy_of(settings: Config):

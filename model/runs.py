@@ -12,6 +12,7 @@ from config import UsageError
 
 WEIGHTS = ".weights.h5"  # the ending that Keras demands
 CENTRE_BIAS = ".centerbias.h5"
+NEEDED = {"corpus": str, "config": dict, "size": list, "epoch": int}  # in the JSON beside weights
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,39 @@ def suits(about: Mapping, model: str | None) -> bool:
 def read_about(run: Run) -> dict:
     """What the JSON beside a run's best weights says; UsageError where it does not say it all."""
     about = read_json(about_of(run.best))
-    lacking = [key for key in ("corpus", "config", "size", "epoch") if key not in about]
-    if lacking:
-        raise UsageError(f"{about_of(run.best)}: damaged, it has no {' and no '.join(lacking)}")
+    if found := faults(about):
+        raise UsageError(
+            f"{about_of(run.best)}: damaged, it has no {' and no '.join(found)}; move it and the "
+            "weights beside it away, or take another run: --name"
+        )
     return {"address": about["corpus"], **about, "corpus": corpus_called(about["corpus"])}
+
+
+def faults(about: object) -> list[str]:
+    """What JSON beside weights should say, and does not, by its keys; what versions before did not
+    write yet may be absent."""
+
+    def each(value: object, form: type, *keys: str) -> bool:
+        return isinstance(value, dict) and all(isinstance(value.get(k), form) for k in keys)
+
+    if not isinstance(about, dict):
+        return ["corpus"]
+    size, chain = about.get("size"), about.get("chain") or []
+    fits = {key: each(about, kind, key) for key, kind in NEEDED.items()}
+    fits["size"] = fits["size"] and [type(side) for side in size] == [int, int] and min(size) > 0
+    fits["address"] = isinstance(about.get("address", ""), str)
+    fits["train"] = isinstance(about.get("train", {}), dict | list)
+    split = about.get("split")
+    fits["split"] = split is None or (
+        each(split, str, "origin") and each(split, dict, "train", "valid", "test")
+    )
+    fits["chain"] = isinstance(chain, list) and all(
+        each(one, str | None, "corpus")
+        and each(one, dict | None, "train")
+        and {"run", "corpus", "train"} <= {*one}
+        for one in chain
+    )
+    return [key for key, fit in fits.items() if not fit]
 
 
 def corpus_called(reference: str) -> str:

@@ -8,7 +8,8 @@ from conftest import SMALL
 from helpers import history, killed
 from networks import tiny
 
-from config import Config
+from config import Config, UsageError
+from data.corpus import open_corpus
 from model import restore, states
 from model.fresh import begun
 from model.keeper import Keeper
@@ -113,6 +114,30 @@ def test_a_fresh_start_on_other_pictures_begins_anew_and_says_so(cli, own, tmp_p
     code, out, _ = cli(*common, "--fresh")
     assert code == 0 and "msinet_own starts anew: its pictures or fixations have changed" in out
     assert len(history(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("trained", ["gone.png", "03.png"], ids=["gone", "others"])
+def test_what_a_fresh_start_kept_of_its_split_ends_where_it_begins_anew(
+    own, tmp_path, monkeypatch, trained
+):
+    from commands.training import starting
+
+    split = {"origin": "", "train": {trained: ""}, "valid": {"01.png": ""}, "test": {}}
+
+    def found(*_, fresh, began=None):
+        return restore.Start("", {}, tmp_path, resume=not fresh, split=split)
+
+    monkeypatch.setattr(restore, "find_start", found)
+    monkeypatch.setattr(restore, "differing", lambda *_: ["pictures 1 (now 2)"])
+    given = (Run(tmp_path, "own"), open_corpus(str(own), None), SETTINGS, tmp_path)
+    start, loaded, (training, validation, _, _) = starting(*given, fresh=False, began={"name": "a"})
+    assert not start.resume and loaded.split.origin == "val.txt"
+    assert (len(training), len(validation)) == (10, 3)
+    if trained == "gone.png":
+        with pytest.raises(UsageError, match="'gone.png'; put them back, or train another run"):
+            starting(*given, fresh=False)
+    else:
+        assert starting(*given, fresh=False)[0].resume
 
 
 def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):

@@ -8,6 +8,11 @@ from conftest import SMALL, make_own
 from helpers import about, run
 from PIL import Image
 
+from commands.sides import refuse_other
+from config import UsageError
+from data.corpus import open_corpus
+from model.runs import Run, about_of
+
 BLUR = ("--pixels-per-degree", "4")
 NAMES = ["LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"]
 
@@ -225,3 +230,25 @@ def test_the_mean_of_two_densities_is_that_of_their_pixels():
     members = [Subject(None, "one", lambda _, d=d: iter([[Part(np.log(d))]])) for d in (a, b)]
     ((part,),) = mixture(None, members).answers([None])
     assert np.exp(part.log_density) == pytest.approx(np.array([[0.3, 0.7]]))
+
+
+def test_a_corpus_that_was_moved_is_asked_for(cli, trained, tmp_path):
+    own, results = trained
+    moved = own.rename(tmp_path / "own")
+    try:
+        code, _, err = cli("test", "--name", "msinet_own", "--results", results)
+        assert code == 2 and err == (
+            f"{own}, whose run it is, is not there; -d FOLDER says where it is now\n"
+        )
+    finally:
+        moved.rename(own)
+
+
+def test_weights_that_a_kill_left_without_their_json_are_no_other_run(trained, tmp_path):
+    corpus, run = open_corpus(str(trained[0]), None), Run(tmp_path, "msinet_own")
+    run.best.parent.mkdir(parents=True)
+    run.best.write_bytes(b"")
+    refuse_other(run, corpus, tmp_path)
+    about_of(run.best).write_text("{}")
+    with pytest.raises(UsageError, match="damaged"):
+        refuse_other(run, corpus, tmp_path)

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import logging
 import types
 
@@ -214,9 +215,29 @@ def test_encoder_weights_that_are_not_there(tmp_path):
         start(Run(tmp_path, "r"), Config(encoder_weights="/no"))
 
 
-def test_a_damaged_json_beside_weights(tmp_path):
+SPLIT = {"origin": "val.txt", "train": {"a": ""}, "valid": {"b": ""}, "test": {}}
+DAMAGES = {
+    "corpus": 3, "config": None, "size": ["64", 64], "epoch": "1", "address": 4, "train": "a",
+    "split": {**SPLIT, "test": None}, "chain": [{"run": "r", "corpus": "own"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", DAMAGES)
+def test_a_damaged_json_beside_weights(tmp_path, key):
     run = saved(Run(tmp_path, "r"))
-    (tmp_path / "ckpts/best/r.json").write_text("{}")
+    path = tmp_path / "ckpts/best/r.json"
+    about = {"corpus": "own", "config": {}, "size": [64, 64], "epoch": 1, "split": SPLIT}
+    path.write_text(json.dumps(about))
+    assert read_about(run)["split"] == SPLIT
+    path.write_text(json.dumps({**about, key: DAMAGES[key]}))
+    with pytest.raises(UsageError, match=f"damaged, it has no {key}; move it"):
+        read_about(run)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}"])
+def test_a_json_of_something_else_beside_weights(tmp_path, content):
+    run = saved(Run(tmp_path, "r"))
+    (tmp_path / "ckpts/best/r.json").write_text(content)
     with pytest.raises(UsageError, match="damaged, it has no corpus"):
         read_about(run)
 
