@@ -135,7 +135,7 @@ class Config:
     )
     units: str | None = option(
         None, "of the fixations' x and y: pixels, or fractions of width and height; default: "
-        "pixels, asked for where all are within 0..1", choices=UNITS,
+        "pixels, asked for where nearly all are within 0..1", choices=UNITS,
     )  # fmt: skip
     outside: str = option(
         "refuse", "what becomes of fixations outside their picture where more than a tenth are",

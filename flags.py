@@ -205,9 +205,9 @@ def for_download(parser: Parser) -> None:
 def for_inspect(parser: Parser) -> None:
     where(parser, data=True)
     results(parser)
+    limits(parser)
     parser.add_argument("--json", action="store_true", help="the numbers alone, as JSON")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
-    limits(parser)
     add_fields(parser.add_argument_group("configuration, as train takes it"))
 
 

@@ -30,8 +30,7 @@ def train(args) -> None:
     """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
-    look = ["inspect", *whose(args), *(["--corpora", str(args.corpora)] if args.corpora else [])]
-    logging.info("to look at it first: python main.py %s", shlex.join(look))
+    logging.info("to look at it first: python main.py inspect %s", shlex.join(named(args)))
     storage.import_tensorflow()
     from commands import training
     from commands.stopping import Stopped
@@ -86,8 +85,13 @@ def pool(args, settings: Config) -> None:
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 
+def named(args) -> list[str]:
+    """The flags that name a command's corpus, for another command that is typed."""
+    return whose(args) + (["--corpora", str(args.corpora)] if args.corpora else [])
+
+
 def whose(args) -> list[str]:
-    """The flags that name a command's corpus, for another one."""
+    """The same for one that follows in this process, where classes are defined already."""
     return ["-d", args.data, *([] if in_folder(args.data) else ["-p", str(args.path)])]
 
 

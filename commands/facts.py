@@ -12,7 +12,7 @@ from data.contrast import contrast, follow
 from data.corpus import Assumed, Corpus
 from data.decode import Picture, decode, opened
 from data.duplicates import alike, groups, perceptual
-from data.fixations import Fixations, concatenate
+from data.fixations import Fixations, concatenate, inside
 from data.hdf5 import Stored
 from data.images import fitted
 from data.layout import ending
@@ -163,23 +163,22 @@ def of_places(x, y, height, width) -> tuple[dict, np.ndarray]:
     """Return where fixations are in pictures of (height, width), all (M,); and which are outside,
     (M,) bool, those without coordinates not counted."""
     known = np.isfinite(x) & np.isfinite(y)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    swapped = (x >= 0) & (x < height) & (y >= 0) & (y < width)
+    within, swapped = inside(x, y, height, width), inside(y, x, height, width)
     across, down = x / width, y / height
     rim = np.minimum.reduce([across, 1 - across, down, 1 - down])
     centre = (abs(x - width / 2) <= 0.5) & (abs(y - height / 2) <= 0.5)
-    counted = {
+    places = {
         "missing": ~known,
-        "outside": known & ~inside,
+        "outside": known & ~within,
         "outside_swapped": known & ~swapped,
         "negative": (x < 0) | (y < 0),
         "fractions": (abs(x) <= 1) & (abs(y) <= 1),
-        "edge": inside & (rim < EDGE),
+        "edge": within & (rim < EDGE),
         "centre": centre,
     }
-    found = {name: int(rows.sum()) for name, rows in counted.items()}
+    found = {name: int(rows.sum()) for name, rows in places.items()}
     found["reach"] = reach(across[known], down[known])
-    return {**found, "commonest": commonest(x[known], y[known])}, counted["outside"]
+    return {**found, "commonest": commonest(x[known], y[known])}, places["outside"]
 
 
 def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:
@@ -256,9 +255,8 @@ def of_contrast(
         moved = [rows(i) for i in few]
         # What the few that would be left follow is chance.
         on = share_inside(moved) >= LEFT
-        others[words] = follow(few_grids, moved)[0] if on else np.nan
-    found = {"auc": score, "error": error, "pictures": len(points), "others": others}
-    return json_able(found)
+        others[words] = follow(few_grids, moved)[0] if on else None
+    return {"auc": score, "error": error, "pictures": len(points), "others": others}
 
 
 def share_inside(points: Sequence[np.ndarray]) -> float:
@@ -266,15 +264,6 @@ def share_inside(points: Sequence[np.ndarray]) -> float:
     rows = np.concatenate(points)
     rows = rows[np.isfinite(rows).all(1)]
     return float(((rows >= 0) & (rows < 1)).all(1).mean()) if len(rows) else 0.0
-
-
-def json_able(values: Mapping) -> dict:
-    """Numbers of which those that are not finite are None."""
-    return {
-        name: json_able(value) if isinstance(value, Mapping)
-        else value if isinstance(value, int) or np.isfinite(value) else None
-        for name, value in values.items()
-    }  # fmt: skip
 
 
 def otherwise(points: Sequence[np.ndarray], shapes, numerical) -> dict[str, Callable]:

@@ -16,13 +16,14 @@ from commands.sides import load_sides
 from commands.views import draw_batch, draw_duplicates, draw_views
 from config import Config, UsageError
 from data import integrity
-from data.coordinates import counted, fit_to_pictures, inside
+from data.coordinates import fit_to_pictures, natural
 from data.corpus import Corpus, corpus_name, open_corpus
 from data.decode import Picture
-from data.fixations import Fixations
+from data.fixations import Fixations, inside
 from data.integrity import Seen, in_threads
 from data.layout import below
-from data.samples import Sample, records_of
+from data.records import records_of
+from data.samples import Sample
 from data.splits import held_out
 from data.truth import relative_points
 from model.runs import Run, jsonable, write_json
@@ -119,12 +120,13 @@ def read_sides(corpus: Corpus, settings: Config, memory: Path):
 def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -> Mapping | None:
     """The fixations of all stimuli that can be read, those outside them too; in pixels of the
     pictures where it is clear what these are, else as they stand."""
-    records, _, units = records_of(corpus, True, memory)
+    records, _, fitted = records_of(corpus, True, memory)
     shapes = {n: seen[p].shape for n, p in corpus.stimuli.items() if p in seen}
     records = records and {name: rows for name, rows in records.items() if name in shapes}
+    if fitted or not records:
+        return records
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
-    fitted = attempt(fit_to_pictures, records or {}, shapes, recorded, units or settings.units)
-    return fitted or records
+    return attempt(fit_to_pictures, records, shapes, recorded, settings.units) or records
 
 
 def readable(pictures: Sequence[Picture], memory: Path) -> tuple[dict[Picture, Seen], dict]:
@@ -166,7 +168,7 @@ def bare(name: str, picture: Picture, seen: Seen, records, settings: Config, cor
     """A sample on no side: its fixations inside the picture are shown all the same."""
     rows = (records or {}).get(name)
     if rows is not None:
-        rows = rows.select(inside(rows, seen.shape))
+        rows = rows.select(inside(rows.x, rows.y, *seen.shape))
     sigma = settings.pixels_per_degree or corpus.sigma
     return Sample(name, picture, seen.shape, rows, sigma=sigma, digest=seen.digest)
 
@@ -215,7 +217,7 @@ def contrast_of(samples: Sequence[Sample], records: Mapping | None, looks: Seque
         return None
     shapes = [samples[i].shape for i in having]
     names = [samples[i].name for i in having]
-    rank = np.argsort(sorted(range(len(names)), key=lambda i: counted(names[i])))
+    rank = np.argsort(sorted(range(len(names)), key=lambda i: natural(names[i])))
     return facts.of_contrast([looks[i].grid for i in having], points, shapes, rank)
 
 

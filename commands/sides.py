@@ -8,6 +8,7 @@ from data import integrity
 from data.corpus import Corpus
 from data.samples import Loaded, load
 from data.splits import SIDES, Given, Ratio, Split
+from model.lineage import same_corpus
 from model.runs import Run, about_of, chain_of, read_about
 
 
@@ -49,9 +50,9 @@ def kept_split(corpus: Corpus, kept: Mapping) -> Split | None:
     if absent:
         raise UsageError(
             f"{corpus.folder}: {len(absent)} pictures of the run's split are not there, first "
-            f"'{absent[0]}'; put them back, or train anew: --fresh, or another --name"
+            f"'{absent[0]}'; put them back, or train another run (--fresh, or --name NAME)"
         )
-    return Given(sides, f"the run's own, {kept['split']['origin']}")
+    return Given(sides, f"as the run keeps it ({kept['split']['origin']})")
 
 
 def record(loaded: Loaded) -> dict:
@@ -66,12 +67,11 @@ def is_of(run: Run, corpus: Corpus, cache: Path) -> bool:
     """Return whether a run's best weights were trained on a corpus: by its name, and of a folder
     without a class by a picture that both have."""
     about = read_about(run)
-    seen = chain_of(about, run.name)[0]["train"] or {}
-    if about["corpus"] != corpus.name or not corpus.own:
-        return about["corpus"] == corpus.name
-    common = [name for name in seen if name in corpus.stimuli]
-    found = integrity.check([corpus.stimuli[name] for name in common], cache / "checked.json")
-    return any(seen[name] in ("", found[corpus.stimuli[name]].digest) for name in common)
+    trained = chain_of(about, run.name)[0]["train"] or {}
+    common = {n: p for n, p in corpus.stimuli.items() if corpus.own and n in trained}
+    found = integrity.check(common.values(), cache / "checked.json")
+    digests = {name: found[picture].digest for name, picture in common.items()}
+    return same_corpus(about["corpus"], trained, corpus, digests)
 
 
 def refuse_other(run: Run, corpus: Corpus, cache: Path) -> None:

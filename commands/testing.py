@@ -22,17 +22,17 @@ from commands.evaluation import (
 )
 from commands.priors import Prior, prior_of, suffix
 from commands.reporting import difference, measured, report
-from commands.sides import is_of, load_sides, refuse_other
+from commands.sides import is_of, load_sides, record, refuse_other
 from commands.training import fit_centre_bias
 from config import Config, UsageError
 from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
 from data.decode import decode_whole
 from data.samples import Sample, fingerprint, pictures
 from data.truth import relative_points
-from model import restore
 from model.baselines import centre_bias, uniform
 from model.build import TITLES
 from model.gold import lacking
+from model.lineage import changes, refuse_seen
 from model.runs import Run, chosen, run_name
 
 UNTRAINED = ("uniform", "goldstandard")
@@ -151,14 +151,22 @@ def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> 
 def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None):
     """The training samples of a corpus, and those that are tested, as a configuration has them, but
     for what the arguments say; with the split that a run kept, where one is given."""
-    settings = replace(settings, partial=settings.partial or args.partial)
-    for name in ("pixels_per_degree", "units", "outside"):
-        if getattr(args, name) is not None:
-            settings = replace(settings, **{name: getattr(args, name)})
+    settings = as_asked(args, settings)
     loaded = load_sides(corpus, storage.cache(args.results), settings, args.skip_first, kept)
+    if kept and not (args.skip_first or args.pixels_per_degree):  # of which samples change, too
+        changed = changes(kept.get("split"), record(loaded))
+        if changed:
+            logging.warning("%s: %s; scores are by what is there now", corpus.name, changed)
     if args.side == "test" and not loaded.test:
         raise UsageError(f"--side test: {corpus.name} has no test side: {loaded.split}")
     return loaded.train, getattr(loaded, args.side)
+
+
+def as_asked(args, settings: Config) -> Config:
+    """A configuration of what is read, but for what the arguments say of it."""
+    given = {name: getattr(args, name) for name in ("pixels_per_degree", "units", "outside")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(settings, partial=settings.partial or args.partial, **given)
 
 
 def trained(args, fold: int) -> Case:
@@ -185,6 +193,8 @@ def one(args, name: str | None) -> Case:
     run, about = chosen(args.results, name, args.model)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     size, files = tuple(about["size"]), run
+    if not (args.name or args.on):
+        refuse_other(run, corpus, storage.cache(args.results))
     if settings.model == "centerbias":
         fit(args, run, settings, about["address"], about.get("training", ""))
         run, about = chosen(args.results, run.name)
@@ -197,7 +207,7 @@ def one(args, name: str | None) -> Case:
     files = Run(files.results, files.name + suffix(args.prior))
     training, tested = sides_of(args, corpus, sides, about if home else None)
     both = [*training, *tested]
-    restore.refuse_seen(about, corpus, tested, f"{run.name} cannot be tested", known=both)
+    refuse_seen(about, corpus, tested, f"{run.name} cannot be tested", known=both)
     prior = given_prior(args, corpus, training)
     subject = subjects.of_run(run, about, settings, size, files, prior)
     if prior:
@@ -220,9 +230,9 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
         said = "%s: %s is not found below %s; it stays as it was fitted"
         logging.info(said, run.name, name, root_of(args))
         return
-    partial = settings.partial or (args.partial and not args.on)
+    settings = settings if args.on else as_asked(args, settings)
     cache = storage.cache(args.results)
-    loaded = load_sides(corpus, cache, replace(settings, partial=partial))
+    loaded = load_sides(corpus, cache, settings)
     refuse_other(run, corpus, cache)
     if fingerprint(loaded.train) != before:
         fit_centre_bias(settings, corpus, run, loaded)
@@ -262,10 +272,8 @@ def corpus_of(args, about: dict | None = None) -> Corpus:
     asked = args.on or args.data or (about or {}).get("address")
     if asked is None:
         raise UsageError("-d CORPUS is needed: which corpus to test on")
-    if not (args.on or args.data or in_folder(asked)) and "/" in asked:
-        raise UsageError(
-            f"{asked}, which the run was trained on, is not there; -d says where it is"
-        )
+    if about and not (args.on or args.data) and "/" in asked and not in_folder(asked):
+        raise UsageError(f"{asked}, whose run it is, is not there; -d FOLDER says where it is now")
     return open_corpus(asked, root_of(args))
 
 

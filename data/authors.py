@@ -7,13 +7,13 @@ that are not there are left out, with a notice: a small archive may come with al
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from posixpath import splitext
 
 import numpy as np
 from absl import logging
 
 from config import UsageError
 from data import maps, matlab
+from data.coordinates import skewed
 from data.decode import shape
 from data.fixations import Fixations, concatenate, table
 from data.names import matched
@@ -170,10 +170,6 @@ def _each(records: Mapping, stimuli: Files, read: Callable, path: Path | None = 
                 yield from list(read(n, record))
 
 
-def _stem(name: str) -> str:
-    return splitext(name)[0]
-
-
 def _only(files: Files) -> Path:
     if len(files) != 1:
         raise UsageError(f"fixations/: one .mat file expected, found {', '.join(files) or 'none'}")
@@ -197,7 +193,7 @@ def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
         found = _of_discs(levels, n) if discs else _of_pixels(_counts(path, levels), n)
         height, width = shape(seen[n])
         rows, columns = levels.shape
-        if abs(columns * height - rows * width) > max(height, width):
+        if skewed(levels.shape, (height, width)):
             raise UsageError(
                 f"{path}: points on {columns}x{rows} pixels, but the stimulus has {width}x{height}"
             )

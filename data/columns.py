@@ -18,6 +18,7 @@ from data.exports import LAYOUTS, Layout, Title
 from data.hdf5 import printable
 
 HEADER = 1 << 20  # characters of a header, at most
+LISTED = 300  # characters of titles
 ROWS = 1 << 10  # read at a time: more leave the processor's cache
 NUMBERS = ("x", "y", "t", "order", "duration")
 DELIMITERS = ",;\t"
@@ -144,7 +145,9 @@ def read(path: Path, image: str = "", layouts: tuple[Layout, ...] = LAYOUTS) -> 
         part.texts["image"] = [image] * len(part.lines)
     said = ("UTF-16",) if encoding == "utf-16" else ()
     said += ("';' between cells",) if delimiter == ";" else ()
-    part = replace(part, said=(*said, *renamed(layout, titles), *part.said))
+    part = replace(
+        part, said=(*said, *renamed(layout, titles, cells_of(header, delimiter)), *part.said)
+    )
     return one_row_each(part) if "index" in titles else part
 
 
@@ -241,12 +244,17 @@ def gathered(path: Path, rows: Iterator, layout: Layout, titles: dict[str, Title
     return Part(path, texts, columns, np.array(lines, int), said, place, bool(layout.name))
 
 
-def renamed(layout: Layout, titles: dict[str, Title]) -> Iterable[str]:
-    """Say which columns are taken for what, where they are called otherwise or converted."""
+def renamed(layout: Layout, titles: dict[str, Title], texts: list[str]) -> Iterable[str]:
+    """Say which columns are taken for what, where they are called otherwise or converted; and in
+    one's own table which of the texts in its header are not read, for rows may differ in them."""
     taken = [f"{t.text} as {name}" for name, t in titles.items() if t.text.lower() != name]
     if taken:
         kind = f"a table of {layout.name}'s: " if layout.name else ""
         yield printable(f"{kind}{', '.join(taken)} taken")
+    places = {title.place for title in titles.values()}
+    unread = [text for place, text in enumerate(texts) if text and place not in places]
+    if unread and not layout.name:
+        yield printable(f"columns that are not read: {', '.join(unread)[:LISTED]}")
 
 
 def one_row_each(part: Part) -> Part:

@@ -24,8 +24,11 @@ def contrast(picture: Image.Image) -> np.ndarray:
     return gaussian_filter(np.hypot(*slopes), 1.5)
 
 
-def follow(grids: Sequence[np.ndarray], points: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the mean over pictures of the shuffled AUC of contrast, and its standard error.
+def follow(
+    grids: Sequence[np.ndarray], points: Sequence[np.ndarray]
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the mean over pictures of the shuffled AUC of contrast, and its standard error; None
+    where fewer than two have points.
 
     Args:
         grids: the contrast of each picture, (64, 64).
@@ -37,7 +40,7 @@ def follow(grids: Sequence[np.ndarray], points: Sequence[np.ndarray]) -> tuple[f
     pool = every[np.random.default_rng(0).permutation(len(every))[:OTHERS]]
     known = [auc(*pair, pool) for pair in zip(grids, points, strict=True) if len(pair[1])]
     if len(known) < 2:
-        return np.nan, np.nan
+        return None, None
     return float(np.mean(known)), float(np.std(known, ddof=1) / np.sqrt(len(known)))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from config import UsageError
-from data.hdf5 import Stored
+from data.hdf5 import PIXELS, Stored, too_large
 
 Picture = Path | Stored
 
@@ -28,9 +28,6 @@ WIDE = ("I;16", "I;16B", "I;16L", "I", "F")
 DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
 DAMAGED += (struct.error, MemoryError, AssertionError)
 
-# Two screens of 8K, while a WebP of 1.2 kB may unpack to 268 million. A picture takes up to 26
-# bytes a pixel on its way (WebP with transparency).
-PIXELS = 2**26
 most = PIXELS  # what `allow` may raise, though not for JPEGs: those have smaller scales
 Image.MAX_IMAGE_PIXELS = None  # in place of Pillow's limit, which knows no scales
 TINT, TINTED = 16, 1e-3  # levels between the channels of a grey pixel; the share that may have more
@@ -112,7 +109,7 @@ def lies(picture: Image.Image) -> bool:
 def upright(path: Picture, least: tuple[int, int] = FULL) -> Iterator[Image.Image]:
     """The whole first frame, turned as its EXIF orientation says; see decode."""
     if isinstance(path, Stored):
-        yield Image.fromarray(path.pixels())
+        yield Image.fromarray(path.pixels(most))
         return
     with opened(path) as picture:
         check_rows(picture)
@@ -128,17 +125,6 @@ def scaled(picture: Image.Image, least: tuple[int, int]) -> tuple[int, int]:
     scale = next((s for s in (1, 2, 4) if pixels <= PIXELS * s**2), 8)
     width, height = least if lies(picture) else least[::-1]
     return min(width, picture.width // scale), min(height, picture.height // scale)
-
-
-def check_pixels(picture: Image.Image) -> None:
-    """Raises ValueError for a picture of more pixels than are read."""
-    width, height = picture.size
-    if width * height > most and picture.format not in ("JPEG", "MPO"):
-        raise ValueError(
-            f"{width}x{height} pixels are {width * height / 1e6:.0f} million, at most "
-            f"{most / 1e6:.0f} million are read; make it smaller, or allow --max-pixels "
-            f"{width * height}"
-        )
 
 
 def check_rows(picture: Image.Image) -> None:
@@ -159,7 +145,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
         # From an open file, not by its name: Pillow maps a TIFF that it knows by name into memory,
         # in the shape of its turned self, and rows run into one another.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
-            check_pixels(picture)
+            said = too_large(*picture.size, most)
+            if said and picture.format not in ("JPEG", "MPO"):
+                raise ValueError(said)
             yield picture
     except DAMAGED as error:
         raise UsageError(f"{path}: {reason(path, error)}") from None

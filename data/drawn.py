@@ -61,16 +61,17 @@ def warn_of_inverted(corpus: Corpus, count: int, total: int) -> None:
         logging.warning(said, corpus.name, count, total)
 
 
-def refuse_unread(folder: Path, files: Iterable[Path], partial: bool) -> None:
-    """Refuse files among a folder's pictures that may be some too and that nobody reads.
+def refuse_unread(folder: Path, files: Iterable[str], partial: bool) -> None:
+    """Refuse files among a folder's pictures, by their paths in it, that may be some too and that
+    nobody reads.
 
     Raises:
         UsageError: there are some (with `partial` they are left out and named).
     """
-    unread = [path for path in files if ending(path.name) not in PICTURES | NOTES]
+    unread = [name for name in files if ending(name) not in PICTURES | NOTES]
     if unread:
         said = f"{folder}: {len(unread)} files are not read, first "
-        said += f"'{unread[0].relative_to(folder)}'; readable are {', '.join(sorted(PICTURES))}"
+        said += f"'{unread[0]}'; readable are {', '.join(sorted(PICTURES))}"
         if not partial:
             cure = "convert them, such as to .png, or take them out; --partial leaves them out"
             raise UsageError(f"{said}; {cure}")

@@ -103,6 +103,11 @@ def concatenate(tables: Iterable[Fixations]) -> Fixations:
     return Fixations(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
+def inside(x, y, height, width) -> np.ndarray:
+    """Return (M,) bool: which fixations are on their pictures."""
+    return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+
 def counts(x, y, shape: Sequence[int], size: Sequence[int] | None = None) -> np.ndarray:
     """How many fixations fell on each pixel.
 
@@ -116,9 +121,9 @@ def counts(x, y, shape: Sequence[int], size: Sequence[int] | None = None) -> np.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     height, width = size = tuple(shape[:2] if size is None else size)
-    inside = (x >= 0) & (y >= 0) & (x < shape[1]) & (y < shape[0])
-    column = np.floor(x[inside] * (width / shape[1])).astype(np.int64)
-    row = np.floor(y[inside] * (height / shape[0])).astype(np.int64)
+    within = inside(x, y, *shape[:2])
+    column = np.floor(x[within] * (width / shape[1])).astype(np.int64)
+    row = np.floor(y[within] * (height / shape[0])).astype(np.int64)
     # The product of a coordinate just inside may round up to the edge.
     pixels = np.minimum(row, height - 1) * width + np.minimum(column, width - 1)
     # With weights it gives float64 by itself, and no copy of a picture's pixels is made.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +37,8 @@ class Listed(Free):
     test: str | None = None
 
     def of(self, found: Found) -> Split:
-        lists = {side: getattr(self, side) for side in SIDES if getattr(self, side)}
-        missing = [name for name in lists.values() if name not in found.files]
+        lists = {getattr(self, side): side for side in SIDES if getattr(self, side)}
+        missing = [name for name in lists if name not in found.files]
         if missing:
             raise UsageError(f"no {missing[0]}, which lists pictures of its split")
         return listed(found, lists)
@@ -48,25 +48,31 @@ class Own(Free):
     """What the owner of a folder says in it, in whatever usual way, else a fifth by hash."""
 
     def of(self, found: Found) -> Split:
-        """Return the split that the folder gives.
+        """Return the split that the folder gives; each side is what the first way to give it says.
 
         Raises:
             UsageError: two ways to give it contradict each other; names of no stimulus.
         """
-        lists = {CALLED[stem(name)]: name for name in found.files if name in LISTS}
+        lists = {name: CALLED[stem(name)] for name in found.files if name in LISTS}
         ways = [Given(found.column, "the column split of its table")] if found.column else []
         if "split.csv" in found.files:
             ways += [Given(read_sides(found.files["split.csv"], found.stimuli), "split.csv")]
         ways += [listed(found, lists)] if lists else []
         ways += [way] if (way := in_folders(found.stimuli)) else []
-        for one, other in pairwise(ways):
+        for one, other in combinations(ways, 2):
             for name in sorted(one.sides.keys() & other.sides.keys()):
                 if one.sides[name] != other.sides[name]:
                     raise UsageError(
                         f"'{name}' is to {one.sides[name]} by {one.origin}, to "
                         f"{other.sides[name]} by {other.origin}; keep one"
                     )
-        return ways[0] if ways else Hashed()
+        sides, origins = {}, []
+        for way in ways:
+            known = {*sides.values()}
+            more = {name: side for name, side in way.sides.items() if side not in known}
+            sides |= more
+            origins += [way.origin] if more else []
+        return Given(sides, " and ".join(origins)) if ways else Hashed()
 
 
 def in_folders(names: Iterable[str]) -> Given | None:
@@ -83,13 +89,13 @@ def in_folders(names: Iterable[str]) -> Given | None:
 
 
 def listed(found: Found, lists: Mapping[str, str]) -> Given:
-    """Return the split that text files give, by their names: a stimulus a line.
+    """Return the split that text files give, a stimulus a line; `lists`: the side of each file.
 
     Raises:
         UsageError: one cannot be read, names what is no stimulus, or two name the same one.
     """
-    sides, pairing, origin = {}, Pairing(found.stimuli), " and ".join(lists.values())
-    for side, file in lists.items():
+    sides, pairing, origin = {}, Pairing(found.stimuli), " and ".join(lists)
+    for file, side in lists.items():
         for name in read_list(found.files[file], pairing, found.partial or side == "test"):
             if sides.setdefault(name, side) != side:
                 raise UsageError(f"'{name}' is in two of {origin}")

@@ -19,7 +19,9 @@ DAMAGED += (AttributeError, NotImplementedError, struct.error, zlib.error)
 # Of either order of bytes; no longer ones, which become infinite in 64 bits.
 NUMBERS = [np.dtype(order + kind) for order in "<>" for kind in np.typecodes["AllInteger"] + "efd"]
 SMALL = 2**20  # bytes that a dataset may have without storage, all of them its fill value
-PIXELS = 2**26  # of a picture; more are refused, as of those in files
+# Two screens of 8K, while a WebP of 1.2 kB may unpack to 268 million. A picture takes up to 26
+# bytes a pixel on its way (WebP with transparency).
+PIXELS = 2**26
 # A dataset larger than this must have a hundredth of its bytes in the file: zeros pack a thousand
 # times. What is padded, such as scanpaths of several lengths, packs less than that.
 LARGE, RATIO = 2**28, 100
@@ -226,14 +228,17 @@ class Stored:
         with opened(self.file, str(self)) as file:
             return picture(file, self.key).shape[:2]
 
-    def pixels(self) -> np.ndarray:
+    def pixels(self, most: int = PIXELS) -> np.ndarray:
         """uint8 (height, width) or (height, width, 3).
 
         Raises:
-            UsageError: it is no such picture, or cannot be read.
+            UsageError: it is no such picture, has more than `most` pixels, or cannot be read.
         """
         with opened(self.file, str(self)) as file:
-            return picture(file, self.key)[...]
+            node = picture(file, self.key)
+            if said := too_large(*node.shape[1::-1], most):
+                raise UsageError(said)
+            return node[...]
 
 
 def picture(file, key: str):
@@ -245,6 +250,17 @@ def picture(file, key: str):
             f"found type {node.dtype} and shape {shape}; a picture is uint8, height x width or "
             "height x width x 3"
         )
-    if not 0 < shape[0] * shape[1] <= PIXELS:
+    if not shape[0] * shape[1]:
         raise UsageError(f"a picture of {shape[1]}x{shape[0]} pixels")
     return node
+
+
+def too_large(width: int, height: int, most: int) -> str:
+    """Return why a picture of more than `most` pixels is not read, with the cure; "" of others."""
+    if width * height <= most:
+        return ""
+    return (
+        f"{width}x{height} pixels are {width * height / 1e6:.0f} million, at most "
+        f"{most / 1e6:.0f} million are read; make it smaller, or allow --max-pixels "
+        f"{width * height}"
+    )

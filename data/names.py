@@ -3,10 +3,11 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 
 from absl import logging
 
@@ -28,7 +29,16 @@ def key(name: str) -> str:
 
 def stem(name: str) -> str:
     """Return a path without its ending, after which results are called."""
-    return PurePosixPath(name).with_suffix("").as_posix()
+    return splitext(name)[0]
+
+
+def unique(names: Iterable[str], where: Path) -> None:
+    """Raise UsageError where results would be called the same for two names."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(stem(name), name)
+        if other != name:
+            raise UsageError(f"{where}: '{other}' and '{name}' have one name; keep one of them")
 
 
 class Pairing:
@@ -71,9 +81,12 @@ class Pairing:
         return found[0] if len(found) == 1 else None
 
     def near(self, text: str) -> str:
-        """Return ` (did you mean ...?)` where names come close to a text, else nothing."""
-        close = get_close_matches(key(text), self.whole, n=3)
-        names = [name for each in close for name in self.whole[each]]
+        """Return ` (did you mean ...?)` where names come close to a text, else nothing: those
+        that are the same below some folder, else such as are spelt alike."""
+        names = self.last.get(key(text).rpartition("/")[2])
+        if not names:
+            close = get_close_matches(key(text), self.whole, n=3)
+            names = [name for each in close for name in self.whole[each]]
         return f" (did you mean {' or '.join(names[:3])}?)" if names else ""
 
 
@@ -83,7 +96,7 @@ def nested(one: str, other: str) -> bool:
     return longer.endswith(shorter)
 
 
-def matched(stimuli: Iterable[str], files: Iterable[str], where: Path) -> dict[str, str]:
+def matched(stimuli: Iterable[str], files: Collection[str], where: Path) -> dict[str, str]:
     """Return files by the stimulus that each is of; those of none are left out.
 
     What files have after their stimulus' name, such as `_fixMap`, is no part of it where one such
@@ -92,6 +105,8 @@ def matched(stimuli: Iterable[str], files: Iterable[str], where: Path) -> dict[s
     Raises:
         UsageError: two files are of one stimulus.
     """
+    if not files:
+        return {}
     pairing, found = Pairing(stimuli), {}
     meant = {file: pairing.meant(file) for file in files}
     meant |= without_ending(pairing, meant)

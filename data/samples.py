@@ -1,9 +1,10 @@
 """A corpus' stimuli paired with their truth and split: what the pipelines are made of."""
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,15 +12,17 @@ import numpy as np
 from absl import logging
 
 from config import UsageError
-from data import authors, drawn, integrity, maps, tables
-from data.coordinates import check_order, check_places, fit_to_pictures, in_seconds, scale, skewed
+from data import drawn, integrity
+from data.coordinates import check_places, fit_to_pictures, skewed
 from data.corpus import Corpus
 from data.decode import Picture
 from data.fixations import Fixations
 from data.given import Found, read_list
-from data.layout import PICTURES, below, ending, listing, walk
-from data.names import Pairing, matched, stem
-from data.pysaliency import read_hdf5, renumbered
+from data.integrity import Seen
+from data.layout import PICTURES, below, ending, walk
+from data.maps import measure
+from data.names import Pairing, stem, unique
+from data.records import Records, match, paired, records_of
 from data.splits import Sides, Split
 
 
@@ -95,12 +98,12 @@ def pictures(path: Path, memory: Path) -> list[Sample]:
     if path.is_file():
         files = {path.name: path}
     else:
-        found = list(walk(path))
+        found = {p.relative_to(path).as_posix(): p for p in walk(path)}
         drawn.refuse_unread(path, found, partial=True)
-        files = {p.relative_to(path).as_posix(): p for p in found if ending(p.name) in PICTURES}
+        files = {name: p for name, p in found.items() if ending(name) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
-    unique(stem, files, path)
+    unique(files, path)
     seen = integrity.check(files.values(), memory)
     return [
         Sample(name, file, seen[file].shape, digest=seen[file].digest)
@@ -132,7 +135,7 @@ def load(
     """Samples of a corpus' sides, every picture of them checked.
 
     Args:
-        memory: a JSON file that remembers which pictures were checked.
+        memory: a file that remembers which pictures were checked, as integrity.check has it.
         partial: take what is there, at the split's ratio, instead of demanding all.
         sigma: of the blur, instead of the corpus' own.
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
@@ -147,53 +150,14 @@ def load(
             maps of another shape than their stimulus, coordinates that cannot be pixels of the
             pictures, a fold or a subset that does not exist, first fixations that are not known.
     """
-    drawn.refuse_unread(corpus.folder, below(corpus.files, "stimuli").values(), partial)
-    records, column, unit = records_of(corpus, partial, memory)
-    shipped = match(corpus, drawn.maps_of(corpus, records, sigma, memory), partial)
-    try:
-        split = split or corpus.split.of(Found(corpus.files, [*corpus.stimuli], column, partial))
-        untold = {name for name, side in getattr(split, "sides", {}).items() if side == "test"}
-        names = paired(corpus, records, shipped, partial, untold)
-        sides = split(names, partial, fold)
-    except UsageError as error:
-        said = str(error).removeprefix(f"{corpus.folder}: ")
-        raise UsageError(f"{corpus.folder}: {said}") from None
-    logging.info("split of %s: %s", corpus.name, sides)
+    drawn.refuse_unread(corpus.folder / "stimuli", below(corpus.files, "stimuli"), partial)
+    records = records_of(corpus, partial, memory)
+    shipped = match(corpus, drawn.maps_of(corpus, records.fixations, sigma, memory), partial)
+    sides = divided(corpus, records, shipped, partial, fold, split)
+    train = chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
     names = [name for part in sides[:3] for name in part]
-    shown = sides._replace(
-        train=chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
-    )
-    seen = integrity.check([corpus.stimuli[n] for n in names], memory)
-    seen |= integrity.check([shipped[n] for n in names if n in shipped], memory, maps.measure)
-    shapes = {name: seen[corpus.stimuli[name]].shape for name in names}
-    check_ratios(corpus, shipped, shapes, seen)
-    recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
-    chosen_ones = {n: records[n] for n in names} if records else {}
-    truth = located(corpus, chosen_ones, shapes, recorded, unit or units, drop)
-    scored = later_ones(corpus, names, truth, shipped) if skip_first else {}
-    truths = below(corpus.files, "truth")
-
-    def sample(name: str) -> Sample:
-        wider, higher = scale(recorded.get(name), shapes[name])
-        return Sample(
-            name=name,
-            stimulus=corpus.stimuli[name],
-            shape=shapes[name],
-            table=truth.get(name),
-            scored=scored.get(name),
-            density_map=shipped.get(name),
-            sigma=sigma or corpus.sigma * (wider * higher) ** 0.5,
-            truth=truths.get(f"{stem(name)}.npy") if truths else None,
-            digest=seen[corpus.stimuli[name]].digest,
-            map_digest=seen[shipped[name]].digest if name in shipped else "",
-        )
-
-    black = {name for name in names if name in shipped and seen[shipped[name]].black}
-    empty = {name for name, rows in truth.items() if not scored.get(name, np.ones(len(rows))).any()}
-    if empty | black:
-        said = f"{corpus.folder}: {len(empty | black)} stimuli have no fixation that counts, or a "
-        logging.warning("%sblack map, first '%s'; left out", said, min(empty | black))
-    parts = [[sample(n) for n in part if n not in empty | black] for part in shown[:3]]
+    found = sampled(corpus, names, records, shipped, memory, sigma, skip_first, units, drop)
+    parts = [[found[n] for n in part if n in found] for part in (train, sides.valid, sides.test)]
     for side, what in zip(parts, ("train on", "validate"), strict=False):
         if not side:
             said = f"none of the {len(names)} stimuli to {what} has a fixation that counts"
@@ -201,10 +165,86 @@ def load(
     return Loaded(*parts, sides)
 
 
-def located(corpus: Corpus, records, shapes, recorded, units, drop) -> dict[str, Fixations]:
-    """The fixations that are on their pictures, in pixels of these, by name."""
+def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) -> Sides:
+    """The names that have their truth, by side."""
     try:
-        found = fit_to_pictures(records, shapes, recorded, units)
+        found = Found(corpus.files, [*corpus.stimuli], records.sides, partial)
+        split = split or corpus.split.of(found)
+        untold = {name for name, side in getattr(split, "sides", {}).items() if side == "test"}
+        names = paired(corpus, records.fixations, maps, partial, untold)
+        sides = split(names, partial, fold)
+    except UsageError as error:
+        said = str(error).removeprefix(f"{corpus.folder}: ")
+        raise UsageError(f"{corpus.folder}: {said}") from None
+    logging.info("split of %s: %s", corpus.name, sides)
+    return sides
+
+
+def sampled(
+    corpus: Corpus, names, records: Records, maps, memory, sigma, skip_first, units, drop
+) -> dict[str, Sample]:
+    """The samples of names, see load, but for those without a fixation that counts."""
+    pictures, drawings = looked_at(corpus, names, maps, memory)
+    shapes = {name: seen.shape for name, seen in pictures.items()}
+    recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
+    tables = located(corpus, records, shapes, recorded, units, drop)
+    scored = later_ones(corpus, names, tables, maps) if skip_first else {}
+    truths = below(corpus.files, "truth")
+    empty = {name for name, seen in drawings.items() if seen.black}
+    empty |= {n for n, rows in tables.items() if not scored.get(n, np.ones(len(rows))).any()}
+    if empty:
+        said = f"{corpus.folder}: {len(empty)} stimuli have no fixation that counts, or a black map"
+        logging.warning("%s, first '%s'; left out", said, min(empty))
+
+    def sample(name: str) -> Sample:
+        larger = prod(shapes[name]) / prod(recorded.get(name) or shapes[name])
+        return Sample(
+            name=name,
+            stimulus=corpus.stimuli[name],
+            shape=shapes[name],
+            table=tables.get(name),
+            scored=scored.get(name),
+            density_map=maps.get(name),
+            sigma=sigma or corpus.sigma * larger**0.5,
+            truth=truths.get(f"{stem(name)}.npy") if truths else None,
+            digest=pictures[name].digest,
+            map_digest=drawings[name].digest if name in drawings else "",
+        )
+
+    return {name: sample(name) for name in names if name not in empty}
+
+
+def looked_at(
+    corpus: Corpus, names: list[str], maps: Mapping[str, Path], memory: Path
+) -> tuple[dict[str, Seen], dict[str, Seen]]:
+    """What the pictures of names are like, and their maps, where they have some.
+
+    Raises:
+        UsageError: one cannot be read; a map's aspect ratio is not its stimulus'. One may be
+            smaller than the other, its sides rounded by half a pixel.
+    """
+    seen = integrity.check([corpus.stimuli[n] for n in names], memory)
+    pictures = {n: seen[corpus.stimuli[n]] for n in names}
+    seen = integrity.check([maps[n] for n in names if n in maps], memory, measure)
+    drawings = {n: seen[maps[n]] for n in names if n in maps}
+    wrong = [n for n, drawing in drawings.items() if skewed(pictures[n].shape, drawing.shape)]
+    if wrong:
+        (h, w), (mh, mw) = pictures[wrong[0]].shape, drawings[wrong[0]].shape
+        raise UsageError(
+            f"{corpus.folder}: {len(wrong)} maps are of another aspect ratio than their stimulus, "
+            f"first of '{wrong[0]}': map {mw}x{mh}, stimulus {w}x{h}"
+        )
+    return pictures, drawings
+
+
+def located(
+    corpus: Corpus, records: Records, shapes, recorded, units: str | None, drop: bool
+) -> dict[str, Fixations]:
+    """The fixations that are on their pictures, in pixels of these, by the names of `shapes`."""
+    found = {name: records.fixations[name] for name in shapes if records.fixations}
+    try:
+        if not records.fitted:
+            found = fit_to_pictures(found, shapes, recorded, units)
         within = check_places(found, shapes, drop)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
@@ -233,125 +273,6 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
         said = "--subset %s: %d of its names are not on the training side"
         logging.info(said, subset, len(listed) - len(kept))
     return kept
-
-
-class Records(NamedTuple):
-    """Each stimulus' fixations, None where there are none; the sides that their table gives to
-    stimuli; the unit of their coordinates, None where it is not known for certain."""
-
-    fixations: dict[str, Fixations] | None
-    sides: Mapping[str, str]
-    units: str | None
-
-
-def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
-    """Each stimulus' fixations from the richest record that is there."""
-    found, column = table_of(corpus, partial)
-    if found is None:
-        return Records(records_from_pictures(corpus, partial, memory), {}, "pixels")
-    found = in_seconds(found, corpus.name)
-    by_name = zip(corpus.stimuli, found.by_stimulus(len(corpus.stimuli)), strict=True)
-    return Records(dict(by_name), column, None)
-
-
-def table_of(corpus: Corpus, partial: bool) -> tuple[Fixations | None, dict[str, str]]:
-    """The fixations that have coordinates, `n` indexing corpus.stimuli, or None; and sides."""
-    if "fixations.hdf5" in corpus.files:
-        path, names = corpus.files["fixations.hdf5"], list(corpus.stimuli)
-        order = [each.name for each in corpus.listed(corpus.files)]
-        try:
-            check_order([] if order else names)
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from None
-        return renumbered(read_hdf5(path), order or names, names, path, partial), {}
-    found = tables.tables_of(corpus.files, corpus.folder)
-    if found:
-        return tables.read(found, corpus.stimuli)
-    return corpus.read(corpus.files, corpus.stimuli), {}
-
-
-def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):
-    """The fixations of pictures of points or discs, or None where there are none."""
-    kind, files = drawn.points(corpus, memory)
-    if not files:
-        return None
-    files = match(corpus, files, partial)
-    stimuli = {name: corpus.stimuli[name] for name in sorted(files)}
-    found = authors.read_points(files, stimuli, discs=kind == "discs")
-    return dict(zip(stimuli, found.by_stimulus(len(stimuli)), strict=True))
-
-
-def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str, Path]:
-    """Files by the name of the stimulus that they belong to.
-
-    Raises:
-        UsageError: files without a stimulus (with `partial` they are left out and counted), or
-            two files of one stimulus.
-    """
-    found = matched(corpus.stimuli, files, corpus.folder)
-    strays = sorted({*files} - {*found.values()})
-    if strays:
-        said = f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
-        if not partial:
-            wanted = min({*corpus.stimuli} - {*found}, default=min(corpus.stimuli))
-            raise UsageError(f"{said}; one would be named '{wanted}'; --partial leaves them out")
-        logging.warning("%s; left out", said)
-    return {name: files[file] for name, file in found.items()}
-
-
-def unique(key: Callable, names: Iterable[str], where: Path) -> dict[str, str]:
-    """Names by what results are called after; raises UsageError where two have the same."""
-    keyed: dict[str, str] = {}
-    for name in names:
-        other = keyed.setdefault(key(name), name)
-        if other != name:
-            raise UsageError(f"{where}: '{other}' and '{name}' have one name; keep one of them")
-    return keyed
-
-
-def paired(corpus: Corpus, records, maps, partial: bool, untold=frozenset()) -> list[str]:
-    """The names of all stimuli that have their truth.
-
-    Raises:
-        UsageError: some stimuli have none: with `partial`, and where they are among the `untold`
-            ones of a test side, they are left out and counted.
-    """
-    unique(stem, corpus.stimuli, corpus.folder)
-    if records is None and not maps:
-        found = listing(corpus.folder) + drawn.unread_truth(corpus)
-        raise UsageError(
-            f"{corpus.folder}: no truth, found {found}; needs fixations.hdf5, fixations.csv, "
-            "fixations/ or saliency/ beside stimuli/"
-        )
-    truths = {"map": maps} if maps else {}
-    if records is not None:
-        truths["fixations"] = {name for name, rows in records.items() if len(rows)}
-    names = list(corpus.stimuli)
-    for kind, having in truths.items():
-        lacking = [name for name in names if name not in having]
-        if not lacking:
-            continue
-        said = f"{corpus.folder}: {len(lacking)} stimuli have no {kind}, first '{lacking[0]}'"
-        if not (partial or untold >= {*lacking}):
-            raise UsageError(f"{said}; --partial trains on the others")
-        logging.warning("%s; left out", said)
-        names = [name for name in names if name in having]
-    return names
-
-
-def check_ratios(corpus: Corpus, maps: Mapping[str, Path], shapes, seen) -> None:
-    """Raises UsageError where a map's aspect ratio is not its stimulus'.
-
-    One may be smaller than the other, its sides rounded by half a pixel.
-    """
-    drawn = {name: seen[maps[name]].shape for name in shapes if name in maps}
-    wrong = [name for name, shape in drawn.items() if skewed(shapes[name], shape)]
-    if wrong:
-        (h, w), (mh, mw) = shapes[wrong[0]], drawn[wrong[0]]
-        raise UsageError(
-            f"{corpus.folder}: {len(wrong)} maps are of another aspect ratio than their stimulus, "
-            f"first of '{wrong[0]}': map {mw}x{mh}, stimulus {w}x{h}"
-        )
 
 
 def later_ones(corpus: Corpus, names, records, maps) -> dict[str, np.ndarray]:

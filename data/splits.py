@@ -48,7 +48,7 @@ class Split:
         """Divide names; with `partial` at the split's ratio, of what is there.
 
         Args:
-            fold: (i, k) to validate on the i-th of k folds over all names but the test side's.
+            fold: (i, k) to validate on the i-th of k folds over the names to train and to validate.
 
         Raises:
             UsageError: not as many names as the corpus has, or no such fold of them.
@@ -61,7 +61,7 @@ class Split:
         train, valid, *test = self.divide(sorted(names))
         test, origin = [*test, []][0], self.origin
         if fold:
-            train, valid = folded(sorted({*names} - {*test}), *fold)
+            train, valid = folded(sorted([*train, *valid]), *fold)
             origin = f"fold {fold[0]} of {fold[1]}"
         if not (train and valid):
             raise UsageError(
@@ -184,7 +184,7 @@ class Hashed(Free):
     """A fifth of however many names there are validates, by a hash of each: the others that come or
     go do not change the side of a picture."""
 
-    origin = "nobody's: a fifth of the names validates, by their hash"
+    origin = "no split is given: a fifth of the names validates, by hash"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
         lowest = fifth(names)
@@ -211,6 +211,14 @@ class Given(Free):
     sides: Mapping[str, str]
     origin: str
 
+    def __call__(self, names, partial, fold=None) -> Sides:
+        """Divide names, and say where it is not given who validates."""
+        found = super().__call__(names, partial, fold)
+        if fold or any(self.sides.get(name) == "valid" for name in found.valid):
+            return found
+        how = "a fifth by hash" if self.sides.get(found.valid[0]) == "train" else "the others"
+        return found._replace(origin=f"{found.origin}, without any to validate: {how}")
+
     def divide(self, names: list[str]) -> list[list[str]]:
         """Divide names; where one side alone is given, the rest is the other."""
         here, parts = {*names}, {side: [] for side in SIDES}
@@ -226,6 +234,6 @@ class Given(Free):
             lowest = fifth(train)
             train, valid = [n for n in train if n not in lowest], sorted(lowest)
         if rest:
-            said = "%d stimuli are on no side of %s, first '%s'; left out"
-            logging.warning(said, len(rest), self.origin, rest[0])
+            said = "%d stimuli are on no side, first '%s'; left out (%s)"
+            logging.warning(said, len(rest), rest[0], self.origin)
         return [train, valid, test]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +30,12 @@ TEXTS = (".txt", ".xls")
 
 class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
-    that a column `split` has one of."""
+    that a column `split` has one of; fitted: coordinates were told as parts of the pictures, and
+    are in pixels of those that are there."""
 
     fixations: Fixations
-    sides: dict[str, str]
+    sides: Mapping[str, str] = MappingProxyType({})
+    fitted: bool = False
 
 
 def tables_of(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
@@ -77,7 +80,8 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
     sides = sides_of(parts, found, names)
     rows = joined(parts, found, [stimuli[name] for name in names])
     where = parts[0].path if len(parts) == 1 else parts[0].path.parent
-    return Table(in_scanpaths(complete(rows, where), where), sides)
+    fitted = all(part.place for part in parts)
+    return Table(in_scanpaths(complete(rows, where), where), sides, fitted)
 
 
 def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:
@@ -96,8 +100,10 @@ def part_of(name: str, path: Path) -> Part:
 
 
 def alike(parts: list[Part]) -> None:
-    """Raises UsageError where tables that belong together have not the same columns."""
+    """Raises UsageError where tables that belong together have not the same columns and units."""
     for part in parts:
+        if (part.place is None) != (parts[0].place is None):
+            raise UsageError(f"{part.path}: x and y in another unit than in {parts[0].path.name}")
         for one, other in ((part, parts[0]), (parts[0], part)):
             lacking = [name for name in one.texts | one.numbers if name not in fields_of(other)]
             if lacking:

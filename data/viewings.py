@@ -11,6 +11,8 @@ from data.fixations import UNKNOWN, Fixations, table
 
 START = 0.25  # of the time that a person's rows of a picture span: there a viewing begins
 VIEWINGS, SHUFFLED = 0.85, 0.7  # shares of rises that begin so; of rows in any order 0.45
+REPEATS = 0.1  # of the rows: people come back to a pixel, but not as often
+LEAP = 30  # times the usual step from one row to the next is longer than any fixation
 
 
 def in_scanpaths(rows: dict[str, np.ndarray], where: Path) -> Fixations:
@@ -23,12 +25,19 @@ def in_scanpaths(rows: dict[str, np.ndarray], where: Path) -> Fixations:
     order = np.lexsort(keys[::-1])
     first = steps(*(key[order] for key in keys))
     time = rows.get("t", rows.get("order"))
+    known = "subject" in rows or "trial" in rows
+    if "subject" in rows:
+        warn_of_repeats(rows, where)
     if time is not None:
         order, first = in_time(order, first, time, "trial" in rows, where)
+        if "trial" not in rows:
+            warn_of_leaps(time[order], first, where)
+    elif known and "trial" not in rows:
+        said = "%s: no column says when (t, order); scanpaths are in the order of the rows"
+        logging.info(said, where)
     rows = {name: column[order] for name, column in rows.items()}
     scanpath = np.cumsum(first) - 1
     counted = np.arange(count) - np.flatnonzero(first)[scanpath]
-    known = "subject" in rows or "trial" in rows
     return table(
         rows["x"],
         rows["y"],
@@ -70,6 +79,29 @@ def in_time(order, first, time, told: bool, where: Path):
     said = "%s: time falls back to the start in %d scanpaths: taken as several viewings"
     logging.info(said, where, len(np.unique(group[falls])))
     return order, starts
+
+
+def warn_of_repeats(rows: dict[str, np.ndarray], where: Path) -> None:
+    """Say where many rows have the picture, the observer and the coordinates of another."""
+    columns = [rows[name] for name in ("n", "subject", "x", "y")]
+    order = np.lexsort(columns)
+    count = np.count_nonzero(~steps(*(column[order] for column in columns)))
+    if count > REPEATS * len(order):
+        said = (
+            "%s: %d of %d rows have the picture, the observer and the very coordinates of another; "
+        )
+        said += "is something in it twice, such as both eyes?"
+        logging.warning(said, where, count, len(order))
+
+
+def warn_of_leaps(time: np.ndarray, first: np.ndarray, where: Path) -> None:
+    """Say where time, (M,) in order, leaps within a scanpath, as from one viewing to the next."""
+    steps = np.where(first, 0, np.diff(time, prepend=0))
+    leaps = steps > LEAP * np.median(steps[steps > 0]) if steps.any() else first & False
+    if leaps.any():
+        said = "%s: time leaps in %d scanpaths, by more than %d times its usual step; if several "
+        said += "viewings of a picture are in them, a column trial tells these apart"
+        logging.warning(said, where, len(np.unique(np.cumsum(first)[leaps])), LEAP)
 
 
 def begun(time, group, first, falls) -> float:

@@ -1,7 +1,7 @@
 """A frozen encoder's features, computed once and kept on disk.
 
-A folder for each fingerprint, in it a .npy for each picture, named by the digest of its file. After
-the array a .npy ends in the CRC-32 of all before it; NumPy reads it nevertheless.
+A folder for each fingerprint, in it a .npy for each picture, named by the digest of its pixels.
+After the array a .npy ends in the CRC-32 of all before it; NumPy reads it nevertheless.
 """
 
 import hashlib

@@ -191,8 +191,8 @@ def rows(known: Facts) -> list[tuple[str, str]]:
     said.append(
         ("sigma", f"{sigma['pixels']:g} px, {sigma['from']}" if sigma["pixels"] else sigma["from"])
     )
-    sides = ", ".join(f"{count:,} {side}" for side, count in known["sides"].items()) or "none"
-    said.append(("split", f"{sides}: {known['split']}"))
+    sides = ", ".join(f"{count:,} {side}" for side, count in known["sides"].items())
+    said.append(("split", f"{sides}: {known['split']}" if sides else "none"))
     twice = {key: len(groups) for key, groups in known["duplicates"].items()}
     said.append(("twice", f"{twice['exact']} scenes with the same pixels, {twice['near']} nearly "
                           f"the same; {twice['across']} on both sides"))  # fmt: skip

@@ -359,8 +359,10 @@ def grown(trained, tmp_path):
 def test_a_resumed_run_keeps_its_split(cli, grown):
     own, results = grown
     code, out, err = cli("train", "-d", own, "--results", results, *SMALL, "--epochs", "3")
-    assert (code, err) == (0, "") and "1 stimuli are on no side of the run's own" in out
-    assert "split of own: 10 to train, 3 to validate, 0 to test; the run's own, val.txt" in out
+    assert (code, err) == (0, "") and "1 stimuli are on no side, first '13.png'; left out" in out
+    assert (
+        "split of own: 10 to train, 3 to validate, 0 to test; as the run keeps it (val.txt)" in out
+    )
 
 
 def test_more_pixels_are_allowed_to_one_command():

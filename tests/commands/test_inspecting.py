@@ -185,7 +185,7 @@ def test_a_corpus_without_pictures_or_fixations_has_no_extremes():
 
 def test_train_says_which_command_shows_its_corpus(tmp_path):
     def whose(*argv):
-        return main.whose(flags.parse(["main.py", "train", *map(str, argv)], main.COMMANDS))
+        return main.named(flags.parse(["main.py", "train", *map(str, argv)], main.COMMANDS))
 
     own = make_own(tmp_path / "own", count=2)
     assert whose("-d", own) == ["-d", str(own)]

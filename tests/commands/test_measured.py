@@ -305,6 +305,23 @@ def test_a_centre_bias_is_fitted_again_where_the_training_side_grew(cli, tmp_pat
     assert fitted == (True, False, True, True) and times[0] == times[1] < times[2] < times[3]
 
 
+def test_a_centre_bias_is_fitted_on_coordinates_as_they_are_tested(cli, tmp_path):
+    own, results = make_own(tmp_path / "own"), tmp_path / "r"
+    header, *rows = (own / "fixations.csv").read_text().splitlines()
+    cells = [row.split(",") for row in rows]
+    x, y = (header.split(",").index(name) for name in "xy")
+    for row in cells:
+        row[x], row[y] = (f"{float(row[place]) / 100:g}" for place in (x, y))
+    (own / "fixations.csv").write_text("\n".join([header, *map(",".join, cells)]) + "\n")
+    asked = ("test", "-d", own, "-m", "centerbias", "--results", results)
+    code, _, err = cli(*asked)
+    assert code == 2 and "--units fractions" in err
+    assert cli(*asked, "--units", "fractions")[0] == 0
+    about = json.loads((results / "ckpts/best/centerbias_own.json").read_text())
+    assert about["config"]["units"] == "fractions"
+    assert cli("test", "--name", "centerbias_own", "--results", results)[0] == 0
+
+
 def test_a_running_sum_gives_the_mean_over_the_others():
     random, shape = np.random.default_rng(0), (6, 8)
     drawn = random.uniform(0.1, 1, (5, *shape))

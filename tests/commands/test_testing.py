@@ -151,6 +151,35 @@ def test_another_corpus_is_tested_on_at_its_own_geometry(cli, trained, tmp_path)
     assert "elsewhere" in page
 
 
+def test_what_changed_since_a_run_is_said_and_what_is_gone_is_named(cli, trained):
+    own, results = trained
+    table, before = own / "fixations.csv", (own / "fixations.csv").read_text()
+    assert "changed since" not in evaluate(cli, trained, "msinet_own")[1]
+    lines = before.splitlines()
+    lines[1] = lines[1].rpartition(",")[0] + ",7.5"
+    table.write_text("\n".join(lines) + "\n")
+    said = "own: 1 pictures have changed since, first '00.png' (its fixations, map or blur)"
+    assert said in evaluate(cli, trained, "msinet_own")[1]
+    table.write_text(before)
+    moved = own.rename(own.with_name("elsewhere"))
+    code, _, err = cli("test", "--results", results, "--name", "msinet_own")
+    assert code == 2 and f"{own}, whose run it is, is not there; -d FOLDER" in err
+    moved.rename(own)
+    (own / "stimuli" / "00.png").rename(own / "00.png")
+    assert "'00.png'; put them back" in refused(cli, trained)
+    (own / "00.png").rename(own / "stimuli" / "00.png")
+
+
+def test_another_folder_of_one_name_is_not_tested_by_its_run(cli, trained, tmp_path):
+    other = make_own(tmp_path / "own")
+    for path in (other / "stimuli").iterdir():
+        Image.eval(Image.open(path), lambda level: 255 - level).save(path)
+    for more in ((), ("-m", "centerbias")):
+        evaluate(cli, trained, f"{more[-1] if more else 'msinet'}_own", *more, *BLUR)
+        err = refused(cli, (other, trained[1]), *more, *BLUR)
+        assert "is a run of another folder called own" in err
+
+
 def test_runs_are_compared_picture_by_picture(cli, trained):
     a, _ = evaluate(cli, trained, "msinet_own")
     b, _ = evaluate(cli, trained, "uniform_own", "-m", "uniform", *BLUR)
@@ -209,7 +238,7 @@ def test_a_corpus_that_was_moved_is_asked_for(cli, trained, tmp_path):
     try:
         code, _, err = cli("test", "--name", "msinet_own", "--results", results)
         assert code == 2 and err == (
-            f"{own}, which the run was trained on, is not there; -d says where it is\n"
+            f"{own}, whose run it is, is not there; -d FOLDER says where it is now\n"
         )
     finally:
         moved.rename(own)

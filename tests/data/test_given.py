@@ -67,6 +67,38 @@ def test_ways_that_agree_do_and_ways_that_contradict_are_refused(found):
         Own().of(found(column=column, train="b", val="a"))
 
 
+def test_all_ways_are_compared_and_fill_up_each_other(found, tmp_path):
+    (tmp_path / "split.csv").write_text("image,split\nb,train\nc,test\n")
+    files = {"split.csv": tmp_path / "split.csv"}
+    given = found(column={"a.jpg": "valid"}, train="b", val="a")
+    split = Own().of(given._replace(files={**given.files, **files}))
+    sides = split(NAMES[:3], False)
+    assert sides[:3] == (["b.jpg"], ["a.jpg"], ["c.jpg"])
+    assert sides.origin == "the column split of its table and split.csv"
+    given = found(column={"a.jpg": "valid"}, train="a")
+    with one_line("'a.jpg' is to valid by the column .*, to train by train.txt"):
+        Own().of(given._replace(files={**given.files, **files}))
+
+
+def test_lists_of_one_side_are_one_list(found):
+    sides = Own().of(found(val="a", valid="b", train="c\nd"))(NAMES, False)
+    assert sides[:3] == (["c.jpg", "d.jpg"], ["a.jpg", "b.jpg"], [])
+
+
+def test_who_validates_is_said_where_nobody_says_it(found):
+    split = Own().of(found(train="a\nb"))
+    assert split(NAMES, False).origin == "train.txt, without any to validate: the others"
+    split = Own().of(found(train="a\nb\nc\nd"))
+    assert split(NAMES, False).origin == "train.txt, without any to validate: a fifth by hash"
+    assert split(NAMES, False, (1, 2)).origin == "fold 1 of 2"
+
+
+def test_folds_are_of_the_pictures_on_the_lists(found):
+    split = Own().of(found(train="a\nb", val="c"))
+    train, valid, *_ = split(NAMES, False, (1, 3))
+    assert sorted(train + valid) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
 @pytest.mark.parametrize(
     ("lists", "said"),
     [

@@ -77,6 +77,17 @@ def test_what_is_no_picture(tmp_path, pixels, said):
     assert told.startswith(f"1 pictures cannot be read, first '{picture}': {said}")
 
 
+def test_more_pixels_may_be_allowed(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "s.hdf5", "w") as file:
+        file["0"] = np.zeros((50, 81), np.uint8)
+    picture = Stored(tmp_path / "s.hdf5", "0")
+    monkeypatch.setattr("data.decode.most", 4000)
+    said = refusal(decode, picture)
+    assert said.startswith(f"{picture}: 81x50 pixels are") and "allow --max-pixels 4050" in said
+    monkeypatch.setattr("data.decode.most", 4050)
+    assert decode(picture).shape == (50, 81, 3)
+
+
 def test_threads_read_what_one_reads(path):
     pictures = [Stored(path, str(n % 2)) for n in range(40)]
     with ThreadPoolExecutor(8) as pool:
@@ -112,7 +123,7 @@ def test_a_giant_picture_is_refused_though_it_is_there(tmp_path):
         whole = (2**14, 2**14)
         file.create_dataset("0", whole, np.uint8, chunks=(2**14, 2**14), compression="gzip")
         file["0"][0, 0] = 1
-    assert "a picture of 16384x16384 pixels" in refusal(Stored(tmp_path / "s.hdf5", "0").pixels)
+    assert "16384x16384 pixels are 268 million" in refusal(Stored(tmp_path / "s.hdf5", "0").pixels)
 
 
 def test_data_in_other_files_are_not_looked_for(tmp_path):

@@ -76,13 +76,13 @@ def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
 
     def slow(path):
         if path == paths[2]:
-            begun.wait(60)
+            assert begun.wait(10)
             raise KeyboardInterrupt
         return measure(path)
 
-    def watch(path, *found):
-        remember(path, *found)
-        if path == paths[1]:
+    def watch(picture, *found):
+        remember(picture, *found)
+        if picture == str(paths[1]):
             assert len(integrity.recall(memory)) == 2  # while the check is going on
             begun.set()
 

@@ -61,6 +61,9 @@ def test_two_folders_of_another_machine_are_not_taken_for_one_picture():
 def test_near_names_are_offered():
     assert Pairing(["street.jpg", "beach.jpg"]).near("stret.jpg") == " (did you mean street.jpg?)"
     assert Pairing(["street.jpg"]).near("qqqq") == ""
+    both = Pairing(["train/p0.png", "val/p0.png"])
+    assert both.find("p0") is None
+    assert both.near("p0") == " (did you mean train/p0.png or val/p0.png?)"
 
 
 def test_no_digit_but_leading_zeros_is_lost():

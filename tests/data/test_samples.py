@@ -63,9 +63,18 @@ def test_own_csv_keeps_fractions_and_repeats(own, caplog):
     assert "sigma of the blur assumed, 24 pixels; --pixels-per-degree" in caplog.text
 
 
-def test_own_hdf5(own):
+def test_a_table_beside_an_hdf5_file_is_said_not_to_be_read(own, caplog):
+    give_hdf5(own)
+    give_csv(own)
+    assert points(load_all(own))["a.jpg"] == [(5.5, 6.25)]
+    said = "own: fixations from fixations.hdf5; fixations.csv beside it is not read"
+    assert said in caplog.text
+
+
+def test_own_hdf5(own, caplog):
     give_hdf5(own)
     assert points(load_all(own)) == {f"{name}.jpg": [(5.5, 6.25)] for name in NAMES}
+    assert "not read" not in caplog.text
 
 
 def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, caplog):
@@ -75,6 +84,43 @@ def test_own_pictures_of_points_are_at_pixels_centres_and_say_what_is_lost(own, 
     samples = load_all(own)
     assert points(samples) == {f"{name}.jpg": [(0.5, 0.5), (7.5, 9.5)] for name in NAMES}
     assert "repeats are lost" in caplog.text
+
+
+def recorded_on(own, height, width):
+    """Puts a stimuli.hdf5 there by which the pictures had another size when they were seen."""
+    names = [f"{name}.jpg" for name in NAMES]
+    write_hdf5(own, names, [(height, width, 3)] * 5, table([], [], []))
+    (own / "fixations.hdf5").unlink()
+
+
+def test_points_on_the_pictures_that_are_there_are_not_scaled_by_what_was_recorded(own):
+    recorded_on(own, 2 * HEIGHT, 2 * WIDTH)
+    for name in NAMES:
+        points_picture(own / "fixations" / f"{name}.png", [(20, 10)], SIZE)
+    assert points(load_all(own))["a.jpg"] == [(20.5, 10.5)]
+
+
+def test_fractions_of_a_program_are_not_scaled_by_what_was_recorded(own):
+    recorded_on(own, 2 * HEIGHT, 2 * WIDTH)
+    header = "Participant name,Presented Media name,Eye movement type,Eye movement type index,"
+    header += "Fixation point X [MCS norm],Fixation point Y [MCS norm]"
+    rows = [f"p,{name}.jpg,Fixation,{k},0.5,0.25" for k, name in enumerate(NAMES)]
+    (own / "fixations.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert points(load_all(own))["a.jpg"] == [(WIDTH / 2, HEIGHT / 4)]
+
+
+def test_pixels_of_another_aspect_ratio_are_refused_and_fractions_and_maps_are_not(own):
+    recorded_on(own, 3 * HEIGHT, 2 * WIDTH)
+    give_csv(own)
+    said = refusal(load_all, own)
+    assert said.startswith(f"{own}: 'a.jpg': its fixations are of {2 * WIDTH}x{3 * HEIGHT} pixels")
+    give_csv(own, rows=["1,0.5,0.25"])
+    found = load_all(own, units="fractions")
+    assert points(found)["a.jpg"] == [(WIDTH / 2, HEIGHT / 4)]
+    assert found[0].sigma == pytest.approx(24 / 6**0.5)
+    (own / "fixations.csv").unlink()
+    give_maps(own)
+    assert len(load_all(own)) == 5
 
 
 def test_pictures_of_points_under_saliency_are_points(own, caplog):
@@ -146,9 +192,9 @@ def test_files_in_stimuli_that_nobody_reads_are_named(own, caplog):
     assert len(load_all(own)) == 5
     (own / "stimuli" / "f.HEIC").write_bytes(b"ftypheic")
     said = refusal(load_all, own)
-    assert said.startswith(f"{own}: 1 files are not read, first 'stimuli/f.HEIC'; readable are .ap")
+    assert said.startswith(f"{own}/stimuli: 1 files are not read, first 'f.HEIC'; readable are")
     assert len(load_all(own, partial=True)) == 5
-    assert "first 'stimuli/f.HEIC'; readable are" in caplog.text
+    assert "first 'f.HEIC'; readable are" in caplog.text
 
 
 @pytest.mark.parametrize("ending", ["jfif", "jpe", "JPG", "avif", "pbm"])
@@ -350,7 +396,7 @@ def test_fixations_outside_are_dropped_counted_and_said(own, caplog):
     assert "20 of 30 fixations lie outside" in refusal(load_all, own)
     samples = load_all(own, drop=True)
     assert set(map(tuple, points(samples).values())) == {((0, 0), (39.99, 31.99))}
-    assert "20 of 30 fixations lie outside their picture, dropped" in caplog.text
+    assert "20 of 30 fixations lie outside their picture" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["fixations.tsv", "fixations/all.csv"])

@@ -170,7 +170,7 @@ def test_given_sides_are_taken_in_their_order():
 def test_names_on_no_side_are_left_out_and_said(caplog):
     found = given(train=["a"], valid=["b"])(["a", "b", "c"], False)
     assert found[:3] == (["a"], ["b"], [])
-    assert "1 stimuli are on no side of a list, first 'c'; left out" in caplog.text
+    assert "1 stimuli are on no side, first 'c'; left out (a list)" in caplog.text
 
 
 def test_one_side_alone_means_that_the_rest_is_the_other():

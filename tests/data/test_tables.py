@@ -291,6 +291,37 @@ def test_viewings_are_said_and_so_is_sorting(tmp_path, caplog):
     caplog.clear()
     read(tmp_path, of_times(2, 0, 1))
     assert "rows of 1 scanpaths are not in order of time, and are sorted" in caplog.text
+    caplog.clear()
+    read(tmp_path, of_times(0, 1, 2, 31, 32))
+    assert "leaps" not in caplog.text
+    read(tmp_path, of_times(0, 1, 2, 33, 34))
+    assert "time leaps in 1 scanpaths" in caplog.text and "column trial" in caplog.text
+
+
+def test_columns_that_are_not_read_are_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    read(tmp_path, lines("a/x,1,2,3,L,", header=HEADER + ",eye,"))
+    assert "fixations.csv: columns that are not read: eye" in caplog.text
+    caplog.clear()
+    read(tmp_path, lines("a/x,1,2,3"))
+    assert "not read" not in caplog.text
+
+
+def test_rows_that_come_twice_are_said(tmp_path, caplog):
+    once = [f"a/x,{subject},{k},2" for subject in (1, 2) for k in range(5)]
+    read(tmp_path, lines(*once, "a/x,1,0,2"))  # 1 of 11
+    assert "of another" not in caplog.text
+    read(tmp_path, lines(*once, "a/x,1,0,2", "a/x,2,4,2"))
+    assert "2 of 12 rows have the picture, the observer and the very coordinates" in caplog.text
+
+
+def test_scanpaths_in_the_order_of_rows_are_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    read(tmp_path, lines("a/x,1,2,3"))
+    assert "no column says when (t, order); scanpaths are in the order of the rows" in caplog.text
+    caplog.clear()
+    read(tmp_path, lines("a/x,1,2,3,4", header=HEADER + ",order"))
+    assert "no column says when" not in caplog.text
 
 
 def test_a_shuffled_file_is_put_in_order(tmp_path):

@@ -15,6 +15,7 @@ from data.fixations import table
 from data.pipeline import batches
 from model import restore
 from model.keeper import Keeper
+from model.lineage import refuse_seen
 from model.optimizer import make
 from model.runs import Run, chain_of, chosen, link, read_about, run_name
 from model.trainer import Data, Interrupted, Progress, fit
@@ -329,24 +330,24 @@ def test_pictures_that_were_seen_are_refused():
     about = chained("second", "B", initial=first, **{"3": "f3"})
     fine = [("A", samples("3", "4")), ("B", samples("1", "2", "4")), ("C", samples("1", "2", "3"))]
     for corpus, tested in fine:
-        restore.refuse_seen(about, named(corpus), tested, "second cannot be tested")
+        refuse_seen(about, named(corpus), tested, "second cannot be tested")
     with one_line() as error:
-        restore.refuse_seen(about, named("A"), samples("4", "2", "1"), "second cannot be tested")
+        refuse_seen(about, named("A"), samples("4", "2", "1"), "second cannot be tested")
     text = "second cannot be tested: first was trained on 2 of the 3 pictures, first '2', the same "
     assert str(error.value).startswith(text)
     with pytest.raises(UsageError, match="second was trained on 1 of the 1 pictures, first '3'"):
-        restore.refuse_seen(about, named("B"), samples("3"), "")
+        refuse_seen(about, named("B"), samples("3"), "")
 
 
 def test_two_folders_of_one_name_are_told_apart_by_their_pictures():
     about = chained("r", "study", **{"1": "f1", "2": "f2"})
     study, known = named("study", own=True), samples("1", "9", **{"1": "f1"})
     with one_line("r was trained on 1 of the 1 pictures, first '2'"):
-        restore.refuse_seen(about, study, samples("2", **{"2": "new"}), "", known=known)
+        refuse_seen(about, study, samples("2", **{"2": "new"}), "", known=known)
     other = samples("1", **{"1": "g1"})
-    restore.refuse_seen(about, study, samples("2", **{"2": "g2"}), "", known=other)
+    refuse_seen(about, study, samples("2", **{"2": "g2"}), "", known=other)
     with one_line("first '7'"):
-        restore.refuse_seen(about, study, samples("7", **{"7": "f2"}), "", known=other)
+        refuse_seen(about, study, samples("7", **{"7": "f2"}), "", known=other)
 
 
 def test_runs_of_before_have_the_path_of_a_folder_for_its_name(tmp_path):
@@ -355,7 +356,7 @@ def test_runs_of_before_have_the_path_of_a_folder_for_its_name(tmp_path):
     assert read_about(run)["address"] == "/home/me/Study"
     about = chained("r", "/home/me/Study", **{"1": "f1"})
     with one_line("first '1'"):
-        restore.refuse_seen(about, named("study"), samples("1"), "")
+        refuse_seen(about, named("study"), samples("1"), "")
 
 
 TRUTH = "ab" * 8
@@ -383,24 +384,21 @@ def test_what_changed_is_named(tmp_path):
 def test_a_copied_picture_is_known_by_its_content():
     about = chained("r", "A", **{"1": "f1", "2": ""})
     with pytest.raises(UsageError, match="r was trained on 1 of the 2 pictures, first 'copy'"):
-        restore.refuse_seen(about, named("B"), samples("x", "copy", copy="f1"), "")
+        refuse_seen(about, named("B"), samples("x", "copy", copy="f1"), "")
 
 
 def test_it_is_said_that_copies_saved_anew_are_not_noticed(caplog):
     about = chained("r", "A", **{"1": "f1", "2": "f2", "3": ""})
     one, other = (types.SimpleNamespace(name=name, own=False) for name in "AB")
     with caplog.at_level(logging.INFO):
-        restore.refuse_seen(about, one, samples("x"), "")
+        refuse_seen(about, one, samples("x"), "")
         assert not caplog.records
-        restore.refuse_seen(about, other, samples("x", "anew"), "")
+        refuse_seen(about, other, samples("x", "anew"), "")
     said = "none of the 2 pictures is, pixel by pixel, one of 2 of other corpora"
-    assert (
-        said in caplog.text
-        and "copies that were scaled or saved anew are not noticed" in caplog.text
-    )
+    assert said in caplog.text and "copies that were scaled or saved anew are not" in caplog.text
     for corpus, names, by in ((one, {"1": "f9"}, "name"), (other, {"copy": "f1"}, "pixels")):
         with one_line(f"the same by {by}; take others, or weights that have not seen them"):
-            restore.refuse_seen(about, corpus, samples(*names, **names), "")
+            refuse_seen(about, corpus, samples(*names, **names), "")
 
 
 def test_unknown_pictures_are_warned_of(tmp_path, caplog):
@@ -408,17 +406,17 @@ def test_unknown_pictures_are_warned_of(tmp_path, caplog):
     file = tmp_path / "foreign.weights.h5"
     file.touch()
     begun = start(Run(tmp_path, "r"), weights=file)
-    restore.refuse_seen({"chain": begun.chain}, named("own"), samples("1", "2"), "")
+    refuse_seen({"chain": begun.chain}, named("own"), samples("1", "2"), "")
     assert f"which pictures {file} was trained on is not known" in caplog.text
     caplog.clear()
     old = {"corpus": "own", "train": ["1"], "initial": "msinet_older"}
     with caplog.at_level(logging.WARNING):
-        restore.refuse_seen(old, named("own"), samples("2"), "")
+        refuse_seen(old, named("own"), samples("2"), "")
     assert len(caplog.records) == 1 and "which pictures msinet_older was" in caplog.text
     with pytest.raises(UsageError, match="trained on 1 of the 2"):
-        restore.refuse_seen(old, named("own"), samples("2", "1"), "")
+        refuse_seen(old, named("own"), samples("2", "1"), "")
     caplog.clear()
-    restore.refuse_seen({**old, "initial": None}, CORPUS, samples("2"), "")
+    refuse_seen({**old, "initial": None}, CORPUS, samples("2"), "")
     assert not caplog.records
 
 

@@ -1,0 +1,96 @@
+"""What a run or its weights have seen, and refusals to go on with other data or to score on it."""
+
+from collections.abc import Mapping, Sequence
+
+from absl import logging
+
+from config import UsageError
+from model.runs import Run, chain_of
+
+
+def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> None:
+    """Raise UsageError where pictures of a run, or what is known of them, are others by now."""
+    said = changes(before, now)
+    if said:
+        raise UsageError(
+            f"{run.name} was trained on other data: {said}; --fresh starts it anew, --name NAME "
+            "calls this run something else"
+        )
+
+
+def changes(before: Mapping | None, now: Mapping | None) -> str:
+    """Return in words how many pictures, or what is known of them, are others by now, and the
+    first; "" where none is. The records of splits have for each name the digest of the picture,
+    then that of its truth."""
+    if not (before and now):
+        return ""
+    was, is_ = ({**r["train"], **r["valid"], **r["test"]} for r in (before, now))
+    changed = [name for name in was if was[name] and was[name] != is_.get(name, was[name])]
+    if not changed:
+        return ""
+    same = is_[changed[0]][:16] in ("", was[changed[0]][:16])
+    what = "its fixations, map or blur" if same else "the picture itself"
+    return f"{len(changed)} pictures have changed since, first '{changed[0]}' ({what})"
+
+
+def same_corpus(name: str, trained: Mapping | None, corpus, digests: Mapping[str, str]) -> bool:
+    """Return whether what was trained on a corpus called so was on this one: by its name, and of a
+    folder without a class by a picture, too.
+
+    Args:
+        trained: the digests of the pictures that it was trained on, empty where not known.
+        digests: those of pictures of the corpus.
+    """
+    if name != corpus.name or not corpus.own:
+        return name == corpus.name
+    return any((trained or {}).get(n) in ("", digest) for n, digest in digests.items())
+
+
+def refuse_seen(
+    about: Mapping,
+    corpus,
+    samples: Sequence,
+    what: str,
+    held: bool = True,
+    known: Sequence = (),
+) -> None:
+    """Raises UsageError where weights have seen samples of a corpus in training, or, with `held`,
+    were chosen by them.
+
+    The weights' own run and all that it was fine-tuned from count; a picture is the same by its
+    name in the same corpus, by its pixels in another, where a copy that was scaled or saved anew
+    is another picture: that is said. Where it is not known what one was trained on, a warning.
+
+    Args:
+        about: what the JSON beside the weights says.
+        what: how the error begins, `NAME cannot be tested`.
+        known: more samples of the corpus, by which it is known (same_corpus).
+    """
+    elsewhere: set[str] = set()
+    for seen in chain_of(about, "the run"):
+        if seen["train"] is None:
+            logging.warning(
+                "which pictures %s was trained on is not known; whether any of these %d is among "
+                "them could not be checked", seen["run"], len(samples),
+            )  # fmt: skip
+            continue
+        same = same_corpus(seen["corpus"], seen["train"], corpus, {s.name: s.digest for s in known})
+        for side, saw in (("train", "was trained on"), ("held", "chose its epoch by")):
+            shown = seen.get(side, {}) if held or side == "train" else {}
+            # Corpora have pictures twice, and their splits are what they are: there names tell.
+            digests = {*shown.values()} - {""}
+            elsewhere |= set() if same else digests
+            found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
+            if found:
+                raise UsageError(
+                    f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
+                    f"first {found[0]!r}, the same by {'name' if same else 'pixels'}; take others, "
+                    "or weights that have not seen them"
+                )
+    if elsewhere:
+        logging.info(
+            "none of the %d pictures is, pixel by pixel, one of %d of other corpora that the "
+            "weights have seen; copies that were scaled or saved anew are not noticed here: "
+            "inspect compares the pictures of a corpus by what they show",
+            len(samples), len(elsewhere),
+        )  # fmt: skip
