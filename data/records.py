@@ -51,6 +51,7 @@ def table_of(corpus: Corpus, partial: bool) -> Table | None:
         except UsageError as error:
             raise UsageError(f"{path}: {error}") from None
         return Table(renumbered(found, order or names, names, path, partial))
+    found = tables.tables_of(corpus.files, corpus.folder)
     if found:
         return tables.read(found, corpus.stimuli)
     written = corpus.read(corpus.files, corpus.stimuli)
