@@ -204,3 +204,11 @@ def test_what_is_logged_inside_is_heard_and_not_shown(capsys):
     logging.set_verbosity(before)
     assert said == ["3 pictures", "left out"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_link_to_a_picture_that_is_gone_is_named_as_one_that_cannot_be_read(own):
+    (own / "stimuli/00.png").unlink()
+    (own / "stimuli/00.png").symlink_to(own / "gone.png")
+    found, known = gathered(own)
+    assert "00.png: is gone, or a link to what is not there" in found.refusal
+    assert list(known["unreadable"]) == ["00.png"] and known["pictures"]["count"] == 12
