@@ -66,6 +66,10 @@ class Own(Free):
                         f"'{name}' is to {one.sides[name]} by {one.origin}, to "
                         f"{other.sides[name]} by {other.origin}; keep one"
                     )
+        unread = [name for name in found.files if stem(name) in CALLED and name not in LISTS]
+        if unread and not ways:
+            said = "%s is not read: lists of a split are train.txt, val.txt and test.txt"
+            logging.warning(said, unread[0])
         sides, origins = {}, []
         for way in ways:
             known = {*sides.values()}

@@ -80,6 +80,12 @@ def test_all_ways_are_compared_and_fill_up_each_other(found, tmp_path):
         Own().of(given._replace(files={**given.files, **files}))
 
 
+def test_a_list_of_another_kind_is_said_not_to_be_read(found, caplog):
+    files = {"fixations.csv": None, "train.csv": None}
+    assert Own().of(found()._replace(files=files)) == Hashed()
+    assert "train.csv is not read: lists of a split are train.txt" in caplog.text
+
+
 def test_lists_of_one_side_are_one_list(found):
     sides = Own().of(found(val="a", valid="b", train="c\nd"))(NAMES, False)
     assert sides[:3] == (["c.jpg", "d.jpg"], ["a.jpg", "b.jpg"], [])
