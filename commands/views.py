@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from config import Config
-from data.decode import decode
+from data.decode import decode, decode_whole
 from data.fixations import Fixations
 from data.pipeline import batches, plan
 from data.samples import Sample
@@ -34,7 +34,7 @@ def draw_views(
         points = points_of(sample, records)
         has = sample.density_map or (sample.points is not None and len(sample.points))
         density = truth(sample)["log_density"] if has else None
-        save_view(path, decode(sample.stimulus), density, points)
+        save_view(path, decode_whole(sample.stimulus), density, points)
         views.append({
             "name": sample.name,
             "why": why,

@@ -108,7 +108,11 @@ def marks_of(pictures: Sequence[Picture]) -> Iterator[str]:
 
 
 def mark(picture: Picture) -> str:
-    stat = file_of(picture).stat()
+    file = file_of(picture)
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        raise UsageError(f"{file}: is gone, or a link to what is not there") from None
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 

@@ -13,11 +13,12 @@ from PIL import Image, ImageOps
 import flags
 import main
 from commands import inspecting
-from commands.views import VIEWS, chosen
+from commands.views import VIEWS, chosen, draw_views
 from config import Config
 from data.corpus import open_corpus
 from data.fixations import table
 from data.samples import Sample
+from model.runs import Run
 
 
 def inspected(cli, own, results, *more):
@@ -53,6 +54,29 @@ def test_a_page_its_pictures_and_its_numbers_are_written(cli, own, tmp_path):
         assert (results / "reports" / view["picture"]).is_file()
     with Image.open(results / "reports" / known["batch"][0]["picture"]) as frame:
         assert frame.size == (96, 64)
+
+
+def test_a_picture_that_is_read_at_a_smaller_scale_is_drawn_with_its_own_fixations(
+    own, tmp_path, monkeypatch
+):
+    with Image.open(own / "stimuli/00.png") as picture:  # 64x48: seen at a scale below 1536 pixels
+        picture.resize((640, 480)).save(own / "stimuli/00.jpg")
+    (own / "stimuli/00.png").unlink()
+    rows = [f"00.jpg,{i % 3},{500 + i},400" for i in range(12)]
+    lines = (own / "fixations.csv").read_text().splitlines()
+    lines = [line for line in lines if not line.startswith("00.png")] + rows
+    (own / "fixations.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr("data.decode.PIXELS", 64 * 48)
+    monkeypatch.setattr("data.decode.most", 10**6)
+    drawn = {}
+    monkeypatch.setattr(
+        "commands.views.save_view", lambda path, *given: drawn.update({path: given})
+    )
+    found, known = gathered(own)
+    draw_views(Run(tmp_path, "r"), found.samples, found.records, found.side, known)
+    image, density, points = drawn[tmp_path / "images/r/view0.jpg"]
+    assert image.shape == (480, 640, 3) and density.shape == (480, 640)
+    assert sorted(points[:, 0]) == [500 + i for i in range(12)]
 
 
 def test_json_is_all_that_is_on_stdout(cli, own, tmp_path):
@@ -180,3 +204,11 @@ def test_what_is_logged_inside_is_heard_and_not_shown(capsys):
     logging.set_verbosity(before)
     assert said == ["3 pictures", "left out"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_link_to_a_picture_that_is_gone_is_named_as_one_that_cannot_be_read(own):
+    (own / "stimuli/00.png").unlink()
+    (own / "stimuli/00.png").symlink_to(own / "gone.png")
+    found, known = gathered(own)
+    assert "00.png: is gone, or a link to what is not there" in found.refusal
+    assert list(known["unreadable"]) == ["00.png"] and known["pictures"]["count"] == 12
