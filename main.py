@@ -9,14 +9,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import shlex
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from absl import app, logging
 
 import presets
 import storage
-from config import Config, Ended, UsageError
+from config import Config, Ended, UsageError, flag_of, show
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import corpus_name, find, in_folder, open_corpus
 from data.decode import allow
@@ -24,6 +24,10 @@ from data.install import install
 from download import DownloadError
 from flags import given, parse
 from model.runs import Run, run_name
+
+# Fields that decide what of a corpus is read, and how.
+READING = ("size", "pixels_per_degree", "units", "outside", "folds", "fold", "subset", "hold_out")
+READING += ("partial",)
 
 
 def train(args) -> None:
@@ -86,8 +90,13 @@ def pool(args, settings: Config) -> None:
 
 
 def named(args) -> list[str]:
-    """The flags that name a command's corpus, for another command that is typed."""
-    return whose(args) + (["--corpora", str(args.corpora)] if args.corpora else [])
+    """The flags by which a command reads its corpus, for another command that is typed."""
+    found = whose(args) + (["--corpora", str(args.corpora)] if args.corpora else [])
+    for item in fields(Config):
+        value = getattr(args, item.name, None)
+        if item.name in READING and value:
+            found += [flag_of(item)] if value is True else [flag_of(item), show(value)]
+    return found
 
 
 def whose(args) -> list[str]:

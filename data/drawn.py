@@ -46,6 +46,10 @@ def maps_of(corpus: Corpus, records, sigma: float | None, memory: Path) -> Mappi
         found = maps.shown(corpus.folder / top, files, memory)
         if files and found.kind == "maps":
             warn_of_inverted(corpus, found.inverted, len(files))
+            if records is not None:
+                said = "%s: the maps in saliency/ are the truth, for sigma is only assumed; "
+                said += "--pixels-per-degree takes the fixations"
+                logging.info(said, corpus.name)
             return files
     if assumed:
         said = "%s: sigma of the blur assumed, %g pixels; --pixels-per-degree gives another"

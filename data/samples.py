@@ -158,9 +158,11 @@ def load(
     names = [name for part in sides[:3] for name in part]
     found = sampled(corpus, names, records, shipped, memory, sigma, skip_first, units, drop)
     parts = [[found[n] for n in part if n in found] for part in (train, sides.valid, sides.test)]
-    for side, what in zip(parts, ("train on", "validate"), strict=False):
+    for side, before, what in zip(
+        parts, (train, sides.valid), ("train on", "validate"), strict=False
+    ):
         if not side:
-            said = f"none of the {len(names)} stimuli to {what} has a fixation that counts"
+            said = f"none of the {len(before)} stimuli to {what} has a fixation that counts"
             raise UsageError(f"{corpus.folder}: {said}; those outside their picture do not")
     return Loaded(*parts, sides)
 

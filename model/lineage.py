@@ -9,8 +9,9 @@ from model.runs import Run, chain_of
 
 
 def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> None:
-    """Raise UsageError where pictures of a run, or what is known of them, are others by now."""
-    said = changes(before, now)
+    """Raise UsageError where pictures that a run trains or validates on, or what is known of them,
+    are others by now."""
+    said = changes(before, now, ("train", "valid"))
     if said:
         raise UsageError(
             f"{run.name} was trained on other data: {said}; --fresh starts it anew, --name NAME "
@@ -18,13 +19,15 @@ def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> Non
         )
 
 
-def changes(before: Mapping | None, now: Mapping | None) -> str:
-    """Return in words how many pictures, or what is known of them, are others by now, and the
-    first; "" where none is. The records of splits have for each name the digest of the picture,
-    then that of its truth."""
+def changes(
+    before: Mapping | None, now: Mapping | None, sides: Sequence[str] = ("train", "valid", "test")
+) -> str:
+    """Return in words how many pictures of some sides, or what is known of them, are others by now,
+    and the first; "" where none is. The records of splits have for each name the digest of the
+    picture, then that of its truth."""
     if not (before and now):
         return ""
-    was, is_ = ({**r["train"], **r["valid"], **r["test"]} for r in (before, now))
+    was, is_ = ({n: d for side in sides for n, d in r[side].items()} for r in (before, now))
     changed = [name for name in was if was[name] and was[name] != is_.get(name, was[name])]
     if not changed:
         return ""

@@ -193,6 +193,8 @@ def test_train_says_which_command_shows_its_corpus(tmp_path):
     (tmp_path / "mine.py").write_text("")
     more = ["--corpora", str(tmp_path / "mine.py")]
     assert whose("-d", own, *more) == ["-d", str(own), *more]
+    more = ["--size", "64x96", "--units", "fractions", "--partial"]
+    assert {*whose("-d", own, *more, "--epochs", "3")} == {"-d", str(own), *more}
 
 
 def test_what_is_logged_inside_is_heard_and_not_shown(capsys):

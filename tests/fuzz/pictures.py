@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -114,8 +115,10 @@ def bases(folder: Path) -> dict[str, bytes]:
 def tiffs(rgb, grey, alpha) -> dict[str, bytes]:
     black = Image.fromarray(grey).convert("1")
     packings = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg")
-    packings += ("lzma", "zstd")
     found = {f"tiff {name}": saved("TIFF", rgb, compression=name) for name in packings}
+    for name in ("lzma", "zstd"):
+        with suppress(OSError):  # Pillow 11.3 brings a libtiff that cannot write one of these
+            found[f"tiff {name}"] = saved("TIFF", rgb, compression=name)
     for name in ("group3", "group4", "tiff_ccitt"):
         found[f"tiff {name}"] = saved("TIFF", black, compression=name)
     return found | {
