@@ -69,8 +69,8 @@ def train(args) -> None:
 def planned(args) -> dict[str, Config]:
     """The runs of a command by name: the stages of a preset, each for the folds asked for."""
     runs, before = {}, None
-    for stage, fields in presets.stages(args.preset).items():
-        settings = Config.make({**fields, **given(args)}, args.config)
+    for stage, options in presets.stages(args.preset).items():
+        settings = Config.make({**options, **given(args)}, args.config)
         base = args.name or f"{settings.model}_{corpus_name(args.data)}"
         base = f"{base}_{stage}" if stage else base
         every = range(1, settings.folds + 1) or [0]
