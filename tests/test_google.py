@@ -68,4 +68,4 @@ def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path, cli, monkey
     program("test", "--name", "msinet_own")
     assert json.loads(store["out/reports/msinet_own.metrics.json"])["n_images"] == 3
     assert store["out/history/msinet_own.csv"].decode().count("\n") == 3
-    assert len([name for name in store if name.startswith("corpora/")]) == 14
+    assert len([name for name in store if name.startswith("corpora/")]) == 15
