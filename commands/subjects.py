@@ -153,8 +153,8 @@ def foreign(folder: Path, kind: str) -> Callable:
                 yield [Part(values)]
             else:
                 yield [Part(as_log_density(values), saliency=values)]
-        if not predictions.off.keys() <= said:
-            predictions.say_off()
-            said.update(predictions.off)
+        if not {*predictions.off, *predictions.inverted} <= said:
+            predictions.notices()
+            said.update(predictions.off, predictions.inverted)
 
     return answers

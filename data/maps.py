@@ -163,7 +163,7 @@ def look(levels: np.ndarray) -> Look:
     height = (levels - low) / (np.float64(top) - low)
     if is_flat(height):
         return Look(FLAT)
-    return Look(SMOOTH, bool(np.median(height) > 0.6) and is_inverted(levels))
+    return Look(SMOOTH, is_inverted(height))
 
 
 def is_sharp(levels: np.ndarray, bright: np.ndarray) -> bool:
@@ -227,14 +227,15 @@ def is_even(shape: np.ndarray) -> bool:
     )
 
 
-def is_inverted(levels: np.ndarray) -> bool:
-    """Whether a map is brighter at its border, a tenth of each side, than in the middle."""
-    h, w = levels.shape
-    inner = levels[h // 10 : h - h // 10, w // 10 : w - w // 10]
-    middle = levels[h // 4 : h - h // 4, w // 4 : w - w // 4]
-    if inner.size == levels.size:
+def is_inverted(height: np.ndarray) -> bool:
+    """Whether a map of levels 0..1 is bright, and brighter at its border, a tenth of each side,
+    than in the middle."""
+    h, w = height.shape
+    inner = height[h // 10 : h - h // 10, w // 10 : w - w // 10]
+    middle = height[h // 4 : h - h // 4, w // 4 : w - w // 4]
+    if inner.size == height.size or np.median(height) <= 0.6:
         return False
-    border = (levels.sum(dtype=float) - inner.sum(dtype=float)) / (levels.size - inner.size)
+    border = (height.sum(dtype=float) - inner.sum(dtype=float)) / (height.size - inner.size)
     return bool(border > middle.mean())
 
 

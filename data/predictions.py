@@ -10,6 +10,7 @@ from config import UsageError
 from data.arrays import by, plane, read_array
 from data.decode import decode_map
 from data.layout import PICTURES, listing, walk
+from data.maps import is_inverted
 from data.names import matched, stem
 from data.samples import Sample
 
@@ -23,8 +24,9 @@ class Predictions:
     kind "density": natural logarithms of densities over pixels, .npy, made to sum to 1 exactly;
     where one is off by more than round-off, `off` has by how much. -inf is allowed, and whoever
     looks there makes it infinitely wrong. kind "saliency": maps of any scale, .npy or pictures, as
-    they are. Files are named after the stimuli, but for the ending, in the same sub-folders or,
-    where no two names are the same, in none.
+    they are; `inverted` has those that are brighter at their border. Files are named after the
+    stimuli, but for the ending, in the same sub-folders or, where no two names are the same, in
+    none.
 
     Raises:
         UsageError: of the folder, when made: it is none, stimuli have no prediction or two. Of a
@@ -34,21 +36,27 @@ class Predictions:
     def __init__(self, folder: Path, kind: str, samples: Iterable[Sample]):
         self.folder, self.kind = folder, kind
         self.off: dict[Path, float] = {}
+        self.inverted: list[Path] = []
         self.files = paired(folder, kind, [sample.name for sample in samples])
 
     def __call__(self, sample: Sample) -> np.ndarray:
         path = self.files[sample.name]
         values = read(path, sample.shape)
         if self.kind == "saliency":
-            return finite(path, values)
+            low, span = finite(path, values).min(), np.ptp(values)
+            self.inverted += [path] * bool(span and is_inverted((values - low) / span))
+            return values
         total = logarithm_of_sum(path, values)
         if abs(np.expm1(total)) > ROUND_OFF:
             self.off[path] = np.expm1(total)
         return values - total
 
-    def say_off(self) -> None:
+    def notices(self) -> None:
         """Say how many of the densities that were asked for did not sum to 1, and how far off they
-        were; nothing where all did."""
+        were; and where nearly all maps are brighter at the border."""
+        if len(self.inverted) >= 0.9 * len(self.files):
+            said = "%s: %d of %d maps are brighter at the border than in the middle: inverted?"
+            logging.warning(said, self.folder, len(self.inverted), len(self.files))
         if self.off:
             path, most = max(self.off.items(), key=lambda item: abs(item[1]))
             logging.warning(

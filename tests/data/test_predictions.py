@@ -72,11 +72,28 @@ def test_densities_that_do_not_quite_sum_to_1_are_made_to_and_said_once(folder, 
     np.testing.assert_allclose(np.exp(predictions(sample("3.jpg"))), density, rtol=1e-12)
     predictions(sample("2.jpg"))
     assert lines == []
-    predictions.say_off()
+    predictions.notices()
     assert lines == [
         f"{maps}: 2 of 3 densities did not sum to 1, the furthest '3.npy', to 0.9920; made to, by "
         "subtracting their logsumexp"
     ]
+
+
+@pytest.mark.parametrize(("sign", "told"), [(1, 0), (-1, 1)])
+def test_inverted_maps_are_said(tmp_path, monkeypatch, sign, told):
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    y, x = np.mgrid[:20, :30]
+    looked = [Sample(f"{k}.jpg", Path(f"{k}.jpg"), shape=(20, 30)) for k in range(3)]
+    for k in range(3):
+        bump = np.exp(-((x - 14 - k) ** 2 + (y - 10) ** 2) / 20)
+        np.save(tmp_path / f"{k}.npy", 5 + sign * bump)
+    predictions = Predictions(tmp_path, "saliency", looked)
+    for each in looked:
+        predictions(each)
+    predictions.notices()
+    said = f"{tmp_path}: 3 of 3 maps are brighter at the border than in the middle: inverted?"
+    assert lines == [said] * told
 
 
 def test_round_off_is_not_said(folder, monkeypatch):
@@ -84,7 +101,7 @@ def test_round_off_is_not_said(folder, monkeypatch):
     monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
     predictions = Predictions(folder(**{"1": FLAT + 9e-5}), "density", [sample()])
     np.testing.assert_allclose(predictions(sample()), FLAT, rtol=1e-12)
-    predictions.say_off()
+    predictions.notices()
     assert lines == []
 
 
