@@ -61,8 +61,9 @@ def refuse_seen(
     were chosen by them.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
-    name in the same corpus, by its pixels in another, where a copy that was scaled or saved anew
-    is another picture: that is said. Where it is not known what one was trained on, a warning.
+    name in the same corpus, by its pixels in another or where it bears another name by now; a copy
+    that was scaled or saved anew is another picture: that is said. Where it is not known what one
+    was trained on, a warning.
 
     Args:
         about: what the JSON beside the weights says.
@@ -81,14 +82,16 @@ def refuse_seen(
         for side, saw in (("train", "was trained on"), ("held", "chose its epoch by")):
             shown = seen.get(side, {}) if held or side == "train" else {}
             # Corpora have pictures twice, and their splits are what they are: there names tell.
-            digests = {*shown.values()} - {""}
+            names = {*shown} if same else set()
+            digests = {d for n, d in shown.items() if not (same and n in corpus.stimuli)} - {""}
             elsewhere |= set() if same else digests
-            found = [s.name for s in samples if (s.name in shown if same else s.digest in digests)]
+            found = [s.name for s in samples if s.name in names or s.digest in digests]
             if found:
+                by = "name" if found[0] in names else "pixels"
                 raise UsageError(
                     f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
-                    f"first {found[0]!r}, the same by {'name' if same else 'pixels'}; take others, "
-                    "or weights that have not seen them"
+                    f"first {found[0]!r}, the same by {by}; take others, or weights that have not "
+                    "seen them"
                 )
     if elsewhere:
         logging.info(

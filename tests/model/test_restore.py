@@ -24,9 +24,9 @@ from model.weights import save_weights
 NOWHERE = restore.Start("", {})
 
 
-def named(name, initial=None, own=False):
+def named(name, initial=None, own=False, stimuli=()):
     """A corpus of a name."""
-    return types.SimpleNamespace(name=name, initial=initial, own=own)
+    return types.SimpleNamespace(name=name, initial=initial, own=own, stimuli=stimuli)
 
 
 CORPUS = named("own")
@@ -350,6 +350,15 @@ def test_two_folders_of_one_name_are_told_apart_by_their_pictures():
         refuse_seen(about, study, samples("7", **{"7": "f2"}), "", known=other)
 
 
+def test_a_picture_that_was_renamed_is_known_by_its_pixels():
+    about = chained("r", "A", **{"1": "f1", "2": "f2"})
+    tested = samples("9", **{"9": "f1"})
+    with one_line("first '9', the same by pixels"):
+        refuse_seen(about, named("A", stimuli=("2", "9")), tested, "")
+    # where it is there under its own name, too, the split has it twice
+    refuse_seen(about, named("A", stimuli=("1", "2", "9")), tested, "")
+
+
 def test_runs_of_before_have_the_path_of_a_folder_for_its_name(tmp_path):
     run = saved(Run(tmp_path, "r"), {"corpus": "/home/me/Study"})
     assert read_about(run)["corpus"] == "study"
@@ -389,7 +398,7 @@ def test_a_copied_picture_is_known_by_its_content():
 
 def test_it_is_said_that_copies_saved_anew_are_not_noticed(caplog):
     about = chained("r", "A", **{"1": "f1", "2": "f2", "3": ""})
-    one, other = (types.SimpleNamespace(name=name, own=False) for name in "AB")
+    one, other = (named(name) for name in "AB")
     with caplog.at_level(logging.INFO):
         refuse_seen(about, one, samples("x"), "")
         assert not caplog.records
