@@ -12,7 +12,7 @@ from data.fixations import Fixations, inside
 
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1
-MANY = 50  # fixations, of which some should be in the right or lower part of their pictures
+MANY = 20  # fixations, of which some should be in the right or lower part of their pictures
 ONE_PLACE = 0.05  # of all fixations; pixels of real pictures have some thousandths at most
 # Medians of durations, and of times from one fixation to the next, beyond which they are in a unit
 # of which a second has so many.

@@ -86,6 +86,8 @@ def unread_truth(corpus: Corpus) -> str:
     """Return words on the files in fixations/ and saliency/ that are not read; "" without any."""
     files = [f"{top}/{n}" for top in ("fixations", "saliency") for n in below(corpus.files, top)]
     files = [name for name in files if ending(name) not in DRAWN | TABLES]
+    beside = (path.name for path in corpus.folder.iterdir() if path.stem.lower() == "fixations")
+    files += sorted(name for name in beside if ending(name) and name.lower() not in corpus.files)
     if not files:
         return ""
     said = f", of which {len(files)} files are not read, first '{files[0]}'"

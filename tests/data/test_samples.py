@@ -218,6 +218,14 @@ def test_truth_that_nobody_reads_is_named(own):
     )
 
 
+def test_a_table_of_a_kind_that_is_not_read_is_named(own):
+    (own / "Fixations.xlsx").touch()
+    said = (
+        "of which 1 files are not read, first 'Fixations.xlsx': save them as pictures, as .npy or"
+    )
+    assert said in refusal(load_all, own)
+
+
 @pytest.mark.parametrize("folder", ["saliency", "fixations"])
 def test_own_blurred_maps(own, folder):
     give_maps(own, folder=folder)
