@@ -9,6 +9,7 @@ from PIL import Image
 from config import Config
 from data import maps
 from data.contrast import contrast, follow
+from data.coordinates import commonest
 from data.corpus import Assumed, Corpus
 from data.decode import Picture, decode, opened
 from data.duplicates import alike, groups, perceptual
@@ -178,7 +179,9 @@ def of_places(x, y, height, width) -> tuple[dict, np.ndarray]:
     }
     found = {name: int(rows.sum()) for name, rows in places.items()}
     found["reach"] = reach(across[known], down[known])
-    return {**found, "commonest": commonest(x[known], y[known])}, places["outside"]
+    point = commonest(x[known], y[known]) if known.any() else None
+    found["commonest"] = point and dict(zip(("x", "y", "count"), point, strict=True))
+    return found, places["outside"]
 
 
 def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:
@@ -188,16 +191,6 @@ def reach(x: np.ndarray, y: np.ndarray) -> list[float] | None:
         return None
     (left, right), (top, bottom) = (np.percentile(values, (0.5, 99.5)) for values in (x, y))
     return [round(float(value), 4) for value in (left, top, right, bottom)]
-
-
-def commonest(x: np.ndarray, y: np.ndarray) -> dict | None:
-    """Return the point that most fixations have, to the last bit, and how many; None without."""
-    if not len(x):
-        return None
-    points, counts = np.unique(x + 1j * y, return_counts=True)  # twice as quick as by rows
-    most = int(counts.argmax())
-    point = points[most]
-    return {"x": float(point.real), "y": float(point.imag), "count": int(counts[most])}
 
 
 def repeated(rows: Fixations) -> int:
@@ -216,7 +209,10 @@ def of_sigma(corpus: Corpus, settings: Config, samples: Sequence[Sample]) -> dic
         whose = "--pixels-per-degree"
     if any(sample.density_map for sample in samples):
         return {"pixels": None, "from": "the maps that the corpus has"}
-    return {"pixels": float(settings.pixels_per_degree or corpus.sigma), "from": whose}
+    # That of pictures which were resized since is scaled; samples on no side have the corpus'.
+    used = [sample.sigma for sample in samples if sample.sigma]
+    sigma = np.median(used) if used else settings.pixels_per_degree or corpus.sigma
+    return {"pixels": float(sigma), "from": whose}
 
 
 def of_duplicates(samples: Sequence[Sample], looks: Sequence[Look], side: Mapping) -> dict:

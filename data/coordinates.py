@@ -194,9 +194,7 @@ def warn_of_one_place(x: np.ndarray, y: np.ndarray) -> None:
     """Say where many fixations have the very same coordinates."""
     if len(x) < MANY:
         return
-    column = commonest(x)
-    row = commonest(y[x == column])
-    most = np.count_nonzero((x == column) & (y == row))
+    column, row, most = commonest(x, y)
     if most > ONE_PLACE * len(x):
         logging.warning(
             "%d of %d fixations are exactly at %.6g, %.6g: is that how missing ones are written, "
@@ -204,7 +202,8 @@ def warn_of_one_place(x: np.ndarray, y: np.ndarray) -> None:
         )  # fmt: skip
 
 
-def commonest(values: np.ndarray) -> float:
-    """Return the number that comes most often."""
-    found, counts = np.unique(values, return_counts=True)
-    return found[counts.argmax()]
+def commonest(x: np.ndarray, y: np.ndarray) -> tuple[float, float, int]:
+    """Return x and y of the point that most have, to the last bit, and how many; (M,), M > 0."""
+    points, counts = np.unique(x + 1j * y, return_counts=True)  # twice as quick as by rows
+    most = int(counts.argmax())
+    return float(points[most].real), float(points[most].imag), int(counts[most])

@@ -188,4 +188,4 @@ EYELINK = Layout(
     "where it was shown at its own size from the upper left corner",
 )
 LAYOUTS = (TOBII, EYELINK, OWN)
-SIDES = Layout("", SPLIT, needs=("image", "split"))
+SPLIT_FILE = Layout("", SPLIT, needs=("image", "split"))

@@ -63,8 +63,8 @@ class Sample:
     @functools.cached_property
     def content(self) -> str:
         """32 hex digits: the digest of its picture, and that of all that is known of its truth."""
-        known = blake2b(repr((self.shape, self.map_digest, float(self.sigma))).encode())
-        known.update(b"" if self.points is None else self.points.tobytes())
+        known, points = (self.shape, self.map_digest, float(self.sigma)), self.points
+        known = blake2b(repr(known).encode() + (b"" if points is None else points.tobytes()))
         return self.digest + known.hexdigest()[:16]
 
     def bare(self) -> "Sample":

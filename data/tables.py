@@ -15,7 +15,7 @@ from config import UsageError
 from data import columns, json_scanpaths
 from data.columns import Part
 from data.decode import Picture, shape
-from data.exports import SIDES
+from data.exports import SPLIT_FILE
 from data.fixations import UNKNOWN, Fixations
 from data.hdf5 import printable
 from data.layout import TABLES, below
@@ -87,7 +87,7 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
 def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:
     """Return the sides of a split.csv, with columns image and split; raises UsageError."""
     names = sorted(stimuli)
-    part = columns.read(path, layouts=(SIDES,))
+    part = columns.read(path, layouts=(SPLIT_FILE,))
     places = {name: n for n, name in enumerate(names)}
     return sides_of([part], [indices(part, Pairing(names), places)], names)
 

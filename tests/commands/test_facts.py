@@ -193,6 +193,8 @@ def test_sigma_says_whose_it_is(tmp_path):
     assert sigma(Somewhere(Assumed(24)))["from"].startswith("assumed; --pixels-per-degree")
     given = sigma(Somewhere(Assumed(24)), pixels_per_degree=12.0)
     assert given == {"pixels": 12.0, "from": "--pixels-per-degree"}
+    resized = [Sample("a", None, sigma=15.0), Sample("b", None, sigma=15.0)]
+    assert facts.of_sigma(Somewhere(30), Config(), resized)["pixels"] == 15.0
     mapped = [Sample("a", None, density_map=tmp_path / "a.png")]
     assert facts.of_sigma(Somewhere(30), Config(), mapped)["pixels"] is None
 
