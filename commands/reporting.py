@@ -28,9 +28,10 @@ def report(
     files, corpus, sample = subject.files, cases[0].corpus, cases[0].tested[0]
     curve = files.history.with_suffix(".png")
     files = Run(files.results, files.name + mode(args))
+    side = "; the test side" if args.side == "test" else ""
     blur = "the authors' maps" if sample.density_map else f"Gaussian of {sample.sigma:g} px"
     found = {
-        "protocol": f"{measured['protocol']}; empirical density: {blur}",
+        "protocol": f"{measured['protocol']}; empirical density: {blur}{side}",
         "measured": measured,
         "corpus": corpus.name,
         "side": args.side,

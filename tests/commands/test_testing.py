@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import SMALL, make_own
-from helpers import about, run
+from helpers import about, rows, run
 from PIL import Image
 
 from commands.sides import refuse_other
@@ -92,6 +92,20 @@ def test_baselines_pool_their_folds_too(cli, trained):
         cli, trained, "uniform_own_fold2of3", "-m", "uniform", "--folds", "3", "--fold", "2"
     )
     assert found["n_images"] == 4
+
+
+def test_the_third_side_is_scored_where_there_is_one(cli, own, tmp_path):
+    common = ("test", "-d", own, "--results", tmp_path, "-m", "uniform", "--side", "test")
+    code, _, err = cli(*common)
+    assert code == 2 and "--side test: own has no test side: 10 to train, 3 to validate, 0" in err
+    validating = (own / "val.txt").read_text().split()
+    third = sorted(f"{n:02d}.png" for n in range(13) if f"{n:02d}.png" not in validating)[:2]
+    (own / "test.txt").write_text("\n".join(third))
+    code, out, err = cli(*common)
+    assert (code, err) == (0, "") and "; the test side; means over 2 pictures" in out
+    assert [row["name"] for row in rows(tmp_path / "reports/uniform_own_test.csv")] == third
+    found = json.loads((tmp_path / "reports/uniform_own_test.metrics.json").read_text())
+    assert (found["side"], found["n_images"]) == ("test", 2)
 
 
 def test_the_test_side_that_all_folds_share_is_no_sum_of_them(cli, trained):
