@@ -1,7 +1,6 @@
 """Every number that shapes a run, as one frozen dataclass; flags and --help derive from it."""
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -9,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
+
+from errors import UsageError, near
 
 ENCODERS = ("vgg16", "densenet201", "small")
 MODELS = ("msinet", "deepgaze", "uniform", "centerbias", "goldstandard")
@@ -34,17 +35,6 @@ USUAL = {
         "flip": False,
     }
 }
-
-
-class UsageError(Exception):
-    """Wrong usage or data; its text is one line for the user: what, found, allowed."""
-
-
-class Ended(Exception):
-    """A run that ended early through no fault of its command, which goes on with it; its text is
-    one line for the user."""
-
-    code = 1  # what the process exits with
 
 
 def option(default, help, *, choices=None, low=None, high=None, shapes=True):
@@ -318,12 +308,6 @@ def metavar(item: dataclasses.Field) -> str:
 def show(value, joint: str = "x") -> str:
     """A value as its flag writes it."""
     return joint.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-
-
-def near(word: str, allowed) -> str:
-    """` (did you mean ...?)` where allowed words come close, else nothing."""
-    close = difflib.get_close_matches(str(word).lower(), list(allowed), n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def read(file: Path) -> dict:

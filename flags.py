@@ -13,7 +13,8 @@ from absl.flags import argparse_flags
 
 import config
 import storage
-from config import MODELS, OUTSIDE, UNITS, Config, UsageError, near
+from config import MODELS, OUTSIDE, UNITS, Config
+from errors import UsageError, near
 from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"

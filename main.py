@@ -16,14 +16,15 @@ from absl import app, logging
 
 import presets
 import storage
-from config import Config, Ended, UsageError, flag_of, show
+from config import Config, flag_of, show
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import corpus_name, find, in_folder, open_corpus
-from data.decode import allow
 from data.install import install
 from download import DownloadError
+from errors import Ended, UsageError
 from flags import given, parse
-from model.runs import Run, run_name
+from formats.pictures.decode import allow
+from model.checkpoints.runs import Run, run_name
 
 # Fields that decide what of a corpus is read, and how.
 READING = ("size", "pixels_per_degree", "units", "outside", "folds", "fold", "subset", "hold_out")
@@ -38,7 +39,7 @@ def train(args) -> None:
     storage.import_tensorflow()
     from commands import training
     from commands.stopping import Stopped
-    from model.fresh import begun, goes_on
+    from model.checkpoints.fresh import begun, goes_on
 
     stages = []
     for name, settings in runs.items():

@@ -1,6 +1,6 @@
 """Trainings that papers and users have names for: the stages of each, as fields of Config."""
 
-from config import UsageError, near
+from errors import UsageError, near
 
 SIMPLE = {
     "model": "deepgaze",

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from config import UsageError
+from errors import UsageError
 
 if TYPE_CHECKING:
     import h5py

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from config import UsageError
-from data.fixations import EARLIER, concatenate
-from data.images import margins
 from data.samples import Sample
+from errors import UsageError
+from formats.fixations import EARLIER, concatenate
+from formats.pictures.images import margins
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
-from config import UsageError
-from data import histories
-from data.reading import Features, Maker, Reader
+from batches import histories
+from batches.reading import Features, Maker, Reader
+from batches.store import Store
 from data.samples import Sample
-from data.store import Store
+from errors import UsageError
 
 AT_ONCE, AHEAD = min(os.cpu_count() or 1, 8), 2  # batches in the making; those that wait, made
 NOTHING: Mapping[str, Maker] = MappingProxyType({})

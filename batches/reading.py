@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from data import histories
-from data.decode import decode
-from data.fixations import counts
-from data.images import GREY, aligned, cleared, fit, fitted, put, resize
+from batches import histories
+from batches.store import KINDS, Store
+from batches.truth import density, keys, shape_of
 from data.samples import Sample
-from data.store import KINDS, Store
-from data.truth import density, keys, shape_of
+from formats.fixations import counts
+from formats.pictures.decode import decode
+from formats.pictures.images import GREY, aligned, cleared, fit, fitted, put, resize
 
 Maker = Callable[[Sample, int, int], np.ndarray]  # of a sample at (height, width)
 Features = Callable[[Sample], np.ndarray]

@@ -23,8 +23,8 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from data.images import fitted
 from data.samples import Sample
+from formats.pictures.images import fitted
 
 ROOM = 0.8  # as much of what is free may be taken: others write too
 CHECK = np.dtype("<u8")  # of a place: a CRC-32, and above it 1 where something was written

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from data import decode, maps, predictions
-from data.fixations import blur, counts
-from data.images import resize
+from data import predictions
 from data.samples import Sample
+from formats.fixations import blur, counts
+from formats.pictures import decode, maps
+from formats.pictures.images import resize
 
 
 def keys(samples: Sequence[Sample]) -> tuple[str, ...]:

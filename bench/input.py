@@ -31,15 +31,15 @@ import storage  # noqa: E402
 
 storage.import_tensorflow()
 
+from batches.pipeline import batches  # noqa: E402
+from batches.reading import keep  # noqa: E402
+from batches.truth import keys  # noqa: E402
 from data import corpora  # noqa: E402, F401  its classes register themselves
 from data.corpus import open_corpus  # noqa: E402
-from data.decode import decode  # noqa: E402
-from data.fixations import counts  # noqa: E402
-from data.images import GREY, fit, fitted, pad, resize  # noqa: E402
-from data.pipeline import batches  # noqa: E402
-from data.reading import keep  # noqa: E402
 from data.samples import Sample, load  # noqa: E402
-from data.truth import keys  # noqa: E402
+from formats.fixations import counts  # noqa: E402
+from formats.pictures.decode import decode  # noqa: E402
+from formats.pictures.images import GREY, fit, fitted, pad, resize  # noqa: E402
 
 BATCH, WORKERS, LATER = 8, (0, 1, 2, 3), 5
 PEER = Path(__file__).parent / "peers" / "loader.py"

@@ -11,7 +11,7 @@ memory-mapped files and make the empirical maps themselves.
 pysaliency runs on one core; both have BLAS on one, and one pass over all pictures, without imports,
 compilation and the preparation of predictions. The table has processor time, which other programs
 on the machine disturb least, user's and system's, of all threads; what each metric takes here on
-its own; the largest difference of a picture's value; and all at once as `metrics.score` gives them,
+its own; the largest difference of a picture's value; and all at once as `scoring.score` gives them,
 one picture at a time, empirical maps, counts and negatives included. On the clock, one thread and
 several are measured in the same run.
 """
@@ -57,11 +57,11 @@ def main(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace, folder: Path) -> dict:
     """Reads the corpus; writes what pysaliency shares. Not measured."""
+    from batches.truth import relative_points, shuffled
     from data import corpora  # noqa: F401  its classes register themselves
     from data.corpus import open_corpus
     from data.samples import load
-    from data.truth import relative_points, shuffled
-    from model.baselines import centre_bias
+    from model.baselines.centre_bias import centre_bias
 
     corpus = open_corpus(args.corpus, Path(args.root))
     training, samples, *_ = load(corpus, folder / "checked.json")
@@ -84,7 +84,7 @@ def prepare(args: argparse.Namespace, folder: Path) -> dict:
 
 def guessed(sample, random: np.random.Generator) -> np.ndarray:
     """A prediction of middling quality, no two pixels alike."""
-    from data.fixations import blur, counts
+    from formats.fixations import blur, counts
 
     near = blur(counts(*sample.points.T, sample.shape), 1.5 * sample.sigma)
     near = near / near.sum() + random.uniform(0.5, 1, sample.shape) / near.size
@@ -101,10 +101,10 @@ def opened(folder: Path, count: int) -> dict:
 def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, float, dict]:
     """Values by metric; seconds of each metric alone and of all at once; those on the clock of all,
     by number of threads."""
-    from data.fixations import blur, counts
-    from model import metrics
+    from formats.fixations import blur, counts
+    from model.metrics.scoring import scoring
 
-    alone = dict.fromkeys(["maps", *metrics.LABELS.values()], 0.0)
+    alone = dict.fromkeys(["maps", *scoring.LABELS.values()], 0.0)
 
     def known(sample) -> dict:
         seen = counts(*sample.points.T, sample.shape)
@@ -113,7 +113,7 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
         return {"fixations": seen, "density": density, "negatives": prepared["others"](sample)}
 
     def scored(sample, prediction, baseline) -> dict:
-        return metrics.score(prediction, known(sample), baseline)
+        return scoring.score(prediction, known(sample), baseline)
 
     def work() -> list:  # files are mapped anew, so that reading them counts each time
         return [prepared["samples"], *opened(folder, len(prepared["samples"])).values()]
@@ -125,9 +125,9 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
         batch = {"log_density": prediction, "baseline": baseline, **truth}
         batch["valid"] = np.ones(sample.shape)
         batch = {name: np.asarray(x)[None, ..., None] for name, x in batch.items()}
-        for name, label in metrics.LABELS.items():
+        for name, label in scoring.LABELS.items():
             start = time.process_time()
-            metrics.call(metrics.METRICS[name], batch)
+            scoring.call(scoring.METRICS[name], batch)
             alone[label] += time.process_time() - start
     walls, spent = {}, 0.0
     for number in sorted({1, threads}):
@@ -137,7 +137,7 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
             found = list(pool.map(scored, *maps))
         walls[number] = time.perf_counter() - wall
         spent = spent or time.process_time() - start
-    values = {label: [row[name] for row in found] for name, label in metrics.LABELS.items()}
+    values = {label: [row[name] for row in found] for name, label in scoring.LABELS.items()}
     return values, alone, spent, walls
 
 

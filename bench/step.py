@@ -131,9 +131,10 @@ def tasks(do: dict) -> dict:
     import keras
     import tensorflow as tf
 
+    from batches import pipeline
     from config import Config
-    from data import pipeline
-    from model import build, optimizer, steps, strategy, trainer
+    from model.networks import build
+    from model.training import optimizer, steps, strategy, trainer
 
     settings = Config.make({"head": "softmax", "precision": do["precision"]})
     keras.config.set_dtype_policy(settings.precision)

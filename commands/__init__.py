@@ -1,1 +1,1 @@
-"""The room where data and models meet: what the commands that need both do."""
+"""What each command of main.py does: where data and models meet."""

@@ -11,19 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data.decode import decode_whole
-from data.fixations import counts
-from data.images import resize
+from batches.truth import relative_points, shuffled, truth
 from data.samples import Sample
-from data.truth import relative_points, shuffled, truth
-from model.baselines import CentreBias, centre_bias, uniform
-from model.density import OUTSIDE
-from model.gold import GoldStandard, gold_standard, lacking
-from model.maps import tuebingen
-from model.metrics import PROTOCOLS, score
-from model.mit import others
-from model.runs import Run
+from errors import UsageError
+from formats.fixations import counts
+from formats.pictures.decode import decode_whole
+from formats.pictures.images import resize
+from model.baselines.centre_bias import CentreBias, centre_bias, uniform
+from model.baselines.gold import GoldStandard, gold_standard, lacking
+from model.checkpoints.runs import Run
+from model.metrics.maps import tuebingen
+from model.metrics.mit import others
+from model.metrics.scoring import PROTOCOLS, score
+from model.networks.density import OUTSIDE
 from report.pictures import save_map, save_overlay, save_stimulus
 from report.statistics import percentiles
 

@@ -11,22 +11,23 @@ import numpy as np
 from absl import logging
 
 import storage
-from commands import facts
+from batches.truth import relative_points
 from commands.sides import load_sides
-from commands.views import draw_batch, draw_duplicates, draw_views
-from config import Config, UsageError
-from data import integrity
-from data.coordinates import fit_to_pictures, natural
+from config import Config
 from data.corpus import Corpus, corpus_name, open_corpus
-from data.decode import Picture
-from data.fixations import Fixations, inside
-from data.integrity import Seen, in_threads
-from data.layout import below
 from data.records import records_of
 from data.samples import Sample
 from data.splits import held_out
-from data.truth import relative_points
-from model.runs import Run, jsonable, write_json
+from errors import UsageError
+from formats.coordinates import fit_to_pictures, natural
+from formats.fixations import Fixations, inside
+from formats.layout import below
+from formats.pictures import integrity
+from formats.pictures.decode import Picture
+from formats.pictures.integrity import Seen, in_threads
+from inspection import facts
+from inspection.views import draw_batch, draw_duplicates, draw_views
+from model.checkpoints.runs import Run, jsonable, write_json
 from report.inspection import lines, warnings, write_page
 
 MAPS = 500  # whose densities are drawn from, where a corpus has maps alone

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from config import UsageError
+from errors import UsageError
 
 MAIN = Path(__file__).parents[1] / "main.py"
 GRACE = 60.0  # seconds that the others have to end by themselves after a worker has failed

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 import storage
+from batches.truth import relative_points
 from commands.sides import load_sides
-from config import Config, UsageError
-from data.arrays import read_array
+from config import Config
 from data.corpus import Corpus, in_folder, open_corpus, registered
 from data.samples import Sample
-from data.truth import relative_points
-from model.baselines import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
+from errors import UsageError
+from formats.pictures.arrays import read_array
+from model.baselines.centre_bias import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
 
 Told = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from absl import logging
 
 from commands.evaluation import Subject
-from config import UsageError
 from data.samples import fingerprint
-from model.runs import Run
+from errors import UsageError
+from model.checkpoints.runs import Run
 from report.page import write_page
 from report.statistics import summarise
 from report.table import compare, text_table, write_metrics, write_table

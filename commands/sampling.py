@@ -9,21 +9,22 @@ from absl import logging
 from keras import ops
 
 import storage
+from batches.pipeline import batches
 from commands import subjects
 from commands.priors import prior_of, suffix
-from config import Config, UsageError
+from config import Config
 from data.corpus import corpus_name
-from data.decode import decode_whole
-from data.images import fitted, margins
-from data.pipeline import batches
 from data.samples import Sample, pictures
-from model.baselines import Prior
-from model.build import build
-from model.density import log_density
-from model.runs import Run, chosen
-from model.scanpaths import sample
-from model.steps import floats
-from model.weights import load_weights
+from errors import UsageError
+from formats.pictures.decode import decode_whole
+from formats.pictures.images import fitted, margins
+from model.baselines.centre_bias import Prior
+from model.checkpoints.runs import Run, chosen
+from model.checkpoints.weights import load_weights
+from model.inference.scanpaths import sample
+from model.networks.build import build
+from model.networks.density import log_density
+from model.training.steps import floats
 from report.scanpaths import save_scanpaths, write_csv
 
 

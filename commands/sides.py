@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from config import Config, UsageError
-from data import integrity
+from config import Config
 from data.corpus import Corpus
 from data.samples import Loaded, load
 from data.splits import SIDES, Given, Ratio, Split
-from model.lineage import same_corpus
-from model.runs import Run, about_of, chain_of, read_about
+from errors import UsageError
+from formats.pictures import integrity
+from model.checkpoints.lineage import same_corpus
+from model.checkpoints.runs import Run, about_of, chain_of, read_about
 
 
 def load_sides(

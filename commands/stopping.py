@@ -6,7 +6,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from config import Ended
+from errors import Ended
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -15,22 +15,23 @@ from tqdm import tqdm
 
 import config
 import storage
+from batches.pipeline import batches
 from commands.evaluation import Part, Subject
 from commands.priors import same_for_all
 from commands.training import kept
-from config import Config, UsageError
-from data.images import unfit
-from data.pipeline import batches
+from config import Config
 from data.predictions import Predictions
 from data.samples import Sample
-from model import trainer
-from model.baselines import CentreBias, Prior, load_prior
-from model.build import TAKE_PRIOR, TITLES, build, title
-from model.gold import GoldStandard
-from model.metrics import as_log_density
-from model.runs import Run
-from model.strategy import mirrored
-from model.weights import load_weights
+from errors import UsageError
+from formats.pictures.images import unfit
+from model.baselines.centre_bias import CentreBias, Prior, load_prior
+from model.baselines.gold import GoldStandard
+from model.checkpoints.runs import Run
+from model.checkpoints.weights import load_weights
+from model.metrics.scoring import as_log_density
+from model.networks.build import TAKE_PRIOR, TITLES, build, title
+from model.training import trainer
+from model.training.strategy import mirrored
 
 
 def settings_of(run: Run, about: dict) -> Config:

@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import logging
 
 import storage
+from batches.truth import relative_points
 from commands import subjects
 from commands.evaluation import (
     Subject,
@@ -24,16 +25,16 @@ from commands.priors import Prior, prior_of, suffix
 from commands.reporting import difference, measured, report
 from commands.sides import is_of, load_sides, record, refuse_other
 from commands.training import fit_centre_bias
-from config import Config, UsageError
+from config import Config
 from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
-from data.decode import decode_whole
 from data.samples import Sample, fingerprint, pictures
-from data.truth import relative_points
-from model.baselines import centre_bias, uniform
-from model.build import TITLES
-from model.gold import lacking
-from model.lineage import changes, refuse_seen
-from model.runs import Run, chosen, run_name
+from errors import UsageError
+from formats.pictures.decode import decode_whole
+from model.baselines.centre_bias import centre_bias, uniform
+from model.baselines.gold import lacking
+from model.checkpoints.lineage import changes, refuse_seen
+from model.checkpoints.runs import Run, chosen, run_name
+from model.networks.build import TITLES
 
 UNTRAINED = ("uniform", "goldstandard")
 

@@ -14,25 +14,29 @@ from absl import logging
 
 import config
 import storage
+from batches.histories import gather
+from batches.histories import names as names_of
+from batches.pipeline import batches
+from batches.reading import keep
+from batches.truth import keys, relative_points
 from commands import priors
 from commands.sides import load_sides, record, refuse_other
 from commands.stopping import Stop, Stopped
-from config import Config, UsageError
+from config import Config
 from data.corpus import Corpus
-from data.histories import gather
-from data.histories import names as names_of
-from data.images import misfits
-from data.pipeline import batches
-from data.reading import keep
 from data.samples import Loaded, Sample, fingerprint
 from data.splits import held_out
-from data.truth import keys, relative_points
-from model import features, metrics, optimizer, restore, states, trainer
-from model.baselines import centre_bias
-from model.build import TAKE_PRIOR, build
-from model.keeper import GOES_ON, Idle, Keeper, describe, saving
-from model.runs import Run
-from model.strategy import agree, choose, is_chief, lost_workers
+from errors import UsageError
+from formats.pictures.images import misfits
+from model.baselines.centre_bias import centre_bias
+from model.checkpoints import restore, states
+from model.checkpoints.keeper import GOES_ON, Idle, Keeper, describe, saving
+from model.checkpoints.runs import Run
+from model.inference import features
+from model.metrics.scoring import scoring
+from model.networks.build import TAKE_PRIOR, build
+from model.training import optimizer, trainer
+from model.training.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
 
 
@@ -65,7 +69,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
             if chief:
                 fit_centre_bias(settings, corpus, run, loaded)
             return
-        metrics.check_names(settings.loss, settings.metrics)
+        scoring.check_names(settings.loss, settings.metrics)
         start, loaded, sides = starting(run, corpus, settings, cache, **asked)  # which takes long
         training, validation, _, _ = sides
         shapes = {sample.name: sample.shape for sample in [*loaded.train, *loaded.valid]}
@@ -194,7 +198,7 @@ def learn(
             model,
             data,
             config.weights(settings.loss),
-            metrics.choose(settings.loss, settings.metrics, known),
+            scoring.choose(settings.loss, settings.metrics, known),
             settings.epochs,
             progress,
             keeper_of(settings, corpus, run, start, model, size) if chief else Idle(),

@@ -1,1 +1,1 @@
-"""Corpora: what they are, where they lie, and the tf.data pipelines made from them."""
+"""Corpora: what they are, where they lie, and the samples that they give."""

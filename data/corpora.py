@@ -1,8 +1,8 @@
 """One class per corpus: what it is, its input size, split, blur, chain and archives."""
 
-from data.authors import read_cat2000, read_dutomron, read_osie, read_pascals, read_salicon
 from data.corpus import Assumed, Corpus, Source
 from data.splits import Folders, PerFolder, Shuffled
+from formats.authors import read_cat2000, read_dutomron, read_osie, read_pascals, read_salicon
 
 DRIVE = "https://drive.google.com/uc?id="
 MIT = "http://people.csail.mit.edu/tjudd/WherePeopleLook/"

@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import storage
-from config import UsageError, near
-from data.decode import Picture
 from data.given import Own
-from data.hdf5 import Stored
-from data.layout import DRAWN, TOPS, TRUTHS, Files, below, canonical_files, listing
 from data.splits import Split
-from data.stimuli import Listed, read_stimuli
+from errors import UsageError, near
+from formats.hdf5 import Stored
+from formats.layout import DRAWN, TOPS, TRUTHS, Files, below, canonical_files, listing
+from formats.pictures.decode import Picture
+from formats.stimuli import Listed, read_stimuli
 
 MODULES = Path(__file__).parent
 LIST = "stimuli.hdf5"

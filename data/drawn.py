@@ -5,10 +5,10 @@ from pathlib import Path
 
 from absl import logging
 
-from config import UsageError
-from data import maps
 from data.corpus import Assumed, Corpus
-from data.layout import DRAWN, NOTES, PICTURES, TABLES, below, ending
+from errors import UsageError
+from formats.layout import DRAWN, NOTES, PICTURES, TABLES, below, ending
+from formats.pictures import maps
 
 
 def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:

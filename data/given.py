@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from absl import logging
 
-from config import UsageError
-from data.hdf5 import printable
-from data.names import Pairing, stem
-from data.splits import CALLED, SIDES, Free, Given, Hashed, Split
-from data.tables import read_sides
+from data.splits import SIDES, Free, Given, Hashed, Split
+from errors import UsageError
+from formats.hdf5 import printable
+from formats.names import Pairing, stem
+from formats.text.exports import CALLED
+from formats.text.tables import read_sides
 
 LISTS = {f"{word}.txt" for word in CALLED}
 

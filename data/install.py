@@ -10,14 +10,14 @@ from absl import logging
 from tqdm import tqdm
 
 import storage
-from config import UsageError
-from data import integrity
 from data.corpus import Corpus, upload_marker
-from data.layout import TRUTHS, below, canonical_files
-from data.pysaliency import write_hdf5
 from download import DownloadError
 from download.fetch import check_md5, fetch, md5_of
 from download.unpack import unpack
+from errors import UsageError
+from formats.layout import TRUTHS, below, canonical_files
+from formats.pictures import integrity
+from formats.pysaliency import write_hdf5
 
 
 def install(

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data.arrays import by, plane, read_array
-from data.decode import decode_map
-from data.layout import PICTURES, listing, walk
-from data.maps import is_inverted
-from data.names import matched, stem
 from data.samples import Sample
+from errors import UsageError
+from formats.layout import PICTURES, listing, walk
+from formats.names import matched, stem
+from formats.pictures.arrays import by, plane, read_array
+from formats.pictures.decode import decode_map
+from formats.pictures.maps import is_inverted
 
 KINDS = ("density", "saliency")
 ROUND_OFF, SLACK = 1e-4, 1e-2  # how far from 1 a density's sum may be unsaid, and at all

@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 from absl import logging
 
-from config import UsageError
-from data import authors, drawn, tables
-from data.coordinates import check_order, in_seconds
+from data import drawn
 from data.corpus import Corpus
-from data.fixations import Fixations
-from data.layout import TABLES, ending, listing
-from data.names import matched, unique
-from data.pysaliency import read_hdf5, renumbered
-from data.tables import Table
+from errors import UsageError
+from formats import authors
+from formats.coordinates import check_order, in_seconds
+from formats.fixations import Fixations
+from formats.layout import TABLES, ending, listing
+from formats.names import matched, unique
+from formats.pysaliency import read_hdf5, renumbered
+from formats.text import tables
+from formats.text.tables import Table
 
 HDF5 = "fixations.hdf5"
 

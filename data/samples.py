@@ -11,19 +11,20 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data import drawn, integrity
-from data.coordinates import check_places, fit_to_pictures, skewed
+from data import drawn
 from data.corpus import Corpus
-from data.decode import Picture
-from data.fixations import Fixations
 from data.given import Found, read_list
-from data.integrity import Seen
-from data.layout import PICTURES, below, ending, walk
-from data.maps import measure
-from data.names import Pairing, stem, unique
 from data.records import Records, match, paired, records_of
 from data.splits import Sides, Split
+from errors import UsageError
+from formats.coordinates import check_places, fit_to_pictures, skewed
+from formats.fixations import Fixations
+from formats.layout import PICTURES, below, ending, walk
+from formats.names import Pairing, stem, unique
+from formats.pictures import integrity
+from formats.pictures.decode import Picture
+from formats.pictures.integrity import Seen
+from formats.pictures.maps import measure
 
 
 @dataclass(frozen=True, eq=False)

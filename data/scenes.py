@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from data.corpus import Corpus
-from data.fixations import Fixations, concatenate, table
-from data.pysaliency import write_hdf5
 from data.splits import Shuffled
+from formats.fixations import Fixations, concatenate, table
+from formats.pysaliency import write_hdf5
 
 SHAPE = (120, 160)
 OBSERVERS, PER_SCANPATH = 12, 8

@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data.names import stem
+from errors import UsageError
+from formats.names import stem
 
 SIDES = ("train", "valid", "test")
-CALLED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-CALLED |= dict.fromkeys(("val", "valid", "validation", "dev"), "valid")
 FIFTH = 2**64 // 5
 
 

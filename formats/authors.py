@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data import maps, matlab
-from data.coordinates import skewed
-from data.decode import shape
-from data.fixations import Fixations, concatenate, table
-from data.names import matched
+from errors import UsageError
+from formats import matlab
+from formats.coordinates import skewed
+from formats.fixations import Fixations, concatenate, table
+from formats.names import matched
+from formats.pictures import maps
+from formats.pictures.decode import shape
 
 MOST = 10**6  # fixations on a picture, and numbers of observers
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data.fixations import Fixations, inside
+from errors import UsageError
+from formats.fixations import Fixations, inside
 
 Shape = tuple[int, int]  # height and width
 MOST_OUTSIDE = 0.1

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import storage
-from config import UsageError
-from data.hdf5_loops import check_attribute, check_object, check_texts
+from errors import UsageError
+from formats.hdf5_loops import check_attribute, check_object, check_texts
 
 DAMAGED = (OSError, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError)
 DAMAGED += (AttributeError, NotImplementedError, struct.error, zlib.error)

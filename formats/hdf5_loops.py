@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from config import UsageError
+from errors import UsageError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NOWHERE, LAST = 2**64 - 1, 1  # the address of nothing; the end of a list of free space

@@ -6,8 +6,8 @@ from pathlib import Path
 from posixpath import splitext
 
 import storage
-from config import UsageError
 from download.unpack import placing
+from errors import UsageError
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"}
 PICTURES |= {".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".avif", ".mpo"}

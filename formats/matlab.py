@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from config import UsageError
-from data import hdf5
+from errors import UsageError
+from formats import hdf5
 
 HEADER = 128  # bytes of text, version and order of bytes before the first element
 ORDERS = {b"\0\1IM": "<", b"\1\0MI": ">"}

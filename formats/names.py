@@ -11,8 +11,8 @@ from posixpath import splitext
 
 from absl import logging
 
-from config import UsageError
-from data.layout import ENDINGS, below_stimuli
+from errors import UsageError
+from formats.layout import ENDINGS, below_stimuli
 
 ENDED = re.compile(rf"(?<=[^/])({'|'.join(map(re.escape, sorted(ENDINGS)))})+$")
 

@@ -9,10 +9,10 @@ import numpy as np
 from absl import logging
 
 import storage
-from config import UsageError
-from data.fixations import EARLIER, UNKNOWN, Fixations, table
-from data.hdf5 import group, integers, member, numbers, read_typed, texts
-from data.layout import STIMULI
+from errors import UsageError
+from formats.fixations import EARLIER, UNKNOWN, Fixations, table
+from formats.hdf5 import group, integers, member, numbers, read_typed, texts
+from formats.layout import STIMULI
 
 
 def write_hdf5(

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 import storage
-from config import UsageError
-from data.hdf5 import Stored, attribute, member, read_typed, shapes, texts
-from data.layout import below_stimuli
-from data.names import Pairing, key
+from errors import UsageError
+from formats.hdf5 import Stored, attribute, member, read_typed, shapes, texts
+from formats.layout import below_stimuli
+from formats.names import Pairing, key
 
 LABELS = ("name", "names", "filename", "filenames")  # what labs call the names of Stimuli
 

@@ -7,17 +7,17 @@ import numpy as np
 from PIL import Image
 
 from config import Config
-from data import maps
-from data.contrast import contrast, follow
-from data.coordinates import commonest
 from data.corpus import Assumed, Corpus
-from data.decode import Picture, decode, opened
-from data.duplicates import alike, groups, perceptual
-from data.fixations import Fixations, concatenate, inside
-from data.hdf5 import Stored
-from data.images import fitted
-from data.layout import ending
 from data.samples import Sample
+from formats.coordinates import commonest
+from formats.fixations import Fixations, concatenate, inside
+from formats.hdf5 import Stored
+from formats.layout import ending
+from formats.pictures import maps
+from formats.pictures.decode import Picture, decode, opened
+from formats.pictures.images import fitted
+from inspection.contrast import contrast, follow
+from inspection.duplicates import alike, groups, perceptual
 from report.figures import binned
 
 THUMBNAIL = (64, 64)  # height and width that are enough to compare pictures by

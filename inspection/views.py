@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from batches.pipeline import batches, plan
+from batches.truth import truth
 from config import Config
-from data.decode import decode, decode_whole
-from data.fixations import Fixations
-from data.pipeline import batches, plan
 from data.samples import Sample
-from data.truth import truth
-from model.runs import Run
+from formats.fixations import Fixations
+from formats.pictures.decode import decode, decode_whole
+from model.checkpoints.runs import Run
 from report.pictures import save_stimulus, save_view
 
 VIEWS = 12

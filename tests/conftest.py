@@ -21,7 +21,7 @@ gc.set_threshold(50_000, 20, 100)
 def pytest_collection_finish():
     """Part the processor into two devices, which TensorFlow allows until it has made a tensor."""
     if "tensorflow" in sys.modules:
-        from model.strategy import logical_cpus
+        from model.training.strategy import logical_cpus
 
         logical_cpus(2)
 
@@ -87,7 +87,7 @@ def dense(request, monkeypatch):
     import keras
     from keras.src.applications.densenet import DenseNet
 
-    from model import encoders
+    from model.networks import encoders
 
     def named(name):
         return name.replace("block31", "block1").replace("block32", "block2")

@@ -12,7 +12,7 @@ import pytest
 
 import flags
 import main
-from config import UsageError
+from errors import UsageError
 
 
 def run(*argv) -> int:
@@ -99,7 +99,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 @contextmanager
 def killed(when: str) -> Iterator[None]:
     """Have trainings end in a step of an epoch, `epoch 2, step 1`, as Ctrl-C ends them."""
-    from model import trainer
+    from model.training import trainer
 
     fine = trainer.check_finite
 

@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from model import trainer
-from model.keeper import Idle
-from model.strategy import mirrored
+from model.checkpoints.keeper import Idle
+from model.training import trainer
+from model.training.strategy import mirrored
 
 
 def one_device():

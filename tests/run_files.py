@@ -6,8 +6,8 @@ import h5py
 from conftest import SMALL
 from helpers import about, arrays, history
 
-from model import states
-from model.restore import MODEL, STATE
+from model.checkpoints import states
+from model.checkpoints.restore import MODEL, STATE
 
 NAME = "msinet_own"
 PICTURES, BATCH, EPOCHS = 22, 4, 3  # of 28 pictures, 80 to 20; the last batch of an epoch has two

@@ -6,8 +6,8 @@ import numpy as np
 from helpers import noise
 from PIL import Image
 
-from data.fixations import table
 from data.samples import Sample
+from formats.fixations import table
 
 
 def picture(path: Path, levels, **options) -> Path:

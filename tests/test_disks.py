@@ -13,10 +13,10 @@ from helpers import arrays, history
 from processes import Program
 from run_files import EVERY_STEP, NAME, best_epoch, command, counted, cut_off
 
-from data import reading
-from model import trainer
-from model.keeper import GOES_ON
-from model.restore import so_far
+from batches import reading
+from model.checkpoints.keeper import GOES_ON
+from model.checkpoints.restore import so_far
+from model.training import trainer
 
 pytestmark = pytest.mark.usefixtures("quick")
 FULL = f"No space left on device; {GOES_ON}"

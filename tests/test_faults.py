@@ -29,8 +29,8 @@ from run_files import (
     progress,
 )
 
-from model import states
-from model.restore import MODEL, so_far
+from model.checkpoints import states
+from model.checkpoints.restore import MODEL, so_far
 
 FUTURE = 4e9  # seconds; the year 2096
 

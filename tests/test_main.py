@@ -16,8 +16,8 @@ from PIL import Image
 import flags
 import main
 from config import Config
-from data import decode
 from data.corpus import Corpus
+from formats.pictures import decode
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,7 +67,7 @@ def test_training_writes_best_latest_history_curve_and_log(trained):
 def test_a_run_resumed_and_killed_is_the_uninterrupted_one_bit_for_bit(
     cli, trained, tmp_path, monkeypatch
 ):
-    from model import trainer
+    from model.training import trainer
 
     own, whole = trained
     train(cli, own, tmp_path, "--epochs", "1")
@@ -258,10 +258,10 @@ def test_results_that_cannot_be_written(cli, own, tmp_path):
 def test_a_loss_that_is_not_finite_names_its_pictures_and_is_never_best(
     cli, own, tmp_path, monkeypatch
 ):
-    from model import metrics
+    from model.metrics.scoring import scoring
 
     nan = lambda log_density: log_density[:, 0, 0, 0] * np.nan  # noqa: E731
-    monkeypatch.setitem(metrics.METRICS, "kld", nan)
+    monkeypatch.setitem(scoring.METRICS, "kld", nan)
     code, _, err = cli("train", "-d", own, "--results", tmp_path / "r", *SMALL)
     assert code == 2
     assert "the loss is nan in epoch 1, step 1" in err and ".png" in err and err.count("\n") == 1

@@ -1,4 +1,5 @@
-"""The house as docs/design.md draws it: imports go one way, and data/ holds no code folders."""
+"""The house as docs/design.md draws it: imports go one way, no room is a corridor, and data/ holds
+no folders of code."""
 
 import ast
 import subprocess
@@ -8,20 +9,44 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"main", "flags", "config", "presets", "storage"}
-ROOMS |= {"commands", "data", "download", "model", "report"}
+GROUND = {"errors", "storage"}
+# What a room may take from; itself always.
 ALLOWED = {
-    "main": ROOMS - {"main"},
-    "commands": ROOMS - {"main", "flags", "presets"},
-    "flags": {"config", "presets", "storage"},
-    "presets": {"config"},
-    "config": set(),
-    "storage": {"config"},
-    "data": {"data", "download", "config", "storage"},
-    "download": {"download"},
-    "model": {"model", "config", "storage"},
-    "report": {"report", "storage"},
+    "errors": set(),
+    "storage": {"errors"},
+    "config": {"errors"},
+    "presets": {"errors", "config"},
+    "flags": {"config", "presets"} | GROUND,
+    "download": set(),
+    "formats": {"download"} | GROUND,
+    "data": {"formats", "download"} | GROUND,
+    "batches": {"data", "formats"} | GROUND,
+    "model.networks": {"config"} | GROUND,
+    "model.metrics": {"config"} | GROUND,
+    "model.baselines": GROUND,
+    "model.training": {"model.networks", "model.metrics", "config"} | GROUND,
+    "model.checkpoints": {"model.networks", "model.training", "config"} | GROUND,
+    "model.inference": {"model.networks", "model.training", "config"} | GROUND,
+    "report": {"storage"},
 }
+ALLOWED["inspection"] = {
+    "model.checkpoints",
+    "config",
+    "batches",
+    "data",
+    "formats",
+    "report",
+} | GROUND
+ALLOWED["commands"] = {*ALLOWED} - {"flags", "presets", "download"}
+ALLOWED["main"] = {*ALLOWED} | {"commands", "inspection"}
+FEW = 13  # files of a room, and its face
+
+
+def room(module):
+    """The room that a dotted name lies in, None of what is not ours."""
+    parts = module.split(".")
+    name = ".".join(parts[: 2 if parts[0] == "model" else 1])
+    return name if name in ALLOWED else None
 
 
 def imported(path):
@@ -30,25 +55,51 @@ def imported(path):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports by name, not by place"
-            names = [node.module]
-        yield from ROOMS & {name.partition(".")[0] for name in names}
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from filter(None, map(room, names))
+
+
+def modules(room):
+    file = ROOT / f"{room}.py"
+    return [file] if file.exists() else [*(ROOT / room.replace(".", "/")).rglob("*.py")]
+
+
+def folders():
+    """The folders of code, tests and measurements aside."""
+    code = [path for name in ALLOWED for path in modules(name) if path.parent != ROOT]
+    return sorted({path.parent for path in code})
 
 
 @pytest.mark.parametrize("room", ALLOWED)
 def test_imports_go_one_way(room):
-    modules = [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").exists() else []
-    modules += (ROOT / room).glob("*.py")
-    assert modules
-    found = {(path.name, other) for path in modules for other in imported(path)}
-    assert {(name, other) for name, other in found if other not in ALLOWED[room]} == set()
+    assert modules(room)
+    found = {(path.name, other) for path in modules(room) for other in imported(path)}
+    assert {(name, other) for name, other in found if other not in ALLOWED[room] | {room}} == set()
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_is_a_corridor(folder):
+    assert len([*folder.glob("*.py")]) <= FEW + 1
+
+
+def test_every_folder_of_code_is_a_room():
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    other = ("tests/", "bench/", "deploy/", "docs/")
+    code = {ROOT / name for name in tracked if not name.startswith(other)}
+    assert code - {path for name in ALLOWED for path in modules(name)} <= {
+        ROOT / "model/__init__.py"
+    }
 
 
 def test_commands_join_data_and_models():
     joined = [path.stem for path in (ROOT / "commands").glob("*.py")]
-    joined = [
-        name for name in joined if {"data", "model"} <= {*imported(ROOT / f"commands/{name}.py")}
-    ]
-    assert {"training", "testing"} <= {*joined}
+    rooms = {name: {*imported(ROOT / f"commands/{name}.py")} for name in joined}
+    both = {
+        name for name, taken in rooms.items() if "data" in taken and "model.checkpoints" in taken
+    }
+    assert {"training", "testing"} <= both
 
 
 @pytest.mark.parametrize("module", ["main", "config", "flags", "data.install", "data.scenes"])

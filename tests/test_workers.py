@@ -18,7 +18,7 @@ from helpers import arrays, history, run
 from run_files import NAME, folder, newest, progress
 
 from commands.launch import GRACE
-from model.restore import MODEL, so_far
+from model.checkpoints.restore import MODEL, so_far
 
 ROOT = Path(__file__).parent.parent
 MAIN = [sys.executable, str(ROOT / "main.py")]

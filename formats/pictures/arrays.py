@@ -6,8 +6,8 @@ from tokenize import TokenError
 import numpy as np
 
 import storage
-from config import UsageError
-from data.hdf5 import DAMAGED, printable
+from errors import UsageError
+from formats.hdf5 import DAMAGED, printable
 
 LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 

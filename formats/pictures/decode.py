@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from config import UsageError
-from data.hdf5 import PIXELS, Stored, too_large
+from errors import UsageError
+from formats.hdf5 import PIXELS, Stored, too_large
 
 Picture = Path | Stored
 

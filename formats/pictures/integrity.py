@@ -16,9 +16,9 @@ from absl import logging
 from tqdm import tqdm
 
 import storage
-from config import UsageError
-from data.decode import Picture, decode, decode_map, shape
-from data.hdf5 import Stored
+from errors import UsageError
+from formats.hdf5 import Stored
+from formats.pictures.decode import Picture, decode, decode_map, shape
 
 AT_ONCE = 32  # pictures of an object store, each of which is waited for
 STATS = 1000  # files on a disk that a thread is asked about in one go

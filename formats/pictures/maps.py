@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from config import UsageError
-from data import integrity
-from data.arrays import by, plane, read_array
-from data.decode import decode, decode_map
+from errors import UsageError
+from formats.pictures import integrity
+from formats.pictures.arrays import by, plane, read_array
+from formats.pictures.decode import decode, decode_map
 
 LISTS = 4  # numbers that a row of coordinates may have: no map is as narrow
 DARK = 0.4  # at most so much of a picture is bright where it shows points or discs

@@ -13,9 +13,9 @@ from typing import TextIO
 
 import numpy as np
 
-from config import UsageError
-from data.exports import LAYOUTS, Layout, Title
-from data.hdf5 import printable
+from errors import UsageError
+from formats.hdf5 import printable
+from formats.text.exports import LAYOUTS, Layout, Title
 
 HEADER = 1 << 20  # characters of a header, at most
 LISTED = 300  # characters of titles

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from config import UsageError
-from data.hdf5 import printable
+from errors import UsageError
+from formats.hdf5 import printable
 
 PIXELS = ("px", "pixel", "pixels")
 SECONDS = {"s": 1, "sec": 1, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
@@ -189,3 +189,6 @@ EYELINK = Layout(
 )
 LAYOUTS = (TOBII, EYELINK, OWN)
 SPLIT_FILE = Layout("", SPLIT, needs=("image", "split"))
+# What words for a side of the split mean.
+CALLED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+CALLED |= dict.fromkeys(("val", "valid", "validation", "dev"), "valid")

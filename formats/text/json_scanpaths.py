@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from config import UsageError
-from data.columns import Part
+from errors import UsageError
+from formats.text.columns import Part
 
 DISPLAY = (1680, 1050)  # width and height of what was shown: pictures fitted and padded
 NEAR = math.log(1.25)

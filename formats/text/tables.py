@@ -11,17 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data import columns, json_scanpaths
-from data.columns import Part
-from data.decode import Picture, shape
-from data.exports import SPLIT_FILE
-from data.fixations import UNKNOWN, Fixations
-from data.hdf5 import printable
-from data.layout import TABLES, below
-from data.names import Pairing, stem
-from data.splits import CALLED
-from data.viewings import in_scanpaths
+from errors import UsageError
+from formats.fixations import UNKNOWN, Fixations
+from formats.hdf5 import printable
+from formats.layout import TABLES, below
+from formats.names import Pairing, stem
+from formats.pictures.decode import Picture, shape
+from formats.text import columns, json_scanpaths
+from formats.text.columns import Part
+from formats.text.exports import CALLED, SPLIT_FILE
+from formats.text.viewings import in_scanpaths
 
 STRAY = -2
 WHOLE = re.compile(r"\d{1,18}(\.0+)?", re.ASCII)  # a spreadsheet may make 1.0 of 1

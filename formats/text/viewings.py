@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from config import UsageError
-from data.columns import steps
-from data.fixations import UNKNOWN, Fixations, table
+from errors import UsageError
+from formats.fixations import UNKNOWN, Fixations, table
+from formats.text.columns import steps
 
 START = 0.25  # of the time that a person's rows of a picture span: there a viewing begins
 VIEWINGS, SHUFFLED = 0.85, 0.7  # shares of rises that begin so; of rows in any order 0.45

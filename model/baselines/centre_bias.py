@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import storage
-from config import UsageError
+from errors import UsageError
 
 FOLDS = 5
 GRID = (120, 160)  # on which the centre bias' bandwidths are compared

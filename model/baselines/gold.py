@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.baselines import CentreBias, likeliest, spread
+from model.baselines.centre_bias import CentreBias, likeliest, spread
 
 PICTURES = 500  # at most so many choose the gold standard's three numbers
 

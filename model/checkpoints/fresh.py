@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from config import Config, UsageError
-from model import states
-from model.restore import STATE, shape_before, shape_of
-from model.runs import Run, read_json
-from model.trainer import Progress
+from config import Config
+from errors import UsageError
+from model.checkpoints import states
+from model.checkpoints.restore import STATE, shape_before, shape_of
+from model.checkpoints.runs import Run, read_json
+from model.training.trainer import Progress
 
 Planned = tuple[Run, Config, Path | None]  # a run, its configuration and --weights
 

@@ -13,13 +13,13 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from config import UsageError
-from model import states
-from model.optimizer import averaged
-from model.restore import MODEL, STATE, Start, so_far
-from model.runs import Run, about_of, jsonable, link, write_json
-from model.trainer import Progress
-from model.weights import save_weights, write_weights
+from errors import UsageError
+from model.checkpoints import states
+from model.checkpoints.restore import MODEL, STATE, Start, so_far
+from model.checkpoints.runs import Run, about_of, jsonable, link, write_json
+from model.checkpoints.weights import save_weights, write_weights
+from model.training.optimizer import averaged
+from model.training.trainer import Progress
 
 GOES_ON = "once that is mended, the same command goes on from what was saved last"
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from absl import logging
 
-from config import UsageError
-from model.runs import Run, chain_of
+from errors import UsageError
+from model.checkpoints.runs import Run, chain_of
 
 
 def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import keras
 from absl import logging
 
-from config import Config, UsageError, show
-from model import states
-from model.build import depends_on
-from model.lineage import refuse_changed, refuse_seen
-from model.runs import (
+from config import Config, show
+from errors import UsageError
+from model.checkpoints import states
+from model.checkpoints.lineage import refuse_changed, refuse_seen
+from model.checkpoints.runs import (
     WEIGHTS,
     Run,
     about_of,
@@ -23,8 +23,9 @@ from model.runs import (
     read_about,
     read_json,
 )
-from model.trainer import Progress
-from model.weights import load_partly, load_pytorch, load_weights
+from model.checkpoints.weights import load_partly, load_pytorch, load_weights
+from model.networks.build import depends_on
+from model.training.trainer import Progress
 
 PUBLISHED = ".pth"  # DeepGaze III's, as its authors save them
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import storage
-from config import UsageError
+from errors import UsageError
 
 WEIGHTS = ".weights.h5"  # the ending that Keras demands
 CENTRE_BIAS = ".centerbias.h5"

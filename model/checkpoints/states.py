@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import logging
 
 import storage
-from config import UsageError
+from errors import UsageError
 
 CHECKS = "checks.json"  # what commits a state: the SHA-256 of its files by their names
 LATEST = "latest"  # names the folder that counts

@@ -11,10 +11,10 @@ import numpy as np
 from absl import logging
 
 import storage
-from config import UsageError
-from model.published import load_published
-from model.runs import WEIGHTS, about_of, write_json
-from model.trainer import layers_of
+from errors import UsageError
+from model.checkpoints.runs import WEIGHTS, about_of, write_json
+from model.networks.published import load_published
+from model.training.trainer import layers_of
 
 
 def save_weights(path: Path, model: keras.Model, about: Mapping) -> None:

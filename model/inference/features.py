@@ -21,9 +21,9 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from config import UsageError
-from model.steps import floats
-from model.trainer import Share, distributed
+from errors import UsageError
+from model.training.steps import floats
+from model.training.trainer import Share, distributed
 
 _CHECK = 4  # bytes of the checksum
 _DOUBTED = "damaged"  # lies in a folder where a file was found so, until all of it is checked

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from config import UsageError, near, weights
-from model import measures, mit
-from model.losses import LOSSES, SIGNS
+from config import weights
+from errors import UsageError, near
+from model.metrics.losses import LOSSES, SIGNS
+from model.metrics.scoring import measures, mit
 
 
 def auc(fixations, log_density, valid):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model import deepgaze, msinet
+from model.networks import deepgaze, msinet
 
 if TYPE_CHECKING:
     import keras

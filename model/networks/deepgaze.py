@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from model import density, encoders
+from model.networks import density, encoders
 
 READOUT = 4  # pixels of the input to a place of the read-out, in each direction
 HISTORY = 4  # fixations that the next one depends on

@@ -13,7 +13,7 @@ import h5py
 import keras
 from keras import layers, ops
 
-from config import UsageError
+from errors import UsageError
 
 STRIDE = 8
 _CAFFE_BGR_MEANS = (103.939, 116.779, 123.68)

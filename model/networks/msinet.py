@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from model import encoders
+from model.networks import encoders
 
 _EPSILON = 1e-7
 _WIDTHS = {"small": 32}

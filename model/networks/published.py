@@ -11,8 +11,8 @@ import re
 import numpy as np
 
 import storage
-from config import UsageError
-from model.deepgaze import HISTORY
+from errors import UsageError
+from model.networks.deepgaze import HISTORY
 
 _SHRUNK = 2
 _ENCODER = "features.features.1.features."

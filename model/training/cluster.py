@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from config import UsageError
+from errors import UsageError
 
 FIRST_PORT = 12000  # of SLURM's tasks: below those that systems hand out by themselves
 PORTS = 64  # a job's on each host, so that jobs which share a host do not meet

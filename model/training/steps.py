@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from model.density import log_density
-from model.metrics import METRICS, call
+from model.metrics.scoring import METRICS, call
+from model.networks.density import log_density
 
 
 def make_steps(

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import tensorflow as tf
 from absl import logging
 
-from config import Ended, UsageError
-from model import cluster
-from model.cluster import Cluster
+from errors import Ended, UsageError
+from model.training import cluster
+from model.training.cluster import Cluster
 
 # An INTERNAL error would be a fault of ours: workers that do not do the same.
 GONE = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError)

@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from config import UsageError
-from model.density import log_density
-from model.optimizer import averaged
-from model.steps import floats, inputs_of, make_steps
-from model.strategy import is_chief
+from errors import UsageError
+from model.networks.density import log_density
+from model.training.optimizer import averaged
+from model.training.steps import floats, inputs_of, make_steps
+from model.training.strategy import is_chief
 
 Share = tuple[int, int, int]  # which of how many workers, and how many devices all of them have
 

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data.fixations import counts, table
-from data.histories import Histories, gather, names, plan
-from data.images import fitted, margins
-from data.pipeline import batches
-from data.pipeline import plan as order_of_pictures
+from batches.histories import Histories, gather, names, plan
+from batches.pipeline import batches
+from batches.pipeline import plan as order_of_pictures
 from data.samples import Sample
-from model.strategy import mirrored
+from formats.fixations import counts, table
+from formats.pictures.images import fitted, margins
+from model.training.strategy import mirrored
 
 SIZE = (24, 32)
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from sample_files import mapped, picture, sample
 
-from config import UsageError
-from data.fixations import table
-from data.images import fitted, margins
-from data.pipeline import batches, filled, parts, plan
+from batches.pipeline import batches, filled, parts, plan
+from batches.truth import keys
 from data.samples import Sample
-from data.truth import keys
-from model.strategy import mirrored
+from errors import UsageError
+from formats.fixations import table
+from formats.pictures.images import fitted, margins
+from model.training.strategy import mirrored
 
 SIZE = (24, 32)
 

@@ -8,13 +8,13 @@ import pytest
 from helpers import refusal_of
 from sample_files import mapped, noise, picture, sample
 
-from config import UsageError
-from data import reading, store
-from data.fixations import table
-from data.images import fitted
-from data.pipeline import batches
-from data.reading import keep, make
-from data.truth import keys
+from batches import reading, store
+from batches.pipeline import batches
+from batches.reading import keep, make
+from batches.truth import keys
+from errors import UsageError
+from formats.fixations import table
+from formats.pictures.images import fitted
 
 SIZE = (24, 32)
 SHAPES = [(48, 64), (24, 32), (7, 5), (100, 13), (13, 100), (1, 300), (61, 47)]

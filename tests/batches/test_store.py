@@ -13,12 +13,12 @@ import pytest
 from helpers import flip, noise, same
 from sample_files import mapped, sample
 
-from config import UsageError
-from data import store
-from data.fixations import table
-from data.images import fitted
+from batches import store
+from batches.store import Store
 from data.samples import Sample
-from data.store import Store
+from errors import UsageError
+from formats.fixations import table
+from formats.pictures.images import fitted
 
 ROOT = Path(__file__).parents[2]
 SIZE = (24, 32)

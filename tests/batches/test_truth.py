@@ -3,7 +3,7 @@ import pytest
 from helpers import refusal_of
 from sample_files import mapped, noise, sample
 
-from data.truth import relative_points, shuffled, truth
+from batches.truth import relative_points, shuffled, truth
 
 # truth at the stimulus' own size
 

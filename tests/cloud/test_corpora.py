@@ -9,14 +9,14 @@ from conftest import make_own
 from corpus_files import MAKERS, pack, points, served, unpack_here
 
 import storage
-from config import UsageError
+from batches.truth import truth
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data.corpus import find, in_folder, inventory, open_corpus
-from data.decode import decode
 from data.install import install
 from data.predictions import Predictions
 from data.samples import load, pictures
-from data.truth import truth
+from errors import UsageError
+from formats.pictures.decode import decode
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import storage
-from config import UsageError
+from errors import UsageError
 
 
 def put(place, content=b"1"):

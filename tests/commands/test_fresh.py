@@ -8,13 +8,14 @@ from conftest import SMALL
 from helpers import history, killed
 from networks import tiny
 
-from config import Config, UsageError
+from config import Config
 from data.corpus import open_corpus
-from model import restore, states
-from model.fresh import begun
-from model.keeper import Keeper
-from model.runs import Run
-from model.trainer import Progress
+from errors import UsageError
+from model.checkpoints import restore, states
+from model.checkpoints.fresh import begun
+from model.checkpoints.keeper import Keeper
+from model.checkpoints.runs import Run
+from model.training.trainer import Progress
 
 CORPUS = types.SimpleNamespace(name="own", reference="own", initial=None)
 SETTINGS = Config(encoder="small", epochs=4)
@@ -142,7 +143,7 @@ def test_what_a_fresh_start_kept_of_its_split_ends_where_it_begins_anew(
 
 def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
     """Whoever was killed in between: what it stands on is told by its own state."""
-    from model.weights import save_weights
+    from model.checkpoints.weights import save_weights
 
     first, second = Run(tmp_path, "msinet_first"), Run(tmp_path, "second")
     settings = dataclasses.replace(SETTINGS, initial="msinet_first")
@@ -175,7 +176,7 @@ def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
     ],
 )
 def test_weights_of_another_option_that_they_depend_on_are_refused(tmp_path, before, now, said):
-    from model.weights import save_weights
+    from model.checkpoints.weights import save_weights
 
     about = {"corpus": "own", "config": {"encoder": "small", **before}, "size": [8, 8], "epoch": 1}
     save_weights(Run(tmp_path, "other").best, tiny(), about)

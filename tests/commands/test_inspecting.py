@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 import flags
 import main
 from commands import inspecting
-from commands.views import VIEWS, chosen, draw_views
 from config import Config
 from data.corpus import open_corpus
-from data.fixations import table
 from data.samples import Sample
-from model.runs import Run
+from formats.fixations import table
+from inspection.views import VIEWS, chosen, draw_views
+from model.checkpoints.runs import Run
 
 
 def inspected(cli, own, results, *more):
@@ -66,11 +66,11 @@ def test_a_picture_that_is_read_at_a_smaller_scale_is_drawn_with_its_own_fixatio
     lines = (own / "fixations.csv").read_text().splitlines()
     lines = [line for line in lines if not line.startswith("00.png")] + rows
     (own / "fixations.csv").write_text("\n".join(lines) + "\n")
-    monkeypatch.setattr("data.decode.PIXELS", 64 * 48)
-    monkeypatch.setattr("data.decode.most", 10**6)
+    monkeypatch.setattr("formats.pictures.decode.PIXELS", 64 * 48)
+    monkeypatch.setattr("formats.pictures.decode.most", 10**6)
     drawn = {}
     monkeypatch.setattr(
-        "commands.views.save_view", lambda path, *given: drawn.update({path: given})
+        "inspection.views.save_view", lambda path, *given: drawn.update({path: given})
     )
     found, known = gathered(own)
     draw_views(Run(tmp_path, "r"), found.samples, found.records, found.side, known)

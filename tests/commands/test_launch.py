@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import launch
-from config import UsageError
+from errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 HEAD = """

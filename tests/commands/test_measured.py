@@ -9,14 +9,14 @@ from conftest import make_own
 from helpers import rows
 from PIL import Image
 
+from batches.truth import relative_points, truth
 from commands import evaluation, subjects
 from data.corpus import open_corpus
 from data.samples import load
 from data.scenes import SYNTHETIC
-from data.truth import relative_points, truth
-from model import metrics
-from model.baselines import centre_bias, uniform
-from model.gold import gold_standard
+from model.baselines.centre_bias import centre_bias, uniform
+from model.baselines.gold import gold_standard
+from model.metrics.scoring import scoring
 
 PARTS = ["LL", "IG", "AUC", "sAUC", "NSS"]
 
@@ -76,7 +76,7 @@ def judged(tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("name", metrics.LABELS.values())
+@pytest.mark.parametrize("name", scoring.LABELS.values())
 def test_who_knows_more_scores_higher_by_every_metric(judged, name):
     order = [judged[who] for who in ("uniform", "centre", "gold", "truth")]
     values = [means[name] for means in order if name in means]

@@ -7,13 +7,21 @@ import pytest
 from conftest import SMALL, make_own
 from helpers import about, killed, rows, run
 
+from batches.truth import relative_points
 from commands import priors, subjects
-from config import Config, UsageError
+from config import Config
 from data.corpus import open_corpus
 from data.samples import load
-from data.truth import relative_points
-from model.baselines import FOLDS, UNIFORM, CentreBias, Template, centre_bias, load_prior
-from model.runs import Run
+from errors import UsageError
+from model.baselines.centre_bias import (
+    FOLDS,
+    UNIFORM,
+    CentreBias,
+    Template,
+    centre_bias,
+    load_prior,
+)
+from model.checkpoints.runs import Run
 
 GAZE = ("-m", "deepgaze", *SMALL, "--epochs", "1")
 

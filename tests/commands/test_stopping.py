@@ -129,7 +129,7 @@ def test_a_second_signal_is_heard_where_nobody_reads_the_lines_any_more(busy):
 
 def test_a_signal_too_late_for_a_run_ends_those_that_follow_it():
     from commands.training import stoppable
-    from model.trainer import Interrupted, Progress
+    from model.training.trainer import Interrupted, Progress
 
     said = "SIGINT after 3 epochs, which are saved"
     with pytest.raises(Stopped, match=said) as late, stoppable(Progress(3)) as stop:
@@ -151,7 +151,7 @@ def test_a_signal_too_late_for_a_run_ends_those_that_follow_it():
 def stopped(cli, own, monkeypatch, quick):
     """Runs a training that gets a signal in a step: its lines on stderr."""
     from commands import training
-    from model import trainer
+    from model.training import trainer
 
     def run(number, when, *argv):
         stops, fine = [], trainer.check_finite

@@ -9,9 +9,9 @@ from helpers import about, rows, run
 from PIL import Image
 
 from commands.sides import refuse_other
-from config import UsageError
 from data.corpus import open_corpus
-from model.runs import Run, about_of
+from errors import UsageError
+from model.checkpoints.runs import Run, about_of
 
 BLUR = ("--pixels-per-degree", "4")
 NAMES = ["LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"]
@@ -114,7 +114,7 @@ def test_the_test_side_that_all_folds_share_is_no_sum_of_them(cli, trained):
 
 
 def test_predictions_are_scored_as_the_model_that_made_them(cli, trained, tmp_path):
-    from model.baselines import CentreBias
+    from model.baselines.centre_bias import CentreBias
 
     own, results = trained
     wanted, _ = evaluate(cli, trained, "centerbias_own", "-m", "centerbias", *BLUR)

@@ -10,9 +10,9 @@ from helpers import about, arrays, history, one_line, run
 from PIL import Image
 from run_files import newest
 
-from config import UsageError
-from model import states
-from model.restore import MODEL
+from errors import UsageError
+from model.checkpoints import states
+from model.checkpoints.restore import MODEL
 
 pytestmark = pytest.mark.usefixtures("quick")
 GAZE = ("-m", "deepgaze", *SMALL)
@@ -186,7 +186,8 @@ def test_the_cache_of_pictures_changes_nothing(cli, own, tmp_path):
 
 def test_a_batch_that_cannot_be_parted_evenly_is_refused(monkeypatch):
     from commands import training
-    from config import Config, UsageError
+    from config import Config
+    from errors import UsageError
 
     devices = types.SimpleNamespace(num_replicas_in_sync=2)
     monkeypatch.setattr(training, "choose", lambda *_: devices)
@@ -197,10 +198,10 @@ def test_a_batch_that_cannot_be_parted_evenly_is_refused(monkeypatch):
 
 def test_what_a_pipeline_finds_wrong_is_one_line(tmp_path):
     """A picture that is gone, named by TensorFlow among its own lines."""
+    from batches.pipeline import batches
     from commands.training import plain_errors
-    from config import UsageError
-    from data.pipeline import batches
     from data.samples import Sample
+    from errors import UsageError
 
     lost = [Sample("a.png", tmp_path / "a.png", (9, 9))]
     with pytest.raises(UsageError) as error, plain_errors():

@@ -12,16 +12,16 @@ from PIL import Image
 from processes import Program
 
 import storage
+from batches.truth import truth
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data import install as installing
 from data.corpus import Corpus, Source, find, open_corpus
-from data.fixations import table
 from data.install import install
-from data.pysaliency import read_hdf5
 from data.samples import load
 from data.splits import Ratio, Shuffled
-from data.truth import truth
 from download import DownloadError
+from formats.fixations import table
+from formats.pysaliency import read_hdf5
 
 SHARED = Path(__file__).parents[3] / "shared" / "corpora"
 real = pytest.mark.skipif(

@@ -6,9 +6,9 @@ from absl import logging
 from helpers import refusal
 from PIL import Image
 
-from config import UsageError
 from data.predictions import Predictions
 from data.samples import Sample
+from errors import UsageError
 
 SHAPE = (3, 4)
 FLAT = np.full(SHAPE, -np.log(12))

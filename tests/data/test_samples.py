@@ -10,14 +10,15 @@ from corpus_files import SIZE, blurred, picture, points
 from helpers import refusal
 from PIL import Image
 
-from config import UsageError
-from data import corpora, integrity  # noqa: F401  corpora's classes register themselves
+from batches.truth import truth
+from data import corpora  # noqa: F401  corpora's classes register themselves
 from data.corpus import open_corpus
-from data.decode import decode
-from data.fixations import blur, counts, table
-from data.pysaliency import write_hdf5
 from data.samples import load, pictures
-from data.truth import truth
+from errors import UsageError
+from formats.fixations import blur, counts, table
+from formats.pictures import integrity  # noqa: F401  corpora's classes register themselves
+from formats.pictures.decode import decode
+from formats.pysaliency import write_hdf5
 
 WIDTH, HEIGHT = SIZE
 NAMES = ("a", "b", "c", "d", "e")

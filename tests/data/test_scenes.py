@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from data import scenes
-from data.pysaliency import read_hdf5
 from data.scenes import SYNTHETIC, SYNTHETIC_SHIFTED
+from formats.pysaliency import read_hdf5
 
 
 class Few(SYNTHETIC, register=False):

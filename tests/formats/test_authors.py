@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from config import UsageError
-from data import authors
+from errors import UsageError
+from formats import authors
 
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 real = pytest.mark.skipif(

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from helpers import one_line
 
-from data.coordinates import (
+from formats.coordinates import (
     check_order,
     check_places,
     fit_to_pictures,
     in_seconds,
     scale,
 )
-from data.fixations import table
+from formats.fixations import table
 
 WIDE = {"a": (60, 80), "b": (60, 80)}
 

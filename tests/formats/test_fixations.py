@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import gaussian_filter
 
-from data.fixations import Fixations, blur, concatenate, counts, table
+from formats.fixations import Fixations, blur, concatenate, counts, table
 
 COLUMNS = ("x", "y", "n", "subject", "t", "duration", "scanpath")
 

@@ -8,10 +8,10 @@ import pytest
 from helpers import refusal
 from PIL import Image
 
-from data import hdf5
-from data.decode import decode, decode_map, shape
-from data.hdf5 import Stored, integers, numbers, opened, texts
-from data.integrity import check
+from formats import hdf5
+from formats.hdf5 import Stored, integers, numbers, opened, texts
+from formats.pictures.decode import decode, decode_map, shape
+from formats.pictures.integrity import check
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6)
 COLOURS = np.arange(90, dtype=np.uint8).reshape(5, 6, 3)
@@ -81,10 +81,10 @@ def test_more_pixels_may_be_allowed(tmp_path, monkeypatch):
     with h5py.File(tmp_path / "s.hdf5", "w") as file:
         file["0"] = np.zeros((50, 81), np.uint8)
     picture = Stored(tmp_path / "s.hdf5", "0")
-    monkeypatch.setattr("data.decode.most", 4000)
+    monkeypatch.setattr("formats.pictures.decode.most", 4000)
     said = refusal(decode, picture)
     assert said.startswith(f"{picture}: 81x50 pixels are") and "allow --max-pixels 4050" in said
-    monkeypatch.setattr("data.decode.most", 4050)
+    monkeypatch.setattr("formats.pictures.decode.most", 4050)
     assert decode(picture).shape == (50, 81, 3)
 
 

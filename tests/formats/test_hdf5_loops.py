@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import one_line
 
-from data.hdf5 import attribute, dataset, numbers, opened, texts
+from formats.hdf5 import attribute, dataset, numbers, opened, texts
 
 TEXT = "a text that lies in a heap"
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.io import loadmat, savemat
 
-from config import UsageError
-from data import hdf5, matlab
-from data.matlab import cells, variable
+from errors import UsageError
+from formats import hdf5, matlab
+from formats.matlab import cells, variable
 
 MATRIX, COMPRESSED, INT8, UINT16, INT32, UINT32, DOUBLE = 14, 15, 1, 4, 5, 6, 9
 CELL, STRUCT, CHAR, SPARSE, DOUBLES = 1, 2, 4, 5, 6

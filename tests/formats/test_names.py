@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers import one_line
 
-from data.names import Pairing, key, matched
+from formats.names import Pairing, key, matched
 
 HERE = Path("study")
 NAMES = ["p0.png", "p1.png", "a/001.png", "a/002.png", "B\u00fcro.jpg"]

@@ -13,11 +13,11 @@ from helpers import refusal_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import UsageError
-from data.fixations import Fixations, concatenate, table
-from data.pysaliency import read_hdf5, renumbered
-from data.pysaliency import write_hdf5 as write
-from data.stimuli import read_stimuli
+from errors import UsageError
+from formats.fixations import Fixations, concatenate, table
+from formats.pysaliency import read_hdf5, renumbered
+from formats.pysaliency import write_hdf5 as write
+from formats.stimuli import read_stimuli
 
 OSIE = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency"
 real = pytest.mark.skipif(not OSIE.is_dir(), reason="the real corpora are not beside the checkout")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from helpers import refusal_of
 
-from data import stimuli
-from data.hdf5 import Stored
+from formats import stimuli
+from formats.hdf5 import Stored
 
 OSIE = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency"
 real = pytest.mark.skipif(not OSIE.is_dir(), reason="the real corpora are not beside the checkout")

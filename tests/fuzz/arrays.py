@@ -9,9 +9,9 @@ from fuzz.mutations import Field, Format
 from fuzz.outcomes import expect, tried
 from fuzz.tables import check_fixations
 
-from config import UsageError
-from data import json_scanpaths, tables
-from data.arrays import read_array
+from errors import UsageError
+from formats.pictures.arrays import read_array
+from formats.text import json_scanpaths, tables
 
 CSV = "image,subject,x,y,t,duration\n" + "".join(
     f"{k % 3}.jpg,{k % 2},{k + 0.5},{k * 7 % 48},{k / 4},\n" for k in range(20)

@@ -14,8 +14,8 @@ from fuzz.outcomes import tried
 from fuzz.tables import check_fixations
 from scipy.io import loadmat, savemat
 
-from config import UsageError
-from data import authors
+from errors import UsageError
+from formats import authors
 
 READERS = {
     "salicon": authors.read_salicon,

@@ -12,7 +12,7 @@ from fuzz import outcomes
 from fuzz.mutations import RAW, Format
 from fuzz.outcomes import expect, tried
 
-from config import UsageError
+from errors import UsageError
 
 outcomes.MEMORY, outcomes.SECONDS = 2**24, 0.5
 

@@ -13,9 +13,9 @@ from fuzz.outcomes import expect, tried
 from fuzz.pictures_forms import FORMS
 from PIL import Image, PngImagePlugin
 
-from config import UsageError
-from data import maps
-from data.decode import PIXELS, decode, decode_map, shape
+from errors import UsageError
+from formats.pictures import maps
+from formats.pictures.decode import PIXELS, decode, decode_map, shape
 
 WIDTH, HEIGHT = 64, 48
 ORIENTATION = 0x0112

@@ -11,12 +11,12 @@ from fuzz.mutations import Format
 from fuzz.outcomes import expect, tried
 from fuzz.pictures import coloured, noise
 
-from config import UsageError
-from data.decode import decode, decode_map, shape
-from data.fixations import Fixations, table
-from data.hdf5 import Stored
-from data.pysaliency import read_hdf5, write_hdf5
-from data.stimuli import read_stimuli
+from errors import UsageError
+from formats.fixations import Fixations, table
+from formats.hdf5 import Stored
+from formats.pictures.decode import decode, decode_map, shape
+from formats.pysaliency import read_hdf5, write_hdf5
+from formats.stimuli import read_stimuli
 
 REAL = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency" / "variants"
 STIMULI = 3  # of those that a file lists, so many are read

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.contrast import auc, contrast, follow
+from inspection.contrast import auc, contrast, follow
 
 
 def spot(x: float, y: float) -> Image.Image:

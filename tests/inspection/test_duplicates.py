@@ -5,7 +5,7 @@ import pytest
 from helpers import noise
 from PIL import Image, ImageEnhance, ImageOps
 
-from data.duplicates import NEAR, alike, groups, perceptual
+from inspection.duplicates import NEAR, alike, groups, perceptual
 
 
 def scene(seed: int) -> Image.Image:
@@ -53,7 +53,7 @@ def test_a_mirror_image_is_alike_whichever_of_the_two_comes_first():
 
 
 def test_many_of_one_hash_are_one_group_also_beyond_a_block(monkeypatch):
-    monkeypatch.setattr("data.duplicates.ROWS", 2)
+    monkeypatch.setattr("inspection.duplicates.ROWS", 2)
     hashes = np.random.default_rng(0).random((7, 2, 144)) < 0.5
     hashes[[1, 5, 6]] = hashes[1]
     hashes[4] = hashes[3]

@@ -5,13 +5,13 @@ import pytest
 from helpers import noise
 from PIL import Image
 
-from commands import facts
 from config import Config
-from data.contrast import contrast
 from data.corpus import Assumed, Corpus
-from data.fixations import concatenate, table
 from data.samples import Sample
 from data.splits import Ratio
+from formats.fixations import concatenate, table
+from inspection import facts
+from inspection.contrast import contrast
 
 
 def look(folder, levels, name="a.png"):

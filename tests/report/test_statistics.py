@@ -253,7 +253,7 @@ def test_calibration_by_hand_and_none_where_nothing_is_known():
 
 
 def test_every_metric_of_every_protocol_says_what_its_numbers_mean():
-    from model.metrics import PROTOCOLS
+    from model.metrics.scoring import PROTOCOLS
     from report.statistics import SCALES
 
     assert {name for names in PROTOCOLS.values() for name in names.values()} == set(SCALES)

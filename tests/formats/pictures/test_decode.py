@@ -13,11 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from config import UsageError
-from data import decode as decoding
-from data.decode import FORMATS, FULL, allow, decode, decode_map, decode_whole, eight_bits, shape
+from errors import UsageError
+from formats.pictures import decode as decoding
+from formats.pictures.decode import (
+    FORMATS,
+    FULL,
+    allow,
+    decode,
+    decode_map,
+    decode_whole,
+    eight_bits,
+    shape,
+)
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255,) * 3, (0,) * 3
 COLOURS = np.uint8([[RED, GREEN, BLUE], [WHITE, BLACK, (10, 20, 30)]])
 ORIENTATION = 0x0112

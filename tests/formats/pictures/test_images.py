@@ -5,7 +5,7 @@ from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.images import GREY, crop, fit, fitted, margins, misfits, pad, resize, unfit
+from formats.pictures.images import GREY, crop, fit, fitted, margins, misfits, pad, resize, unfit
 
 FRAME = (24, 32)
 SHAPES = [(24, 32), (47, 31), (200, 9), (11, 301), (5, 7), (61, 80), (120, 160)]

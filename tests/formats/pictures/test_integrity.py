@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from config import UsageError
-from data import decode as decoding
-from data import integrity
-from data.integrity import check
+from errors import UsageError
+from formats.pictures import decode as decoding
+from formats.pictures import integrity
+from formats.pictures.integrity import check
 
 
 def pictures(folder, count: int = 3):

@@ -10,10 +10,11 @@ from helpers import noise, refusal, refusal_of
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, label
 
-from data import authors, maps
-from data.maps import FLAT, SHARP, SMOOTH, look, marks, shown, together
+from formats import authors
+from formats.pictures import maps
+from formats.pictures.maps import FLAT, SHARP, SMOOTH, look, marks, shown, together
 
-CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
+CORPORA = Path(__file__).parents[4] / "shared" / "corpora"
 HEIGHT, WIDTH = 120, 160
 
 

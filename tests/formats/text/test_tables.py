@@ -6,8 +6,8 @@ import pytest
 from helpers import one_line, refusal_of
 from PIL import Image
 
-from data import columns, tables
-from data.layout import Files
+from formats.layout import Files
+from formats.text import columns, tables
 
 HEADER = "image,subject,x,y"
 

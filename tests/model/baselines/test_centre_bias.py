@@ -4,8 +4,16 @@ import h5py
 import numpy as np
 import pytest
 
-from config import UsageError
-from model.baselines import BANDWIDTHS, CentreBias, centre_bias, likeliest, shares, spread, uniform
+from errors import UsageError
+from model.baselines.centre_bias import (
+    BANDWIDTHS,
+    CentreBias,
+    centre_bias,
+    likeliest,
+    shares,
+    spread,
+    uniform,
+)
 
 
 def test_uniform():

@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from model import metrics
-from model.baselines import CentreBias, centre_bias
-from model.gold import GoldStandard, gold_standard, known_observers, lacking
+from model.baselines.centre_bias import CentreBias, centre_bias
+from model.baselines.gold import GoldStandard, gold_standard, known_observers, lacking
+from model.metrics.scoring import scoring
 
-OSIE = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency" / "fixations.hdf5"
+OSIE = Path(__file__).parents[4] / "shared" / "corpora" / "osie_pysaliency" / "fixations.hdf5"
 SHAPE = (45, 80)  # 60 px in the geometric mean
 BIAS = CentreBias([0.5], [0.5], 0.3, 0.1)
 GOLD = GoldStandard(BIAS, 0.05, 0.2, 0.1)
@@ -145,7 +145,7 @@ def test_osie_centre_bias(osie):
         fixations = counts(points)
         blurred = gaussian_filter(fixations, 24, mode="reflect", truncate=4)
         truth = {"fixations": fixations, "density": blurred / blurred.sum()}
-        found = metrics.score(known, truth, known)
+        found = scoring.score(known, truth, known)
         rows.append([found[name] for name in ("auc", "nss", "cc", "sim", "kld", "ig")])
     np.testing.assert_allclose(
         np.mean(rows, axis=0), [0.743, 0.889, 0.310, 0.369, 1.329, 0], rtol=0.01, atol=1e-12
@@ -165,7 +165,7 @@ def test_osie_gold_standard(osie):
         negatives, total = everyone - counts(points), 0
         for mine, log_density in gold.log_densities(points, observers, *shape):
             truth = {"fixations": counts(points[mine]), "negatives": negatives}
-            found = metrics.score(log_density, truth, known)
+            found = scoring.score(log_density, truth, known)
             values = np.array([found[name] for name in ("ig", "auc", "sauc", "nss")])
             total += values * mine.sum() / len(points)
         rows.append(total)

@@ -9,12 +9,12 @@ import pytest
 from helpers import one_line
 from networks import tiny
 
-from model import keeper, restore, states
-from model.keeper import Idle, Keeper
-from model.optimizer import AveragingAdam, averaged
-from model.restore import Start, begin
-from model.runs import Run, link, read_about
-from model.trainer import Progress
+from model.checkpoints import keeper, restore, states
+from model.checkpoints.keeper import Idle, Keeper
+from model.checkpoints.restore import Start, begin
+from model.checkpoints.runs import Run, link, read_about
+from model.training.optimizer import AveragingAdam, averaged
+from model.training.trainer import Progress
 
 NOWHERE = Start("", {})
 ABOUT = {"corpus": "own", "config": {}, "size": [8, 8]}

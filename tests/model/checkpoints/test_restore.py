@@ -10,16 +10,17 @@ from helpers import one_line
 from networks import one_device, tiny
 from sample_files import sample
 
-from config import Config, UsageError
-from data.fixations import table
-from data.pipeline import batches
-from model import restore
-from model.keeper import Keeper
-from model.lineage import refuse_seen
-from model.optimizer import make
-from model.runs import Run, chain_of, chosen, link, read_about, run_name
-from model.trainer import Data, Interrupted, Progress, fit
-from model.weights import save_weights
+from batches.pipeline import batches
+from config import Config
+from errors import UsageError
+from formats.fixations import table
+from model.checkpoints import restore
+from model.checkpoints.keeper import Keeper
+from model.checkpoints.lineage import refuse_seen
+from model.checkpoints.runs import Run, chain_of, chosen, link, read_about, run_name
+from model.checkpoints.weights import save_weights
+from model.training.optimizer import make
+from model.training.trainer import Data, Interrupted, Progress, fit
 
 NOWHERE = restore.Start("", {})
 

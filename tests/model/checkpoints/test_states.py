@@ -10,10 +10,10 @@ import pytest
 from helpers import flip, one_line
 
 import storage
-from model import states
+from model.checkpoints import states
 
-ROOT = Path(__file__).parents[2]
-FILES = ("model.weights.h5", "state.json")
+ROOT = Path(__file__).parents[3]
+FILES = ("model.checkpoints.weights.h5", "state.json")
 
 
 def save(folder, text, before=None):
@@ -181,7 +181,7 @@ def test_where_nothing_was_saved_there_is_no_state(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from model.states import locked
+from model.checkpoints.states import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -8,10 +8,11 @@ import keras
 import pytest
 from helpers import one_line, same
 
-from config import UsageError
-from model import deepgaze, weights
-from model.runs import read_json
-from model.trainer import layers_of
+from errors import UsageError
+from model.checkpoints import weights
+from model.checkpoints.runs import read_json
+from model.networks import deepgaze
+from model.training.trainer import layers_of
 
 SIZE = (32, 32)
 

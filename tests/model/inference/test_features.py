@@ -12,12 +12,12 @@ from helpers import one_line
 from keras import layers, ops
 from networks import one_device
 
-from config import UsageError
-from model import features
-from model.features import fill, fingerprint, lacking, read
-from model.strategy import mirrored
+from errors import UsageError
+from model.inference import features
+from model.inference.features import fill, fingerprint, lacking, read
+from model.training.strategy import mirrored
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIZE = (16, 24)
 
 
@@ -245,7 +245,7 @@ sys.path[:0] = ["tests", "tests/model"]
 from pathlib import Path
 from networks import one_device
 from test_features import SIZE, dataset, encoder, pictures
-from model.features import fill, fingerprint
+from model.inference.features import fill, fingerprint
 made, digests = encoder(), [*map(str, range(40))]
 print("ready", flush=True)
 fill(one_device(), made, lambda _: dataset(pictures(40)), digests, Path(sys.argv[1]))

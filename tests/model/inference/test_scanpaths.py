@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.scanpaths import draw, sample
+from model.inference.scanpaths import draw, sample
 
 QUARTERS = np.log([[0.1, 0.2, 0.0001], [0.3, 0.4, 0.0001]]) + 5
 

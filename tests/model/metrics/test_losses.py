@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model import losses, metrics
-from model.density import OUTSIDE, log_density
+from model.metrics.scoring import losses, scoring
+from model.networks.density import OUTSIDE, log_density
 
 
 def maps(*rows):
@@ -30,7 +30,7 @@ def example(seed=0, shape=(3, 6, 8, 1)):
 
 
 def apply(name, values):
-    return ops.convert_to_numpy(metrics.call(metrics.METRICS[name], values))
+    return ops.convert_to_numpy(scoring.call(scoring.METRICS[name], values))
 
 
 def test_kld_by_hand():
@@ -115,7 +115,7 @@ def test_a_sample_without_fixations_is_zero():
         assert apply(name, values)[1] == 0
 
 
-@pytest.mark.parametrize("name", list(metrics.METRICS))
+@pytest.mark.parametrize("name", list(scoring.METRICS))
 def test_one_number_a_sample(name):
     """(B,), in the dtype of the prediction, and no sample looks at another."""
     values = example()
@@ -125,12 +125,12 @@ def test_one_number_a_sample(name):
         part = apply(name, {key: value[index : index + 1] for key, value in values.items()})
         np.testing.assert_allclose(part, whole[index : index + 1], rtol=1e-12)
     values["log_density"] = values["log_density"].astype("float32")
-    single = metrics.call(metrics.METRICS[name], values)
+    single = scoring.call(scoring.METRICS[name], values)
     assert keras.backend.standardize_dtype(single.dtype) == "float32"
     np.testing.assert_allclose(single, whole, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(metrics.METRICS))
+@pytest.mark.parametrize("name", list(scoring.METRICS))
 def test_padding_counts_nowhere(name):
     values = example()
     pad = ((0, 0), (2, 1), (3, 0), (0, 0))
@@ -141,7 +141,7 @@ def test_padding_counts_nowhere(name):
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-@pytest.mark.parametrize("name", list(metrics.METRICS))
+@pytest.mark.parametrize("name", list(scoring.METRICS))
 def test_flipping_all_changes_nothing(name, axis):
     values = example()
     flipped = {key: np.flip(value, axis) for key, value in values.items()}
@@ -176,7 +176,7 @@ def test_gradients_are_finite(name, logits):
     variable = tf.Variable(start)
     with tf.GradientTape() as tape:
         values["log_density"] = log_density(variable, values["valid"])
-        total = ops.sum(metrics.call(losses.LOSSES[name], values))
+        total = ops.sum(scoring.call(losses.LOSSES[name], values))
     gradient = ops.convert_to_numpy(tape.gradient(total, variable))
     assert np.isfinite(float(total))
     assert np.isfinite(gradient).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model import maps, metrics
+from model.metrics.scoring import maps, scoring
 
 SHAPE, SIGMA, LOOKS = (60, 80), 6, 60
 
@@ -50,7 +50,7 @@ def test_a_map_beats_the_plain_density(world, name):
         for _ in range(5):
             known = truth(world, index, random)
             plain, own = (
-                metrics.score(log_density, known, log_density, x)[name]
+                scoring.score(log_density, known, log_density, x)[name]
                 for x in (np.exp(log_density), made)
             )
             gains.append(sign * (own - plain))
@@ -76,9 +76,9 @@ def test_maps_that_change_nothing(world):
     random = np.random.default_rng(3)
     known, log_density = truth(world, 0, random), world[0]
     made = maps.tuebingen(log_density, others(world, 0), SIGMA)
-    wanted = metrics.score(log_density, known, others(world, 0))
+    wanted = scoring.score(log_density, known, others(world, 0))
     for name in ("auc", "nss"):
-        found = metrics.score(log_density, known, log_density, made[name])
+        found = scoring.score(log_density, known, log_density, made[name])
         assert found[name] == pytest.approx(wanted[name], rel=1e-9)
     np.testing.assert_array_equal(made["ig"], log_density)
     np.testing.assert_array_equal(made["cc"], made["kld"])

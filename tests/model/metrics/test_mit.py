@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import mit
+from model.metrics.scoring import mit
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "osie10.json"
+REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "osie10.json"
 LINE = np.array([0.0, 1, 2, 4])
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from config import UsageError
-from model import metrics
-from model.density import OUTSIDE, log_density
+from errors import UsageError
+from model.metrics.scoring import scoring
+from model.networks.density import OUTSIDE, log_density
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
+REFERENCE = Path(__file__).parents[4] / "shared" / "reference"
 
 
 def column(values):
@@ -25,7 +25,7 @@ def both(*maps):
     yield tuple(map(ops.convert_to_tensor, maps))
 
 
-def auc(fixations, values, valid=None, metric=metrics.auc):
+def auc(fixations, values, valid=None, metric=scoring.auc):
     valid = np.ones(len(values)) if valid is None else valid
     maps = both(column(fixations), column(values), column(valid))
     first, second = (float(metric(*arrays)[0]) for arrays in maps)
@@ -62,7 +62,7 @@ def test_auc_by_hand(fixations, values, wanted):
     ],
 )
 def test_auc_judd_by_hand(fixations, values, wanted):
-    found = auc(fixations, values, metric=metrics.auc_judd)
+    found = auc(fixations, values, metric=scoring.auc_judd)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
@@ -78,7 +78,7 @@ def test_auc_judd_by_hand(fixations, values, wanted):
 def test_sauc_by_hand(negatives, wanted):
     """Three fixations on a pixel of -2; the others' values are -3, -3, -4, -2."""
     for arrays in both(column([0, 0, 0, 3]), column([-3, -3, -4, -2]), column(negatives)):
-        np.testing.assert_allclose(metrics.sauc(*arrays), [wanted], rtol=1e-12)
+        np.testing.assert_allclose(scoring.sauc(*arrays), [wanted], rtol=1e-12)
 
 
 def test_auc_without_the_padding():
@@ -120,7 +120,7 @@ def test_areas_are_what_counting_pairs_gives():
     others = [repeated(row["log_density"], row["negatives"]) for row in rows]
     for name, negatives in (("auc", pixels), ("sauc", others)):
         wanted = [pairs(p, n) for p, n in zip(positives, negatives, strict=True)]
-        found = metrics.call(metrics.METRICS[name], batch)
+        found = scoring.call(scoring.METRICS[name], batch)
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
@@ -133,7 +133,7 @@ def test_auc_judd_is_the_area_below_the_drawn_curve():
         hits = [0, *((positives >= corner).mean() for corner in corners), 1]
         alarms = [0, *((free >= corner).mean() for corner in corners), 1]
         arrays = (batch[k] for k in ("fixations", "log_density", "valid"))
-        found = metrics.auc_judd(*arrays)[index]
+        found = scoring.auc_judd(*arrays)[index]
         area = np.sum(np.diff(alarms) * np.add(hits[1:], hits[:-1]) / 2)
         np.testing.assert_allclose(found, area, rtol=1e-12)
 
@@ -141,47 +141,47 @@ def test_auc_judd_is_the_area_below_the_drawn_curve():
 @pytest.mark.parametrize("name", ["auc", "auc_judd", "sauc"])
 def test_areas_are_unchanged_by_monotone_maps(name):
     batch = crowd()
-    wanted = metrics.call(metrics.METRICS[name], batch)
+    wanted = scoring.call(scoring.METRICS[name], batch)
     inside = batch["valid"] > 0
     for change in (lambda x: -(x**2), lambda x: 3 * x - 1, np.exp):
         batch["log_density"] = np.where(inside, change(batch["log_density"]), OUTSIDE)
-        np.testing.assert_array_equal(metrics.call(metrics.METRICS[name], batch), wanted)
+        np.testing.assert_array_equal(scoring.call(scoring.METRICS[name], batch), wanted)
 
 
-@pytest.mark.parametrize("name", list(metrics.METRICS))
+@pytest.mark.parametrize("name", list(scoring.METRICS))
 def test_a_graph_of_unknown_size_gives_what_numpy_gives(name):
     import tensorflow as tf
 
-    batch, function = crowd(), metrics.METRICS[name]
-    wanted = metrics.call(function, batch)
-    spec = [tf.TensorSpec((None, None, None, 1), "float64")] * len(metrics.needs(function))
+    batch, function = crowd(), scoring.METRICS[name]
+    wanted = scoring.call(function, batch)
+    spec = [tf.TensorSpec((None, None, None, 1), "float64")] * len(scoring.needs(function))
     graph = tf.function(function, input_signature=spec)
-    found = graph(*(batch[key] for key in metrics.needs(function)))
+    found = graph(*(batch[key] for key in scoring.needs(function)))
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 def test_ll_and_ig_by_hand():
     fixations = column([1, 1, 0, 0])
     predicted, baseline = np.log(column([0.5, 0.25, 0.2, 0.05])), np.log(column([0.25] * 4))
-    np.testing.assert_allclose(metrics.ll(fixations, predicted, column([1] * 4)), [0.5])
-    np.testing.assert_allclose(metrics.ig(fixations, predicted, baseline), [0.5])
-    np.testing.assert_allclose(metrics.ig(fixations, baseline, predicted), [-0.5])
+    np.testing.assert_allclose(scoring.ll(fixations, predicted, column([1] * 4)), [0.5])
+    np.testing.assert_allclose(scoring.ig(fixations, predicted, baseline), [0.5])
+    np.testing.assert_allclose(scoring.ig(fixations, baseline, predicted), [-0.5])
 
 
 def test_a_density_of_zero_where_nobody_looked_counts_nowhere():
     predicted, uniform = column([0, -np.inf, 0, -1]) - 2, column([1, 1, 1, 1])
     for arrays in both(column([1, 0, 3, 0]), predicted, uniform):
-        np.testing.assert_allclose(metrics.ll(*arrays), [2 - 2 / np.log(2)])
+        np.testing.assert_allclose(scoring.ll(*arrays), [2 - 2 / np.log(2)])
     for arrays in both(column([1, 1, 3, 0]), predicted, uniform):
-        np.testing.assert_array_equal(metrics.ll(*arrays), [-np.inf])
+        np.testing.assert_array_equal(scoring.ll(*arrays), [-np.inf])
 
 
 def test_names_do_the_wiring():
-    assert metrics.needs(metrics.METRICS["nss"]) == ("fixations", "log_density", "valid")
+    assert scoring.needs(scoring.METRICS["nss"]) == ("fixations", "log_density", "valid")
     values = {"fixations": column([1, 0]), "log_density": np.log(column([0.5, 0.5])), "name": "a"}
-    np.testing.assert_allclose(metrics.call(metrics.METRICS["nll"], values), [1])
+    np.testing.assert_allclose(scoring.call(scoring.METRICS["nll"], values), [1])
     with pytest.raises(UsageError, match="kld needs density; there is fixations, log_density"):
-        metrics.call(metrics.METRICS["kld"], values)
+        scoring.call(scoring.METRICS["kld"], values)
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +214,9 @@ def judged(arrays, model, index, name):
     baseline = normalised(arrays["centerbias__logdensity"])
     key = next(k for k in arrays if k.startswith(model) and k.split("__")[2:] in ([], [name]))
     if "logdensity" in key:
-        return metrics.score(normalised(arrays[key]), known, baseline)
+        return scoring.score(normalised(arrays[key]), known, baseline)
     saliency = arrays[key].astype("float64")
-    return metrics.score(metrics.as_log_density(saliency), known, baseline, saliency)
+    return scoring.score(scoring.as_log_density(saliency), known, baseline, saliency)
 
 
 THEIRS = {
@@ -240,7 +240,7 @@ THEIRS = {
 def test_agrees_with_pysaliency(reference, model, index):
     arrays, stored = reference
     found = judged(arrays, model, index, Path(stored["names"][index]).stem)
-    assert list(found) == list(metrics.LABELS)
+    assert list(found) == list(scoring.LABELS)
     for ours, theirs in THEIRS.items():
         # pysaliency's NSS of a constant map is round-off (here -1); ours is 0.
         flat = model == "uniform" and ours == "nss"
@@ -263,8 +263,8 @@ EDGES = {
 @pytest.mark.parametrize("name", [name for name in EDGES if name != "onehot00"])
 def test_agrees_with_pysaliency_on_edge_cases(reference, name, truth):
     stored, saliency = reference[1]["edge_cases"], EDGES[name]
-    known = {"density": np.exp(metrics.as_log_density(EDGES[truth]))}
-    found = metrics.score(metrics.as_log_density(saliency), known, saliency, saliency)
+    known = {"density": np.exp(scoring.as_log_density(EDGES[truth]))}
+    found = scoring.score(scoring.as_log_density(saliency), known, saliency, saliency)
     for ours, theirs in (("cc", "CC"), ("sim", "SIM"), ("kld", "KL_default")):
         wanted = stored[f"{theirs}({name},{truth})"]
         # pysaliency's CC with a constant truth is not a number; ours is 0.
@@ -278,7 +278,7 @@ def test_agrees_with_pysaliency_on_nss_of_edge_cases(reference, name):
     fixations, saliency = np.zeros((3, 4)), EDGES[name]
     fixations[[1, 2], [2, 3]] = 1
     known = {"fixations": fixations}
-    found = metrics.score(metrics.as_log_density(saliency), known, saliency, saliency)
+    found = scoring.score(scoring.as_log_density(saliency), known, saliency, saliency)
     wanted = np.mean(reference[1]["edge_cases"][f"NSS({name}; xs=[2,3],ys=[1,2])"])
     assert found["nss"] == pytest.approx(wanted, abs=1e-9)
 
@@ -299,40 +299,40 @@ def picture(seed=0, shape=(13, 17)):
 @pytest.mark.parametrize("strip", [1, 50, 1 << 15])
 def test_score_is_the_metrics_of_training(monkeypatch, strip):
     """All at once and in strips, as one by one: and each in float64."""
-    monkeypatch.setattr(metrics, "STRIP", strip)
+    monkeypatch.setattr(scoring, "STRIP", strip)
     log_density, known, baseline = picture()
     values = {"log_density": log_density, "baseline": baseline, **known}
     values["valid"] = np.ones_like(log_density)
     batch = {name: ops.convert_to_tensor(x[None, ..., None]) for name, x in values.items()}
-    found = metrics.score(np.float64(log_density), known, baseline)
-    assert list(found) == list(metrics.LABELS)
+    found = scoring.score(np.float64(log_density), known, baseline)
+    assert list(found) == list(scoring.LABELS)
     for name, value in found.items():
-        wanted = float(metrics.call(metrics.METRICS[name], batch)[0])
+        wanted = float(scoring.call(scoring.METRICS[name], batch)[0])
         assert value == pytest.approx(wanted, rel=1e-12), name
 
 
 def test_score_gives_what_the_truth_allows():
     log_density, known, baseline = picture()
-    found = metrics.score(log_density, {"density": known["density"]}, baseline)
+    found = scoring.score(log_density, {"density": known["density"]}, baseline)
     assert list(found) == ["cc", "sim", "kld"]
-    found = metrics.score(log_density, {"fixations": known["fixations"]}, baseline)
+    found = scoring.score(log_density, {"fixations": known["fixations"]}, baseline)
     assert list(found) == ["ll", "ig", "auc", "auc_judd", "nss"]
 
 
 def test_score_without_fixations():
     log_density, known, baseline = picture()
     known["fixations"] *= 0
-    found = metrics.score(log_density, known, baseline)
-    assert list(found) == list(metrics.LABELS)
+    found = scoring.score(log_density, known, baseline)
+    assert list(found) == list(scoring.LABELS)
     defined = [name for name, value in found.items() if not np.isnan(value)]
     assert defined == ["cc", "sim", "kld"]
 
 
 def test_without_negatives_there_is_no_shuffled_area():
     log_density, known, baseline = picture()
-    whole = metrics.score(log_density, known, baseline)
+    whole = scoring.score(log_density, known, baseline)
     known["negatives"] *= 0
-    found = metrics.score(log_density, known, baseline)
+    found = scoring.score(log_density, known, baseline)
     assert np.isnan(found.pop("sauc")) and found == {k: v for k, v in whole.items() if k in found}
 
 
@@ -355,8 +355,8 @@ def test_chance_is_chance_whatever_the_number_of_fixations(count):
         density = np.exp(normalised(random.normal(0, 0.3, shape)))
         known = {"fixations": seen[0], "negatives": seen[1], "density": density}
         baseline = np.full(shape, -np.log(1200))
-        scores = metrics.score(values, known, baseline)
-        parts = metrics.score(values, known, baseline, whole=False)
+        scores = scoring.score(values, known, baseline)
+        parts = scoring.score(values, known, baseline, whole=False)
         assert parts == {name: scores[name] for name in CHANCE}
         # A density that says anything about chance loses by it: what it has over all pixels.
         lost = (values - baseline).mean() / np.log(2)
@@ -377,7 +377,7 @@ def test_old_variants_are_at_chance_too(count):
         seen = [1.0 * np.bincount(each, minlength=1200).reshape(shape) for each in pixels]
         known = {"fixations": seen[0], "negatives": seen[1]}
         values, baseline = normalised(random.normal(size=shape)), np.full(shape, -np.log(1200))
-        scores = metrics.score(values, known, baseline, protocol="mit", whole=False)
+        scores = scoring.score(values, known, baseline, protocol="mit", whole=False)
         found.append([scores["nss"], scores["sauc_mit"]])
     error = np.std(found, axis=0) / np.sqrt(300)
     assert (np.abs(np.mean(found, axis=0) - [0, 0.5]) < 3.5 * error).all()
@@ -385,28 +385,28 @@ def test_old_variants_are_at_chance_too(count):
 
 def test_score_is_unchanged_by_flips_and_by_looking_twice():
     log_density, known, baseline = picture()
-    wanted = metrics.score(log_density, known, baseline)
+    wanted = scoring.score(log_density, known, baseline)
     for axis in (0, 1):
         maps = {name: np.flip(x, axis) for name, x in known.items()}
-        found = metrics.score(np.flip(log_density, axis), maps, np.flip(baseline, axis))
+        found = scoring.score(np.flip(log_density, axis), maps, np.flip(baseline, axis))
         assert found == pytest.approx(wanted, rel=1e-12)
     twice = {**known, "fixations": 2 * known["fixations"], "negatives": 3 * known["negatives"]}
-    assert metrics.score(log_density, twice, baseline) == pytest.approx(wanted, rel=1e-12)
+    assert scoring.score(log_density, twice, baseline) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_score_of_a_saliency_map_that_is_the_density():
     log_density, known, baseline = picture()
-    wanted = metrics.score(log_density, known, baseline)
-    found = metrics.score(log_density, known, baseline, np.exp(log_density))
+    wanted = scoring.score(log_density, known, baseline)
+    found = scoring.score(log_density, known, baseline, np.exp(log_density))
     assert found == pytest.approx(wanted, rel=1e-12)
 
 
 def test_affine_and_monotone_saliency_maps():
     log_density, known, baseline = picture()
     saliency = np.random.default_rng(1).normal(size=log_density.shape)
-    wanted = metrics.score(log_density, known, baseline, saliency)
-    affine = metrics.score(log_density, known, baseline, 7 * saliency + 300)
-    monotone = metrics.score(log_density, known, baseline, np.exp(3 * saliency))
+    wanted = scoring.score(log_density, known, baseline, saliency)
+    affine = scoring.score(log_density, known, baseline, 7 * saliency + 300)
+    monotone = scoring.score(log_density, known, baseline, np.exp(3 * saliency))
     areas = {"auc", "auc_judd", "sauc"}
     for name in areas | {"nss", "cc"}:
         assert affine[name] == pytest.approx(wanted[name], rel=1e-10)
@@ -416,35 +416,35 @@ def test_affine_and_monotone_saliency_maps():
 
 
 def test_a_saliency_map_becomes_a_density():
-    found = metrics.as_log_density(np.array([[-1, 0], [2, -1]]))
+    found = scoring.as_log_density(np.array([[-1, 0], [2, -1]]))
     np.testing.assert_array_equal(np.isneginf(found), [[True, False], [False, True]])
     np.testing.assert_allclose(np.exp(found), [[0, 1 / 4], [3 / 4, 0]])
     for constant in (0, 3, -2):
-        np.testing.assert_allclose(metrics.as_log_density(np.full((2, 3), constant)), -np.log(6))
+        np.testing.assert_allclose(scoring.as_log_density(np.full((2, 3), constant)), -np.log(6))
 
 
 def test_a_density_of_zero_is_told_only_where_someone_looked():
     """The second of four pixels has no probability; the truth is uniform."""
-    log_density = metrics.as_log_density(np.array([[1.0, 0, 2, 1]]))
+    log_density = scoring.as_log_density(np.array([[1.0, 0, 2, 1]]))
     known = {"density": np.full((1, 4), 0.25), "fixations": np.array([[1.0, 0, 1, 0]])}
-    found = metrics.score(log_density, known, np.full((1, 4), np.log(0.25)))
+    found = scoring.score(log_density, known, np.full((1, 4), np.log(0.25)))
     assert found["ll"] == pytest.approx((0 + 1) / 2)
     # 1e-20 stands for 0 in KLDiv alone.
     logs = [np.log(0.25 / q) for q in (0.25, 1e-20, 0.5, 0.25)]
     assert found["kld"] == pytest.approx(np.mean(logs))
     known["fixations"][0, 1] = 1
-    found = metrics.score(log_density, known, np.full((1, 4), np.log(0.25)))
+    found = scoring.score(log_density, known, np.full((1, 4), np.log(0.25)))
     assert found["ll"] == found["ig"] == -np.inf
     assert all(np.isfinite(found[name]) for name in found if name not in ("ll", "ig"))
 
 
 def test_names_of_protocols():
-    assert metrics.PROTOCOLS["tuebingen"] == metrics.LABELS
-    assert len({*metrics.PROTOCOLS["mit"].values()}) == len(metrics.PROTOCOLS["mit"])
+    assert scoring.PROTOCOLS["tuebingen"] == scoring.LABELS
+    assert len({*scoring.PROTOCOLS["mit"].values()}) == len(scoring.PROTOCOLS["mit"])
     log_density, known, baseline = picture()
-    found = metrics.score(log_density, known, baseline, protocol="mit")
-    assert list(found) == list(metrics.PROTOCOLS["mit"])
-    plain = metrics.score(log_density, known, baseline)
+    found = scoring.score(log_density, known, baseline, protocol="mit")
+    assert list(found) == list(scoring.PROTOCOLS["mit"])
+    plain = scoring.score(log_density, known, baseline)
     assert {found["cc"], found["nss"]} == {plain["cc"], plain["nss"]}
     assert found["sim_mit"] != plain["sim"]
 
@@ -452,7 +452,7 @@ def test_names_of_protocols():
 def test_float64_is_kept():
     ones = np.ones((1, 2, 2, 1))
     values = log_density(ones, ones)
-    for function in (metrics.auc, metrics.ll):
+    for function in (scoring.auc, scoring.ll):
         found = function(ones, values, ones)
         assert keras.backend.standardize_dtype(found.dtype) == "float64"
     assert ops.shape(values) == (1, 2, 2, 1)
@@ -460,10 +460,10 @@ def test_float64_is_kept():
 
 def test_a_term_of_the_loss_that_makes_it_worse_is_said(monkeypatch):
     lines = []
-    monkeypatch.setattr(metrics.logging, "warning", lambda text, *given: lines.append(text % given))
-    metrics.check_names("kld:1,nll,cc:-1,sim:-.5,nss:-0.1,entropy:1", None)
-    metrics.check_names("kld:0,entropy:-1", None)
+    monkeypatch.setattr(scoring.logging, "warning", lambda text, *given: lines.append(text % given))
+    scoring.check_names("kld:1,nll,cc:-1,sim:-.5,nss:-0.1,entropy:1", None)
+    scoring.check_names("kld:0,entropy:-1", None)
     assert lines == []
-    metrics.check_names("kld:-1,cc:1,nss:0.1", None)
+    scoring.check_names("kld:-1,cc:1,nss:0.1", None)
     said = "--loss kld:-1,cc:1,nss:0.1: {} becomes worse with a weight of {}; a loss is made small"
     assert lines == [said.format(*term) for term in (("kld", "-1"), ("cc", "1"), ("nss", "0.1"))]

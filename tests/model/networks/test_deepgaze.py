@@ -8,8 +8,8 @@ from gaze_reference import blur, convolve, distances, layer_norm, resize, softpl
 from keras import ops
 from scipy import special
 
-from config import UsageError
-from model import deepgaze, density, encoders
+from errors import UsageError
+from model.networks import deepgaze, density, encoders
 
 SIZE = (32, 48)
 NAN = np.nan

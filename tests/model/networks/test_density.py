@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 from scipy import ndimage
 
-from model import density
-from model.density import OUTSIDE, log_density
+from model.networks import density
+from model.networks.density import OUTSIDE, log_density
 
 
 def half_valid(count=2, height=4, width=6):

@@ -10,8 +10,8 @@ from helpers import one_line
 from keras import ops
 
 import config
-from config import UsageError
-from model import encoders
+from errors import UsageError
+from model.networks import encoders
 
 
 def picture(height, width, seed=0):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from model import density, encoders, losses, msinet
+from model.metrics.scoring import losses
+from model.networks import density, encoders, msinet
 
 HEADS = ("softmax", "minmax")
 SIZE = (32, 48)
@@ -144,9 +145,9 @@ def test_a_start_is_not_far_from_flat():
 def test_weights_survive_a_file(tmp_path):
     values = batch()
     first = msinet.build("small", SIZE, "softmax")
-    first.save_weights(tmp_path / "model.weights.h5")
+    first.save_weights(tmp_path / "model.checkpoints.weights.h5")
     second = msinet.build("small", SIZE, "softmax")
-    second.load_weights(tmp_path / "model.weights.h5")
+    second.load_weights(tmp_path / "model.checkpoints.weights.h5")
     np.testing.assert_array_equal(predict(first, values), predict(second, values))
 
 
@@ -207,7 +208,7 @@ def test_doubling_is_bilinear(size):
 @pytest.mark.parametrize("encoder", ["vgg16", "small"])
 def test_weights_of_keras_own_layers_are_taken(encoder, tmp_path, monkeypatch):
     """Files of earlier runs: the same network without products, and without splitting."""
-    values, file = batch(), tmp_path / "model.weights.h5"
+    values, file = batch(), tmp_path / "model.checkpoints.weights.h5"
     with monkeypatch.context() as patch:
         patch.setattr(msinet, "Conv2D", layers.Conv2D)
         patch.setattr(msinet, "Doubled", layers.UpSampling2D)

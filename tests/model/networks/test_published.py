@@ -9,8 +9,8 @@ from gaze_reference import convolve, distances, layer_norm, resize, softplus
 from helpers import one_line
 from scipy import special
 
-from config import UsageError
-from model import deepgaze, density, encoders, published
+from errors import UsageError
+from model.networks import deepgaze, density, encoders, published
 
 SIZE = (64, 72)
 DENSE = "features.features.1."

@@ -4,9 +4,9 @@ import os
 import pytest
 from helpers import one_line
 
-from config import UsageError
-from model import cluster
-from model.cluster import Cluster
+from errors import UsageError
+from model.training import cluster
+from model.training.cluster import Cluster
 
 PAIR = {"worker": ["a:2222", "b:2222"]}
 FIRST = {"type": "worker", "index": 0}

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from model import optimizer
+from model.training import optimizer
 
 
 def settings(**given):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from networks import one_device, scanpaths, split
 
-from model import steps
+from model.training import steps
 
 GO_ON, STOP = np.zeros((), "f4"), np.ones((), "f4")
 ASKED = (GO_ON, STOP, GO_ON)

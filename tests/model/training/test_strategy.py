@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 from helpers import one_line
 
-from config import Ended, UsageError
-from model import strategy
-from model.cluster import Cluster
+from errors import Ended, UsageError
+from model.training import strategy
+from model.training.cluster import Cluster
 
 PAIR = Cluster((), ("a:2222", "b:2222"), "worker", 1)
 

@@ -10,12 +10,13 @@ import pytest
 import tensorflow as tf
 from networks import data_of, fitted, one_device, scanpaths, shared, split
 
-from config import UsageError
-from model import msinet, trainer
-from model.keeper import Idle
-from model.optimizer import AveragingAdam, averaged
-from model.steps import inputs_of, make_steps
-from model.strategy import mirrored
+from errors import UsageError
+from model.checkpoints.keeper import Idle
+from model.networks import msinet
+from model.training import trainer
+from model.training.optimizer import AveragingAdam, averaged
+from model.training.steps import inputs_of, make_steps
+from model.training.strategy import mirrored
 
 SIZE = (64, 64)
 

@@ -1,0 +1,1 @@
+"""Samples -> batches: the keys, what is kept of them on disk, and the tf.data pipelines."""

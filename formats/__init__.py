@@ -1,0 +1,1 @@
+"""Files of the field -> tables and arrays: text, .mat, HDF5, pictures, and where they lie."""

@@ -1,0 +1,1 @@
+"""Pictures and maps -> arrays: decoded, checked, fitted."""

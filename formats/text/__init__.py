@@ -1,0 +1,1 @@
+"""Tables of fixations that programs export as text -> columns and scanpaths."""

@@ -1,0 +1,1 @@
+"""What a run leaves, and what it starts from."""

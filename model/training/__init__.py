@@ -1,0 +1,1 @@
+"""The loop that trains, and the devices that it trains on."""
