@@ -32,7 +32,7 @@ class Histories:
 
     def pixels(self, ids: np.ndarray, shape: Sequence[int], target: Sequence[int]) -> np.ndarray:
         """int32 (F, 2), the column and row that fixations of one picture have at `target`: where
-        data.fixations.counts counts them."""
+        formats.fixations.counts counts them."""
         place = np.floor(self.points[ids] * np.divide(target, shape)[::-1])
         return np.int32(np.minimum(place, np.subtract(target, 1)[::-1]))
 

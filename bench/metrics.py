@@ -102,7 +102,7 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
     """Values by metric; seconds of each metric alone and of all at once; those on the clock of all,
     by number of threads."""
     from formats.fixations import blur, counts
-    from model.metrics.scoring import scoring
+    from model.metrics import scoring
 
     alone = dict.fromkeys(["maps", *scoring.LABELS.values()], 0.0)
 

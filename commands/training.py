@@ -33,7 +33,7 @@ from model.checkpoints import restore, states
 from model.checkpoints.keeper import GOES_ON, Idle, Keeper, describe, saving
 from model.checkpoints.runs import Run
 from model.inference import features
-from model.metrics.scoring import scoring
+from model.metrics import scoring
 from model.networks.build import TAKE_PRIOR, build
 from model.training import optimizer, trainer
 from model.training.strategy import agree, choose, is_chief, lost_workers

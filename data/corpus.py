@@ -30,7 +30,7 @@ class Source:
     url: where it is, None where the user must have it; take: which members go to which folder
     (see download.unpack.place); name: its file name, by default the last part of the url;
     md5: its checksum where known; members: checksums of files in it, by where they are put;
-    read: makes Fixations of the authors' files in it (see data.authors).
+    read: makes Fixations of the authors' files in it (see formats.authors).
     """
 
     url: str | None

@@ -258,7 +258,7 @@ def test_results_that_cannot_be_written(cli, own, tmp_path):
 def test_a_loss_that_is_not_finite_names_its_pictures_and_is_never_best(
     cli, own, tmp_path, monkeypatch
 ):
-    from model.metrics.scoring import scoring
+    from model.metrics import scoring
 
     nan = lambda log_density: log_density[:, 0, 0, 0] * np.nan  # noqa: E731
     monkeypatch.setitem(scoring.METRICS, "kld", nan)

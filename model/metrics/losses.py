@@ -8,7 +8,7 @@ nowhere, and gradients are finite for every finite prediction, a constant one in
 
 import math
 
-from model.metrics.scoring import measures
+from model.metrics import measures
 
 
 def kld(density, log_density):

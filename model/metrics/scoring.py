@@ -1,7 +1,7 @@
 """Metrics by the Tuebingen protocol, and the losses that are metrics too: one definition of each.
 
 As for losses: one number per sample, (B,), parameters named after what they need. Measures are in
-model.measures; `score` takes the same ones once for all metrics of a picture.
+model.metrics.measures; `score` takes the same ones once for all metrics of a picture.
 """
 
 import inspect
@@ -13,8 +13,8 @@ from absl import logging
 
 from config import weights
 from errors import UsageError, near
+from model.metrics import measures, mit
 from model.metrics.losses import LOSSES, SIGNS
-from model.metrics.scoring import measures, mit
 
 
 def auc(fixations, log_density, valid):

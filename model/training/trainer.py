@@ -112,7 +112,7 @@ def fit(
     it saves would be waited for by all.
 
     Args:
-        losses: what is minimised: functions of model.losses by name, and their weights.
+        losses: what is minimised: functions of model.metrics.losses by name, and their weights.
         metrics: what is averaged over samples and logged: names in model.metrics.
         network: what steps call instead of the model: its part behind features known before.
         patience: stop after so many epochs without a better validation loss; 0: never.

@@ -319,7 +319,7 @@ def fill_beside(folder, me, other):
 
 FILLING = """
 import sys
-sys.path[:0] = ["tests", "tests/data"]
+sys.path[:0] = ["tests", "tests/batches"]
 from pathlib import Path
 from test_store import fill_beside
 fill_beside(Path(sys.argv[1]), "b", "a")

@@ -16,7 +16,7 @@ from data.samples import load
 from data.scenes import SYNTHETIC
 from model.baselines.centre_bias import centre_bias, uniform
 from model.baselines.gold import gold_standard
-from model.metrics.scoring import scoring
+from model.metrics import scoring
 
 PARTS = ["LL", "IG", "AUC", "sAUC", "NSS"]
 

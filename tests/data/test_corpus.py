@@ -67,7 +67,7 @@ def test_defining_a_class_registers_it():
         ({"skip": "Output"}, "skip must be a tuple of str"),
         ({"sources": (Source("http://a/b.zip", {"*.jpg": "pictures/"}),)}, "into 'pictures/'"),
         ({"name": "CORPUS"}, "corpus is a module's name"),
-        ({"name": "Pipeline"}, "pipeline is a module's name"),
+        ({"name": "Samples"}, "samples is a module's name"),
         ({"name": "Osie"}, "there is a corpus osie already"),
         ({"name": "CAT_2000"}, "there is a corpus cat2000 already"),
     ],

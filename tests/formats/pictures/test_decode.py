@@ -472,7 +472,8 @@ def test_a_damaged_description_says_nothing_and_spoils_nothing(tmp_path):
     whole = path.read_bytes()
     count = whole.index(b"Exif\0\0") + 14  # header, then TIFF's 8 bytes: the number of entries
     path.write_bytes(whole[:count] + b"\0\x7f" + whole[count + 2 :])
-    code = "import sys, pathlib as p, data.decode as d; print(d.decode(p.Path(sys.argv[1])).shape)"
+    code = "import sys, pathlib as p, formats.pictures.decode as d; "
+    code += "print(d.decode(p.Path(sys.argv[1])).shape)"
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, path],
         cwd=ROOT,
@@ -547,7 +548,7 @@ def test_nothing_but_the_error_is_said(tmp_path):
     whole = bytearray(path.read_bytes())
     whole[8 : len(whole) // 2] = b"\xff" * (len(whole) // 2 - 8)
     path.write_bytes(whole)
-    code = "import sys, pathlib as p, data.decode as d; d.decode(p.Path(sys.argv[1]))"
+    code = "import sys, pathlib as p, formats.pictures.decode as d; d.decode(p.Path(sys.argv[1]))"
     ran = subprocess.run(
         [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True
     )

@@ -9,7 +9,7 @@ import pytest
 
 from model.baselines.centre_bias import CentreBias, centre_bias
 from model.baselines.gold import GoldStandard, gold_standard, known_observers, lacking
-from model.metrics.scoring import scoring
+from model.metrics import scoring
 
 OSIE = Path(__file__).parents[4] / "shared" / "corpora" / "osie_pysaliency" / "fixations.hdf5"
 SHAPE = (45, 80)  # 60 px in the geometric mean

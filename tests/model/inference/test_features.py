@@ -37,7 +37,7 @@ def pictures(count: int) -> np.ndarray:
 
 
 def dataset(images: np.ndarray, batch: int = 2) -> tf.data.Dataset:
-    """Batches as data.pipeline has them, filled up with weight 0; but with black pictures."""
+    """Batches as batches.pipeline has them, filled up with weight 0; but with black pictures."""
     filling = -len(images) % batch
     ids = np.r_[np.arange(len(images)), np.zeros(filling, int)]
     weight = np.float32(np.r_[np.ones(len(images)), np.zeros(filling)])

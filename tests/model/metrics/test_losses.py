@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model.metrics.scoring import losses, scoring
+from model.metrics import losses, scoring
 from model.networks.density import OUTSIDE, log_density
 
 

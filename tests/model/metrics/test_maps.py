@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.metrics.scoring import maps, scoring
+from model.metrics import maps, scoring
 
 SHAPE, SIGMA, LOOKS = (60, 80), 6, 60
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.metrics.scoring import mit
+from model.metrics import mit
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "osie10.json"
 LINE = np.array([0.0, 1, 2, 4])

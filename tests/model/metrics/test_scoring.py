@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from errors import UsageError
-from model.metrics.scoring import scoring
+from model.metrics import scoring
 from model.networks.density import OUTSIDE, log_density
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference"

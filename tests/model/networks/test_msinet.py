@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from model.metrics.scoring import losses
+from model.metrics import losses
 from model.networks import density, encoders, msinet
 
 HEADS = ("softmax", "minmax")
