@@ -241,7 +241,7 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path):
 
 FILLING = """
 import sys
-sys.path[:0] = ["tests", "tests/model"]
+sys.path[:0] = ["tests", "tests/model/inference"]
 from pathlib import Path
 from networks import one_device
 from test_features import SIZE, dataset, encoder, pictures
