@@ -82,7 +82,9 @@ def for_train(parser: Parser) -> None:
     where(parser, data=True)
     written(parser)
     limits(parser)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
+    parser.add_argument(
+        "--config", type=storage.path, metavar="FILE", help="YAML, or a checkpoint's folder or JSON"
+    )
     parser.add_argument(
         "--fresh",
         action="store_true",
@@ -90,7 +92,8 @@ def for_train(parser: Parser) -> None:
     )
     parser.add_argument(
         "--weights", type=storage.path, metavar="FILE",
-        help="weights to start from; .pth: the published ones of DeepGaze III",
+        help="weights to start from, or a checkpoint's folder; .pth: the published ones of "
+        "DeepGaze III",
     )  # fmt: skip
     parser.add_argument(
         "--preset", metavar="|".join(PRESETS), help="a training that has a name, stage by stage"
@@ -208,7 +211,9 @@ def for_inspect(parser: Parser) -> None:
     results(parser)
     limits(parser)
     parser.add_argument("--json", action="store_true", help="the numbers alone, as JSON")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
+    parser.add_argument(
+        "--config", type=storage.path, metavar="FILE", help="YAML, or a checkpoint's folder or JSON"
+    )
     add_fields(parser.add_argument_group("configuration, as train takes it"))
 
 

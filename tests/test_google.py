@@ -64,7 +64,7 @@ def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path, cli, monkey
 
     train = ("train", "-d", "gs://bucket/corpora/own", *SMALL)
     program(*train, "--epochs", "1")
-    assert "own state after 1 epochs" in program(*train, "--epochs", "2")
+    assert "latest checkpoint after 1 epochs" in program(*train, "--epochs", "2")
     program("test", "--name", "msinet_own")
     assert json.loads(store["out/reports/msinet_own.metrics.json"])["n_images"] == 3
     assert store["out/history/msinet_own.csv"].decode().count("\n") == 3
