@@ -153,7 +153,7 @@ class Config:
         0, "how many; 0: all GPUs, or the CPU; on a CPU: logical ones", low=0, shapes=False
     )
     save_minutes: float = option(
-        15.0, "save the state in mid-epoch so often too; 0: after epochs alone", low=0.0,
+        15.0, "save a checkpoint in mid-epoch so often too; 0: after epochs alone", low=0.0,
         shapes=False,
     )  # fmt: skip
     save_every: int = option(

@@ -24,7 +24,7 @@ def load_sides(
 
     Args:
         skip_first: the first fixation of each scanpath does not count.
-        kept: what a run's JSON or state says, whose split it is to be.
+        kept: what the JSON of a run's checkpoint says, whose split it is to be.
     """
     split = kept_split(corpus, kept) if kept is not None else None
     fold = (settings.fold, settings.folds) if settings.fold else None

@@ -121,7 +121,7 @@ def write(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None:
 def tidy(place: Path) -> None:
     """Remove what a cut left of files and folders that were being written."""
     for part in place.glob(".*"):
-        part.unlink()
+        part.unlink(missing_ok=True)
     for folder in numbered(place):
         if not (folder / CHECKS).is_file():
             storage.remove(folder)

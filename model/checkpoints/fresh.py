@@ -7,7 +7,7 @@ from uuid import uuid4
 from config import Config
 from errors import UsageError
 from model.checkpoints import folders
-from model.checkpoints.restore import fingerprint_in, fingerprint_of, read_record
+from model.checkpoints.restore import fingerprint_of, read_record
 from model.checkpoints.runs import Run
 from model.training.trainer import Progress
 
@@ -56,7 +56,7 @@ def record_of(
     command = {"runs": list(names), "epochs": settings.epochs, "patience": settings.patience}
     if not latest or {**(record.get("began") or {}), **command} != record.get("began"):
         return None
-    before, wanted = fingerprint_in(record), fingerprint_of(corpus, settings, weights)
+    before, wanted = record["fingerprint"], fingerprint_of(corpus, settings, weights)
     return record if all(before.get(name) == value for name, value in wanted.items()) else None
 
 

@@ -140,14 +140,10 @@ def read_record(checkpoint: Checkpoint) -> dict:
         unknown = link(str(checkpoint.folder))  # its own pictures: it has their number alone
         record |= {"fingerprint": record["shape"], "chain": [unknown, *record["chain"]]}
         record["config"] = {**record["shape"], "epochs": record.get("epochs")}
+    if before := record.get("fingerprint"):  # of a field that there was not yet, its default
+        corpus = corpus_called(before["corpus"])
+        record["fingerprint"] = jsonable(Config().fingerprint()) | before | {"corpus": corpus}
     return record
-
-
-def fingerprint_in(record: Mapping) -> dict:
-    """Return the fingerprint in a latest checkpoint; of a field that there was not yet, its
-    default."""
-    before = {**jsonable(Config().fingerprint()), **record["fingerprint"]}
-    return {**before, "corpus": corpus_called(before["corpus"])}
 
 
 def fingerprint_of(corpus, settings: Config, weights: Path | None) -> dict:
@@ -250,7 +246,7 @@ def same_fingerprint(run: Run, latest: Checkpoint, fingerprint: Mapping) -> None
 
 def differing(latest: Checkpoint, fingerprint: Mapping) -> list[str]:
     """Return the fields in which a checkpoint is of another configuration, with both values."""
-    before = fingerprint_in(read_record(latest))
+    before = read_record(latest)["fingerprint"]
     return [
         f"{name} {show(before[name], joint(name))} (now {show(value, joint(name))})"
         for name, value in sorted(fingerprint.items())
