@@ -71,7 +71,7 @@ def find(path: Path) -> Checkpoint | None:
     whole = [folder for folder in (path, *committed(path)) if (folder / CHECKS).is_file()]
     if whole:
         return within(whole[0])
-    return flat(path) if flat(path).weights.is_file() else None
+    return flat(path) if path.name and flat(path).weights.is_file() else None
 
 
 def record_of(path: Path | None) -> Path | None:

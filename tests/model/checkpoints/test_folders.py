@@ -181,6 +181,12 @@ def test_where_nothing_was_saved_there_is_no_checkpoint(tmp_path):
     assert folders.newest(tmp_path) is None
 
 
+@pytest.mark.parametrize("place", ["", ".", "..", "/"])
+def test_where_a_place_has_no_name_there_is_no_checkpoint(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    assert folders.find(Path(place)) is None
+
+
 # the lock
 
 HOLD = """
