@@ -15,8 +15,8 @@ from data.corpus import (
     Source,
     corpus_name,
     find,
-    inventory,
     has_stimuli,
+    inventory,
     open_corpus,
 )
 from data.splits import Shuffled
