@@ -38,10 +38,7 @@ def save_map(path: Path, log_density: np.ndarray, fmt: str = "png") -> None:
 
 
 def save_overlay(
-    path: Path,
-    image: np.ndarray,
-    log_density: np.ndarray,
-    max_side: int | None = None,
+    path: Path, image: np.ndarray, log_density: np.ndarray, max_side: int | None = None
 ) -> None:
     """Writes a picture with its density as heat over it; the suffix says PNG or JPEG.
 
@@ -97,10 +94,7 @@ def _heated(
 
 
 def save_stimulus(
-    path: Path,
-    image: np.ndarray,
-    fixations: np.ndarray | None = None,
-    max_side: int = 400,
+    path: Path, image: np.ndarray, fixations: np.ndarray | None = None, max_side: int = 400
 ) -> None:
     """Writes a thumbnail of a picture, with a dot at each fixation; the suffix says the format.
 
