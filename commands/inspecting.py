@@ -28,7 +28,8 @@ from formats.pictures.integrity import Seen, in_threads
 from inspection import facts
 from inspection.views import draw_batch, draw_duplicates, draw_views
 from model.checkpoints.runs import Run, jsonable, write_json
-from report.inspection import lines, warnings, write_page
+from report.inspection import lines, write_page
+from report.warnings import warnings
 
 MAPS = 500  # whose densities are drawn from, where a corpus has maps alone
 SIDES = ("train", "validate", "test", "held out")
