@@ -182,8 +182,10 @@ def _extract(member: _Member, target: Path, bar: tqdm) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.size
     with member.open() as source, open(target, "xb") as file:
-        while left >= 0 and (chunk := source.read(CHUNK)):
+        while chunk := source.read(CHUNK):
             left -= len(chunk)
+            if left < 0:
+                break
             file.write(chunk)
             bar.update(len(chunk))
     if left:
