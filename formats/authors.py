@@ -16,7 +16,7 @@ from formats import matlab
 from formats.coordinates import skewed
 from formats.fixations import Fixations, concatenate, table
 from formats.names import matched
-from formats.pictures import maps
+from formats.pictures import looks, maps
 from formats.pictures.decode import shape
 
 MOST = 10**6  # fixations on a picture, and numbers of observers
@@ -162,7 +162,7 @@ def _only(files: Files) -> Path:
 
 def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
     """Read pictures and arrays of points or discs, one a stimulus: a fixation at the centre of
-    each pixel that is set (see maps.marks), or at the middle of each disc.
+    each pixel that is set (see looks.marks), or at the middle of each disc.
 
     One that is smaller or larger is scaled to its stimulus. Repeats are lost, but in an array of
     counts; so are observers and order. Raises UsageError for one of another aspect ratio than its
@@ -187,11 +187,11 @@ def _counts(path: Path, levels: np.ndarray) -> np.ndarray:
     """Return the fixation map: the numbers of an array, unless all that are set are the same; 1
     where a picture's is set."""
     counted = path.suffix.lower() == ".npy" and len(np.unique(levels[levels > 0])) > 1
-    return levels if counted else maps.marks(levels)
+    return levels if counted else looks.marks(levels)
 
 
 def _of_discs(levels: np.ndarray, n: int) -> Fixations:
     """Return a fixation at the middle of each bright component."""
-    edges, _ = maps.components(levels > levels.max() / 2)
+    edges, _ = looks.components(levels > levels.max() / 2)
     y, x = edges.mean(2).T
     return table(x, y, n)
