@@ -18,7 +18,7 @@ from formats.text.tables import read_sides
 LISTS = {f"{word}.txt" for word in CALLED}
 
 
-class Found(NamedTuple):
+class Hints(NamedTuple):
     """What of a corpus' folder may say how it is split: its files and its stimuli by name, and the
     sides in the table of its fixations; `partial`: names of pictures that are not there are left
     out."""
@@ -37,26 +37,26 @@ class Listed(Split):
     valid: str = "val.txt"
     test: str | None = None
 
-    def of(self, found: Found) -> Split:
+    def of(self, hints: Hints) -> Split:
         lists = {getattr(self, side): side for side in SIDES if getattr(self, side)}
-        missing = [name for name in lists if name not in found.files]
+        missing = [name for name in lists if name not in hints.files]
         if missing:
             raise UsageError(f"no {missing[0]}, which lists pictures of its split")
-        return listed(found, lists)
+        return from_lists(hints, lists)
 
 
 class Own(Split):
     """What the owner of a folder says in it, in whatever usual way, else a fifth by hash."""
 
-    def of(self, found: Found) -> Split:
+    def of(self, hints: Hints) -> Split:
         """Return the split that the folder gives; each side is what the first way to give it says.
 
         Raises:
             UsageError: two ways to give it contradict each other; names of no stimulus.
         """
-        splits = given_in(found)
+        splits = splits_of(hints)
         if not splits:
-            unread = [name for name in found.files if stem(name) in CALLED]
+            unread = [name for name in hints.files if stem(name) in CALLED]
             if unread:
                 said = "%s is not read: lists of a split are train.txt, val.txt and test.txt"
                 logging.warning(said, unread[0])
@@ -70,18 +70,18 @@ class Own(Split):
         return Given(sides, " and ".join(origins))
 
 
-def given_in(found: Found) -> list[Given]:
+def splits_of(hints: Hints) -> list[Given]:
     """Return the splits that a folder gives in the usual ways, the first to be obeyed first.
 
     Raises:
         UsageError: two contradict each other.
     """
-    lists = {name: CALLED[stem(name)] for name in found.files if name in LISTS}
-    splits = [Given(found.column, "the column split of its table")] if found.column else []
-    if "split.csv" in found.files:
-        splits.append(Given(read_sides(found.files["split.csv"], found.stimuli), "split.csv"))
-    splits += [listed(found, lists)] if lists else []
-    splits += filter(None, [in_folders(found.stimuli)])
+    lists = {name: CALLED[stem(name)] for name in hints.files if name in LISTS}
+    splits = [Given(hints.column, "the column split of its table")] if hints.column else []
+    if "split.csv" in hints.files:
+        splits.append(Given(read_sides(hints.files["split.csv"], hints.stimuli), "split.csv"))
+    splits += [from_lists(hints, lists)] if lists else []
+    splits += filter(None, [in_folders(hints.stimuli)])
     for first, second in combinations(splits, 2):
         for name, side in sorted(first.sides.items()):
             if second.sides.get(name, side) != side:
@@ -103,15 +103,15 @@ def in_folders(names: Iterable[str]) -> Given | None:
     return Given(sides, f"the folders {', '.join(sorted({*folders.values()}))} in stimuli")
 
 
-def listed(found: Found, lists: Mapping[str, str]) -> Given:
+def from_lists(hints: Hints, lists: Mapping[str, str]) -> Given:
     """Return the split that text files give, a stimulus a line; `lists`: the side of each file.
 
     Raises:
         UsageError: one cannot be read, names what is no stimulus, or two name the same one.
     """
-    sides, pairing, origin = {}, Pairing(found.stimuli), " and ".join(lists)
+    sides, pairing, origin = {}, Pairing(hints.stimuli), " and ".join(lists)
     for file, side in lists.items():
-        for name in read_list(found.files[file], pairing, found.partial or side == "test"):
+        for name in read_list(hints.files[file], pairing, hints.partial or side == "test"):
             if sides.setdefault(name, side) != side:
                 raise UsageError(f"'{name}' is in two of {origin}")
     return Given(sides, origin)

@@ -13,7 +13,7 @@ from absl import logging
 
 from data import drawn
 from data.corpus import Corpus
-from data.given import Found, read_list
+from data.given import Hints, read_list
 from data.records import Records, match, paired, records_of
 from data.splits import Sides, Split
 from errors import UsageError
@@ -165,8 +165,8 @@ def load(
 def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) -> Sides:
     """Return the names that have their truth, by side."""
     try:
-        folder = Found(corpus.files, [*corpus.stimuli], records.sides, partial)
-        split = split or corpus.split.of(folder)
+        hints = Hints(corpus.files, [*corpus.stimuli], records.sides, partial)
+        split = split or corpus.split.of(hints)
         untold = {name for name, side in getattr(split, "sides", {}).items() if side == "test"}
         names = paired(corpus, records.fixations, maps, partial, untold)
         sides = split(names, partial, fold)

@@ -65,8 +65,8 @@ class Split:
             )
         return Sides(train, valid, test, origin)
 
-    def of(self, folder) -> "Split":
-        """Return the split of a corpus as it lies in a folder, a data.given.Found."""
+    def of(self, hints) -> "Split":
+        """Return the split of a corpus as it lies in a folder that gives data.given.Hints."""
         return self
 
 
