@@ -1,6 +1,7 @@
 """One class per corpus: what it is, its input size, split, blur, chain and archives."""
 
-from data.corpus import Assumed, Corpus, Source
+from data.contract import Source
+from data.corpus import Assumed, Corpus
 from data.splits import Folders, PerFolder, Shuffled
 from formats.authors import read_cat2000, read_dutomron, read_osie, read_pascals, read_salicon
 

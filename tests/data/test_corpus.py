@@ -8,11 +8,11 @@ from corpus_files import MAKERS, picture
 from helpers import refusal
 
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
+from data.contract import Source
 from data.corpus import (
     Assumed,
     Corpus,
     OwnFolder,
-    Source,
     corpus_name,
     find,
     has_stimuli,
