@@ -3,26 +3,18 @@
 An archive is looked through from end to end before anything of it is written.
 """
 
-import bz2
-import gzip
-import lzma
 import re
 import shutil
-import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO
 
 from tqdm import tqdm
 
 from download import DownloadError
+from download.archives import CORRUPT, Member, members
 
 # Pictures hardly shrink (OSIE's archive by nothing, blank fixation maps some 20 times), so what
 # is both big and shrank 200 times is no corpus; SALICON, the largest, has some 40 000 members.
@@ -30,23 +22,7 @@ RATIO = 200
 FREE = 1 << 30  # bytes: below this the ratio does not matter
 MEMBERS = 500_000
 CHUNK = 1 << 20
-HEADER = 1 << 20  # bytes of one tar header, which tarfile holds in memory
-
-COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-CORRUPT = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError)
-NO_FILE = "a link or a device"
 LITTER = {".ds_store", "thumbs.db"}  # what file managers leave
-
-
-@dataclass(frozen=True)
-class _Member:
-    """A file or folder of an archive; `trouble` says why it is refused, if it is."""
-
-    name: str
-    size: int
-    is_file: bool
-    trouble: str | None
-    open: Callable[[], IO[bytes]]
 
 
 def placing(take: Mapping[str, str]) -> Callable[[str], str | None]:
@@ -108,8 +84,8 @@ def unpack(archive: Path, folder: Path, take: Mapping[str, str]) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(folder, places, size)
         bar = tqdm(desc=archive.name, total=size, unit="B", unit_scale=True, disable=None)
-        with bar, closing(_members(archive)) as members:
-            for member in members:
+        with bar, closing(members(archive)) as every:
+            for member in every:
                 if member.is_file and member.name in places:
                     _extract(member, folder / places[member.name], bar)
     return sorted(places.values())
@@ -120,8 +96,8 @@ def _survey(archive: Path, take: Mapping[str, str]) -> tuple[dict[str, str], int
     place, members_of = placing(take), {}
     files: list[str] = []
     total = size = 0
-    with closing(_members(archive)) as members:
-        for count, member in enumerate(members, 1):
+    with closing(members(archive)) as every:
+        for count, member in enumerate(every, 1):
             total += member.size
             _refuse(archive.stat().st_size, member, count, total)
             if not member.is_file:
@@ -143,7 +119,7 @@ def _survey(archive: Path, take: Mapping[str, str]) -> tuple[dict[str, str], int
     return {name: target for target, name in members_of.items()}, size
 
 
-def _refuse(packed: int, member: _Member, count: int, total: int) -> None:
+def _refuse(packed: int, member: Member, count: int, total: int) -> None:
     """Refuse a member that no honest archive of pictures holds, taken or not.
 
     Args:
@@ -176,7 +152,7 @@ def _check_room(folder: Path, places: dict[str, str], size: int) -> None:
         raise DownloadError(f"needs {size:,} bytes, {room}")
 
 
-def _extract(member: _Member, target: Path, bar: tqdm) -> None:
+def _extract(member: Member, target: Path, bar: tqdm) -> None:
     """Write a member to a new file; refuse one of another size than the archive states, against
     which the limits were held."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -191,76 +167,6 @@ def _extract(member: _Member, target: Path, bar: tqdm) -> None:
     if left:
         more = "more" if left < 0 else "fewer"
         raise DownloadError(f"damaged, {member.name!r} has {more} than its {member.size:,} bytes")
-
-
-def _members(archive: Path) -> Iterator[_Member]:
-    """Yield the members in the order of the archive; each can be opened until the next one is."""
-    with open(archive, "rb") as file:
-        head = file.read(8)
-    if head.startswith(b"PK"):
-        yield from _zip_members(archive)
-        return
-    opener = next((opens for magic, opens in COMPRESSED.items() if head.startswith(magic)), open)
-    with opener(archive, "rb") as stream:
-        with _open_tar(stream, head) as tar:
-            yield from _tar_members(tar)
-        _drain(stream)
-
-
-def _zip_members(archive: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(archive) as file:
-        for info in file.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was made without Unix
-            trouble = "encrypted" if info.flag_bits & 1 else None
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                trouble = NO_FILE
-            is_file = not info.filename.endswith(("/", "\\"))
-            opener = partial(file.open, info)
-            yield _Member(info.filename, info.file_size, is_file, trouble, opener)
-
-
-def _open_tar(stream: IO[bytes], head: bytes) -> tarfile.TarFile:
-    try:
-        return tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header)
-    except tarfile.ReadError as error:
-        raise DownloadError(
-            "neither a zip nor a tar archive (plain or packed with gzip, bzip2 or xz), or damaged: "
-            f"{error}; it begins with {head!r}"
-        ) from error
-
-
-def _tar_members(tar: tarfile.TarFile) -> Iterator[_Member]:
-    for info in tar:
-        trouble = None if info.isfile() or info.isdir() else NO_FILE
-        yield _Member(info.name, info.size, info.isfile(), trouble, partial(tar.extractfile, info))
-
-
-class _Header(tarfile.TarInfo):
-    """A header that is a fault where it cannot be read, which tarfile takes for the archive's end.
-
-    Nor may one be so long (a name of gigabytes) that reading it fills the memory.
-    """
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "_Header":
-        try:
-            info = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from error
-        known = info.isfile() or info.isdir() or info.islnk() or info.issym() or info.isdev()
-        if info.size < 0 or (not known and info.size > HEADER):
-            raise tarfile.ReadError(f"a header of {info.size:,} bytes")
-        return info
-
-
-def _drain(stream: IO[bytes]) -> None:
-    """Read what pads the archive, because gzip and its like check their sum at the very end."""
-    for _ in range(FREE // CHUNK):
-        if not stream.read(CHUNK):
-            return
-    raise tarfile.ReadError(f"more than {FREE:,} bytes after its end")
 
 
 @contextmanager
