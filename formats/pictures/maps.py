@@ -9,7 +9,7 @@ import numpy as np
 
 from errors import UsageError
 from formats.pictures import integrity
-from formats.pictures.arrays import by, plane, read_array
+from formats.pictures.arrays import in_words, plane, read_array
 from formats.pictures.decode import decode, decode_map
 from formats.pictures.looks import FLAT, SHARP, SMOOTH, Look, look_at
 
@@ -36,7 +36,7 @@ def read(path: Path) -> np.ndarray:
     levels = plane(read_array(path))
     if levels.ndim != 2 or min(levels.shape) <= LISTS:
         raise UsageError(
-            f"{path}: its shape is {by(levels.shape)}, must be height x width; "
+            f"{path}: its shape is {in_words(levels.shape)}, must be height x width; "
             "coordinates are read from fixations.csv"
         )
     if not (np.isfinite(levels).all() and levels.min() >= 0):
