@@ -14,7 +14,7 @@ import numpy as np
 from errors import UsageError
 from formats.hdf5 import printable
 from formats.text.cells import Decimals, cleaned
-from formats.text.exports import LAYOUTS, Layout, Title
+from formats.text.exports import LAYOUTS, SECONDS, Layout, Title
 from formats.text.viewings import one_row_each
 
 HEADER = 1 << 20  # characters of a header, at most
@@ -29,7 +29,7 @@ class Part:
     """What one file says of fixations, a row each (M,).
 
     texts: of the fields that are none of NUMBERS; empty where missing.
-    numbers: of the others; NaN where missing, t and duration as `Layout.factor` leaves them.
+    numbers: of the others; NaN where missing, t and duration in seconds where their unit is known.
     lines: where in the file; notices: what its owner should know.
     to_pixels: makes pixels of x, y, widths and heights of the pictures; None where they are that.
     partial: whether rows of other pictures are left out instead of refused.
@@ -69,14 +69,11 @@ def read(path: Path, image: str = "", layouts: tuple[Layout, ...] = LAYOUTS) -> 
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     except UnicodeError as error:
-        raise UsageError(
-            f"{path}: no text in UTF-8, or UTF-16 with its mark ({printable(error)}); a "
-            "spreadsheet saves one as 'CSV UTF-8'"
-        ) from None
+        fault = f"no text in UTF-8, or UTF-16 with its mark ({printable(error)})"
+        raise UsageError(f"{path}: {fault}; a spreadsheet saves one as 'CSV UTF-8'") from None
     except csv.Error as error:
-        raise UsageError(
-            f"{path}: no table of cells in whole quotes ({printable(error)})"
-        ) from None
+        fault = f"no table of cells in whole quotes ({printable(error)})"
+        raise UsageError(f"{path}: {fault}") from None
     return one_row_each(part) if "index" in part.texts else part
 
 
@@ -157,12 +154,11 @@ def gathered(path: Path, rows: Iterator, layout: Layout, fields: dict[str, Title
             else:
                 texts[name] += map(clean, cells)
     notices = decimals.check() + ((layout.note,) if layout.note else ())
-    columns = {
-        name: np.concatenate(parts) * layout.factor(fields[name], name)
-        for name, parts in numbers.items()
-    }
+    for name, parts in numbers.items():
+        seconds = SECONDS.get(fields[name].unit, layout.seconds.get(name, 1))
+        numbers[name] = np.concatenate(parts) * seconds
     to_pixels = layout.frames[fields["x"].unit] if "x" in fields else None
-    return Part(path, texts, columns, np.array(lines, int), notices, to_pixels, bool(layout.name))
+    return Part(path, texts, numbers, np.array(lines, int), notices, to_pixels, bool(layout.name))
 
 
 def renamed(layout: Layout, fields: dict[str, Title], titles: list[str]) -> Iterable[str]:

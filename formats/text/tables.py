@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from posixpath import basename
 from types import MappingProxyType
@@ -118,8 +117,12 @@ def log_notices(parts: list[Part]) -> None:
 def stimuli_of(part: Part, pairing: Pairing) -> np.ndarray:
     """Return (M,) each row's index into the pairing's names, UNKNOWN where it names no picture,
     STRAY where one that is not there, which is refused in one's own table."""
-    texts = part.texts["image"]
-    find = partial(by_program, pairing) if part.partial else pairing.find
+    texts, find = part.texts["image"], pairing.find
+    if part.partial:  # a program's names may have folders that stimuli/ has not
+
+        def find(text):
+            return pairing.meant(text) or pairing.meant(basename(text))
+
     try:
         stimulus = {text: find(text) for text in dict.fromkeys(texts) if text}
     except UsageError as error:
@@ -145,11 +148,6 @@ def refuse_strays(part: Part, pairing: Pairing, strays: list[str], count: int) -
         )
     said = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
     logging.warning(said, part.path, len(strays), first)
-
-
-def by_program(pairing: Pairing, text: str) -> str | None:
-    """Return the stimulus that a program's name means, whose folders may be left out here."""
-    return pairing.meant(text) or pairing.meant(basename(text))
 
 
 def sides_of(parts: list[Part], indices: list[np.ndarray], names: list[str]) -> dict[str, str]:
@@ -206,7 +204,7 @@ def numbered(texts: list[str]) -> np.ndarray:
 
 def complete(rows: dict[str, np.ndarray], where: Path) -> dict[str, np.ndarray]:
     """Return the rows that lack nothing; a column without any value is as if it were not there."""
-    known = {name: given(column) for name, column in rows.items()}
+    known = {n: ~np.isnan(c) if c.dtype.kind == "f" else c >= 0 for n, c in rows.items()}
     for name in ("t", "order", "subject", "trial"):
         if name in rows and not known[name].any() or name == "order" and "t" in rows:
             rows.pop(name, None)
@@ -219,8 +217,3 @@ def complete(rows: dict[str, np.ndarray], where: Path) -> dict[str, np.ndarray]:
         said = "%s: %d of %d rows have no %s (empty, NA, nan, null or '.') and are left out"
         logging.warning(said, where, lost, len(ours), lacking)
     return {name: column[full] for name, column in rows.items()}
-
-
-def given(column: np.ndarray) -> np.ndarray:
-    """Return (M,) bool: where there is a value."""
-    return ~np.isnan(column) if column.dtype.kind == "f" else column >= 0

@@ -63,15 +63,9 @@ def in_scanpaths(rows: dict[str, np.ndarray], where: Path) -> Fixations:
     rows = {name: column[order] for name, column in rows.items()}
     scanpath = np.cumsum(first) - 1
     position = np.arange(len(order)) - np.flatnonzero(first)[scanpath]
-    return table(
-        rows["x"],
-        rows["y"],
-        rows["n"],
-        rows.get("subject", UNKNOWN),
-        rows.get("t", position if known else np.nan),
-        rows.get("duration", np.nan),
-        scanpath if known else UNKNOWN,
-    )
+    subject, duration = rows.get("subject", UNKNOWN), rows.get("duration", np.nan)
+    t, scanpath = (position, scanpath) if known else (np.nan, UNKNOWN)
+    return table(rows["x"], rows["y"], rows["n"], subject, rows.get("t", t), duration, scanpath)
 
 
 def in_time(order, first, time, single: bool, where: Path):
