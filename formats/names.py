@@ -130,7 +130,7 @@ def without_ending(pairing: Pairing, meant: dict[str, str | None]) -> dict[str, 
             if name := pairing.meant(path[: sign.start()]):
                 by_ending[path[sign.start() :]][file] = name
     enough = min(2, len(pairing.names))  # the one file cat_2 may as well be of another picture
-    whole = [e for e, found in by_ending.items() if enough <= len(found) in (len(strays), lacking)]
+    whole = [e for e, names in by_ending.items() if enough <= len(names) in (len(strays), lacking)]
     if len(whole) != 1:
         return {}
     ending, names = whole[0], by_ending[whole[0]]

@@ -63,8 +63,8 @@ def shown(folder: Path, files: Mapping[str, Path], memory: Path) -> Shown:
     read, are coloured, or show something else than the others; or where what they show is neither
     points nor maps: masks of objects, dark points on white.
     """
-    seen = integrity.check(files.values(), memory, measure)
-    looks = {name: Look(*seen[path].shows) for name, path in files.items()}
+    measured = integrity.check(files.values(), memory, measure)
+    looks = {name: Look(*measured[path].shows) for name, path in files.items()}
     looks = {name: look for name, look in looks.items() if look.kind}
     kinds = Counter(look.kind for look in looks.values())
     main = max(kinds, key=kinds.get, default=SMOOTH)

@@ -99,8 +99,8 @@ def check_alike(parts: list[Part]) -> None:
         for rich, poor in ((part, first), (first, part)):
             lacking = [name for name in rich.fields if name not in poor.fields]
             if lacking:
-                said = f"no column {lacking[0]}, but {rich.path.name} has one"
-                raise UsageError(f"{poor.path}: {said}")
+                message = f"no column {lacking[0]}, but {rich.path.name} has one"
+                raise UsageError(f"{poor.path}: {message}")
 
 
 def log_notices(parts: list[Part]) -> None:
@@ -146,8 +146,8 @@ def refuse_strays(part: Part, pairing: Pairing, strays: list[str], count: int) -
         raise UsageError(
             f"{part.path}: none of its {count} pictures is in stimuli/, first {first!r}{near}"
         )
-    said = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
-    logging.warning(said, part.path, len(strays), first)
+    message = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
+    logging.warning(message, part.path, len(strays), first)
 
 
 def sides_of(parts: list[Part], indices: list[np.ndarray], names: list[str]) -> dict[str, str]:
@@ -163,8 +163,8 @@ def sides_of(parts: list[Part], indices: list[np.ndarray], names: list[str]) -> 
                     f"{part.path}: split is {printable(text)!r}, allowed are train, valid and test"
                 )
             if sides.setdefault(names[n], side) != side:
-                said = f"split of '{names[n]}' is {sides[names[n]]} and {side}"
-                raise UsageError(f"{part.path}: {said}")
+                message = f"split of '{names[n]}' is {sides[names[n]]} and {side}"
+                raise UsageError(f"{part.path}: {message}")
     return sides
 
 
@@ -204,16 +204,16 @@ def numbered(texts: list[str]) -> np.ndarray:
 
 def complete(rows: dict[str, np.ndarray], where: Path) -> dict[str, np.ndarray]:
     """Return the rows that lack nothing; a column without any value is as if it were not there."""
-    known = {n: ~np.isnan(c) if c.dtype.kind == "f" else c >= 0 for n, c in rows.items()}
+    has_value = {n: ~np.isnan(c) if c.dtype.kind == "f" else c >= 0 for n, c in rows.items()}
     for name in ("t", "order", "subject", "trial"):
-        if name in rows and not known[name].any() or name == "order" and "t" in rows:
+        if name in rows and not has_value[name].any() or name == "order" and "t" in rows:
             rows.pop(name, None)
     needed = [name for name in rows if name not in ("duration", "file")]
-    ours, full = rows["n"] != STRAY, np.all([known[name] for name in needed], axis=0)
+    ours, full = rows["n"] != STRAY, np.all([has_value[name] for name in needed], axis=0)
     lost = np.count_nonzero(ours) - np.count_nonzero(full)
     if lost:
-        lacking = [name for name in needed if not known[name][ours].all()]
+        lacking = [name for name in needed if not has_value[name][ours].all()]
         lacking = " or ".join("image" if name == "n" else name for name in lacking)
-        said = "%s: %d of %d rows have no %s (empty, NA, nan, null or '.') and are left out"
-        logging.warning(said, where, lost, len(ours), lacking)
+        message = "%s: %d of %d rows have no %s (empty, NA, nan, null or '.') and are left out"
+        logging.warning(message, where, lost, len(ours), lacking)
     return {name: column[full] for name, column in rows.items()}
