@@ -50,7 +50,7 @@ class Pairing:
     """Stimuli by what their names mean."""
 
     def __init__(self, names: Iterable[str]):
-        self.names = list(names)
+        self.names = {name: n for n, name in enumerate(names)}  # and their places
         self.by_path, self.by_file = defaultdict(list), defaultdict(list)
         self.texts: dict[str, str] = {}  # the first that meant each stimulus
         for name in self.names:

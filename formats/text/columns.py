@@ -128,7 +128,7 @@ def whole(reader, titles: list[str]) -> Iterator[tuple[int, list[str]]]:
     width = len(titles)
     named = max((column for column, title in enumerate(titles, 1) if title), default=0)
     for row in reader:
-        if row and len(row) != width or any(row[named:]):
+        if row and len(row) != width or named < width and any(row[named:]):
             raise UsageError(
                 f"line {reader.line_num + 1}: {len(row)} cells under {named} titles; decimal "
                 "commas make such rows: write 12.5, or put ';' or tabs between cells"

@@ -28,8 +28,8 @@ TEXTS = {".txt", ".xls"}
 
 class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
-    that a column `split` has one of; fitted: coordinates were fractions of the pictures, and
-    are in pixels of those that are there."""
+    that a column `split` has one of; fitted: coordinates are in pixels of the pictures that are
+    there, whatever people saw."""
 
     fixations: Fixations
     sides: Mapping[str, str] = MappingProxyType({})
@@ -130,8 +130,8 @@ def stimuli_of(part: Part, pairing: Pairing) -> np.ndarray:
     strays = [text for text, name in stimulus.items() if name is None]
     if strays:
         refuse_strays(part, pairing, strays, len(stimulus))
-    index = {name: n for n, name in enumerate(pairing.names)} | {None: STRAY}
-    index = {text: index[name] for text, name in stimulus.items()} | {"": UNKNOWN}
+    index = {text: pairing.names.get(name, STRAY) for text, name in stimulus.items()}
+    index[""] = UNKNOWN
     return np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
 
 
