@@ -78,7 +78,7 @@ def read(path: Path, image: str = "", layouts: tuple[Layout, ...] = LAYOUTS) -> 
 
 
 def parsed(path: Path, file: TextIO, image: str, layouts: tuple[Layout, ...]) -> Part:
-    """Return the columns of an open file; raises UsageError, UnicodeError and csv.Error."""
+    """Return the columns of an open file; raise UsageError, UnicodeError and csv.Error."""
     header = file.readline(HEADER)
     if "\0" in header:
         raise UnicodeError("zeros in the first line")

@@ -77,7 +77,7 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
 
 
 def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:
-    """Return the sides of a split.csv, with columns image and split; raises UsageError."""
+    """Return the sides of a split.csv, with whose columns are image and split."""
     names = sorted(stimuli)
     part = columns.read(path, layouts=(SPLIT_FILE,))
     return sides_of([part], [stimuli_of(part, Pairing(names))], names)
@@ -117,14 +117,13 @@ def log_notices(parts: list[Part]) -> None:
 def stimuli_of(part: Part, pairing: Pairing) -> np.ndarray:
     """Return (M,) each row's index into the pairing's names, UNKNOWN where it names no picture,
     STRAY where one that is not there, which is refused in one's own table."""
-    texts, find = part.texts["image"], pairing.find
-    if part.partial:  # a program's names may have folders that stimuli/ has not
-
-        def find(text):
-            return pairing.meant(text) or pairing.meant(basename(text))
-
+    texts = part.texts["image"]
+    names = dict.fromkeys(filter(None, texts))
     try:
-        stimulus = {text: find(text) for text in dict.fromkeys(texts) if text}
+        if part.partial:  # a program's names may have folders that stimuli/ has not
+            stimulus = {n: pairing.meant(n) or pairing.meant(basename(n)) for n in names}
+        else:
+            stimulus = {name: pairing.find(name) for name in names}
     except UsageError as error:
         raise UsageError(f"{part.path}: {error}") from None
     strays = [text for text, name in stimulus.items() if name is None]
