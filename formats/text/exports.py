@@ -76,7 +76,7 @@ class Layout:
         return {name: title for name, title in fields.items() if title}
 
     def title(self, name: str, titles: list[Title]) -> Title | None:
-        """Return a field's title, of coordinates the one in the best unit; None where it has none."""
+        """Return a field's title, of coordinates the one in the best unit, or None."""
         for names in self.columns[name]:
             called = [title for title in titles if title.name in names]
             fitting = [t for unit in self.units(name) for t in called if t.unit == unit]
