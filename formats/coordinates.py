@@ -85,15 +85,11 @@ def skewed(shape: Shape, other: Shape) -> bool:
 def fit_to_pictures(
     records: Mapping[str, Fixations], shapes: Mapping[str, Shape], recorded: Mapping, units
 ) -> dict[str, Fixations]:
-    """Return fixations in pixels of the pictures that are there.
+    """Return fixations in pixels of the pictures that are there, which have `shapes`.
 
-    Args:
-        shapes: of these pictures; recorded: of those that people saw, where that is known.
-        units: of the coordinates: `pixels`, `fractions` of width and height, None: not said.
-
-    Raises:
-        UsageError: nearly all coordinates are within 0..1, and it is not said what that means; a
-            picture of another aspect ratio than people saw.
+    recorded: shapes of those that people saw, where they are known; one of another aspect ratio is
+    refused. units: "pixels", "fractions" of width and height, or None, where the fixations
+    themselves must leave no doubt.
     """
     if units == "fractions":
         return {name: rows.scaled(*shapes[name][::-1]) for name, rows in records.items()}

@@ -43,11 +43,6 @@ class Part:
     to_pixels: Callable | None = None
     partial: bool = False
 
-    @property
-    def fields(self) -> dict:
-        """The columns by the fields that they are."""
-        return self.texts | self.numbers
-
     def select(self, rows: np.ndarray) -> "Part":
         """Return the rows of a boolean mask (M,)."""
         texts = {name: [*compress(column, rows)] for name, column in self.texts.items()}

@@ -97,7 +97,8 @@ def check_alike(parts: list[Part]) -> None:
         if (part.to_pixels is None) != (first.to_pixels is None):
             raise UsageError(f"{part.path}: x and y in another unit than in {first.path.name}")
         for rich, poor in ((part, first), (first, part)):
-            lacking = [name for name in rich.fields if name not in poor.fields]
+            fields = poor.texts | poor.numbers
+            lacking = [name for name in rich.texts | rich.numbers if name not in fields]
             if lacking:
                 message = f"no column {lacking[0]}, but {rich.path.name} has one"
                 raise UsageError(f"{poor.path}: {message}")
