@@ -10,7 +10,7 @@ from data.samples import Sample
 from errors import UsageError
 from formats.layout import PICTURES, listing, walk
 from formats.names import matched, stem
-from formats.pictures.arrays import by, plane, read_array
+from formats.pictures.arrays import in_words, plane, read_array
 from formats.pictures.decode import decode_map
 from formats.pictures.looks import is_inverted
 
@@ -76,7 +76,8 @@ def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     values = plane(np.asarray(values, np.float64))
     if values.shape != shape:
         raise UsageError(
-            f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(shape)}"
+            f"{path}: its shape is {in_words(values.shape)}, must be the stimulus' "
+            f"{in_words(shape)}"
         )
     return values
 

@@ -144,8 +144,8 @@ def _each(records: Mapping, stimuli: Files, read: Callable, path: Path | None = 
     record_of = matched(stimuli, records, path or Path("fixations"))
     strays = sorted({*records} - {*record_of.values()})
     if strays:
-        said = "fixations of %d pictures that are not in stimuli/ are left out, first %r"
-        logging.warning(said, len(strays), strays[0])
+        message = "fixations of %d pictures that are not in stimuli/ are left out, first %r"
+        logging.warning(message, len(strays), strays[0])
     for n, name in enumerate(sorted(stimuli)):
         if name in record_of:
             record = records[record_of[name]]

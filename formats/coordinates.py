@@ -57,8 +57,8 @@ def in_seconds(fixations: Fixations, where: object) -> Fixations:
         middle = np.median(times) if len(times) else 0
         unit = next((unit for unit, (longest, _) in UNITS.items() if middle > longest), None)
         if unit:
-            said = "%s: %s in %s, by a median of more than %d; divided by %d"
-            logging.info(said, where, name, unit, *UNITS[unit])
+            message = "%s: %s in %s, by a median of more than %d; divided by %d"
+            logging.info(message, where, name, unit, *UNITS[unit])
             changed[name] = getattr(fixations, name) / UNITS[unit][1]
     return replace(fixations, **changed)
 
@@ -85,15 +85,11 @@ def skewed(shape: Shape, other: Shape) -> bool:
 def fit_to_pictures(
     records: Mapping[str, Fixations], shapes: Mapping[str, Shape], recorded: Mapping, units
 ) -> dict[str, Fixations]:
-    """Return fixations in pixels of the pictures that are there.
+    """Return fixations in pixels of the pictures that are there, which have `shapes`.
 
-    Args:
-        shapes: of these pictures; recorded: of those that people saw, where that is known.
-        units: of the coordinates: `pixels`, `fractions` of width and height, None: not said.
-
-    Raises:
-        UsageError: nearly all coordinates are within 0..1, and it is not said what that means; a
-            picture of another aspect ratio than people saw.
+    recorded: shapes of those that people saw, where they are known; one of another aspect ratio is
+    refused. units: "pixels", "fractions" of width and height, or None, where the fixations
+    themselves must leave no doubt.
     """
     if units == "fractions":
         return {name: rows.scaled(*shapes[name][::-1]) for name, rows in records.items()}
@@ -109,23 +105,23 @@ def fit_to_pictures(
         fitted[name] = rows if factors == (1.0, 1.0) else rows.scaled(*factors)
     if scaled:
         then, now = (f"{w}x{h}" for h, w in (recorded[scaled[0]], shapes[scaled[0]]))
-        said = "%d pictures have another size than their fixations were recorded on, first '%s', "
-        said += "%s then, %s now; coordinates, and the corpus' sigma, are scaled"
-        logging.warning(said, len(scaled), scaled[0], then, now)
+        message = "%d pictures have another size than their fixations were recorded on, first "
+        message += "'%s', %s then, %s now; coordinates, and the corpus' sigma, are scaled"
+        logging.warning(message, len(scaled), scaled[0], then, now)
     return fitted
 
 
 def ask_of_fractions(x: np.ndarray, y: np.ndarray) -> None:
     """Raise UsageError where nearly all coordinates (M,) are within 0..1; say where some are."""
     small = np.count_nonzero((np.minimum(x, y) >= 0) & (np.maximum(x, y) <= 1))
-    said = f"{small} of {len(x)} fixations have x and y within 0..1"
+    message = f"{small} of {len(x)} fixations have x and y within 0..1"
     if small and small >= (1 - MOST_OUTSIDE) * len(x):
         raise UsageError(
-            f"{said}: are they fractions of width and height? --units fractions, or --units pixels "
-            "if they are in the first pixel"
+            f"{message}: are they fractions of width and height? --units fractions, or --units "
+            "pixels if they are in the first pixel"
         )
     if len(x) >= MANY and small > ONE_PLACE * len(x):
-        logging.warning(f"{said}, and the others not: are they fractions of width and height?")
+        logging.warning(f"{message}, and the others not: are they fractions of width and height?")
 
 
 def together(tables: Collection[Fixations]) -> tuple[np.ndarray, np.ndarray]:
@@ -145,19 +141,20 @@ def check_places(
     count, outside = len(within), np.count_nonzero(~within)
     by_name = dict(zip(records, np.split(within, np.cumsum(lengths)[:-1]), strict=False))
     if outside:
-        said = f"{outside} of {count} fixations lie outside their picture"
+        message = f"{outside} of {count} fixations lie outside their picture"
         if outside > MOST_OUTSIDE * count and not drop:
             raise UsageError(
-                f"{said}: x is {span(x)}, y {span(y)}, pictures are up to "
+                f"{message}: x is {span(x)}, y {span(y)}, pictures are up to "
                 f"{width.max()}x{height.max()} pixels; usual causes: pictures of another size than "
                 "people saw, an origin in the middle, the screen's pixels, x and y "
                 "swapped; --outside drop leaves them out"
             )
         lost = [name for name, rows in by_name.items() if rows.sum() < len(rows) / 2]
+        message += "; they are dropped"
         if lost:
-            said += f", and on {len(lost)} pictures most of theirs, first '{lost[0]}': has it the "
-            said += "size that people saw?"
-        logging.warning("%s; they are dropped", said)
+            message += f", most of those on {len(lost)} pictures, first '{lost[0]}': "
+            message += "has it the size that people saw?"
+        logging.warning(message)
     if count >= MANY:
         warn_of_places(x, y, width, height)
     return by_name
@@ -174,14 +171,14 @@ def warn_of_places(x: np.ndarray, y: np.ndarray, width: np.ndarray, height: np.n
     all (M,), M > 0."""
     across, down = (x / width).max(initial=0), (y / height).max(initial=0)
     if max(across, down) < 0.6:
-        said = "no fixation lies beyond %.0f %% of its picture's width and %.0f %% of its height; "
-        said += "are these pictures larger than those that people saw, or is it another unit?"
-        logging.warning(said, 100 * across, 100 * down)
+        message = "no fixation lies beyond %.0f %% of its picture's width and %.0f %% of its "
+        message += "height; are these pictures larger than people saw them, or is it another unit?"
+        logging.warning(message, 100 * across, 100 * down)
     column, row, most = commonest(x, y)
     if most > ONE_PLACE * len(x):
-        said = "%d of %d fixations are exactly at %.6g, %.6g: is that how missing ones are "
-        said += "written, or where people had to begin?"
-        logging.warning(said, most, len(x), column, row)
+        message = "%d of %d fixations are exactly at %.6g, %.6g: is that how missing ones are "
+        message += "written, or where people had to begin?"
+        logging.warning(message, most, len(x), column, row)
 
 
 def commonest(x: np.ndarray, y: np.ndarray) -> tuple[float, float, int]:

@@ -109,15 +109,10 @@ def inside(x, y, height, width) -> np.ndarray:
 
 
 def counts(x, y, shape: Sequence[int], size: Sequence[int] | None = None) -> np.ndarray:
-    """Return the fixation map: how many fixations fell on each pixel.
+    """Return the fixation map, float64 (height, width): how many fixations fell on each pixel.
 
-    Args:
-        x, y: (M,) pixels of the original picture; those outside it count nowhere.
-        shape: (height, width, ...) of the original picture.
-        size: (height, width) wanted; coordinates are scaled to it. Default: the original's.
-
-    Returns:
-        float64 (height, width), at the floor pixels, repeats counted.
+    x, y: (M,) pixels of a picture of `shape` (height, width, ...); those outside it count nowhere.
+    size: (height, width) wanted, to which coordinates are scaled; by default the picture's.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     height, width = size = tuple(shape[:2] if size is None else size)

@@ -1,6 +1,7 @@
 """Where the files of a corpus' folder belong: as `download` leaves them, or unpacked by hand."""
 
 import re
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from posixpath import splitext
@@ -21,24 +22,15 @@ TRUTHS = ("fixations.hdf5", *(f"fixations{ending}" for ending in sorted(TABLES))
 TRUTHS += ("fixations/", "saliency/")
 
 
-class Files(Mapping):
+class Files(UserDict):
     """Canonical path -> file of a folder; a Path is made when it is asked for, which takes as long
     as all else where there are hundreds of thousands."""
 
-    def __init__(self, folder: Path, members: Mapping[str, str]):
-        self.folder, self.members = folder, members
+    def __init__(self, folder: Path, members: dict[str, str]):
+        self.folder, self.data = folder, members
 
     def __getitem__(self, name: str) -> Path:
-        return self.folder / self.members[name]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.members
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.members)
-
-    def __len__(self) -> int:
-        return len(self.members)
+        return self.folder / self.data[name]
 
 
 def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> Files:
@@ -100,7 +92,7 @@ def below(files: Files, top: str, *, pictures=False, drawn=False) -> Files:
     names = sorted(name for name in files if name.startswith(start))
     if pictures or drawn:
         names = [name for name in names if ending(name) in endings]
-    return Files(files.folder, {name.removeprefix(start): files.members[name] for name in names})
+    return Files(files.folder, {name.removeprefix(start): files.data[name] for name in names})
 
 
 def ending(name: str) -> str:

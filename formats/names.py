@@ -50,7 +50,7 @@ class Pairing:
     """Stimuli by what their names mean."""
 
     def __init__(self, names: Iterable[str]):
-        self.names = list(names)
+        self.names = {name: n for n, name in enumerate(names)}  # and their places
         self.by_path, self.by_file = defaultdict(list), defaultdict(list)
         self.texts: dict[str, str] = {}  # the first that meant each stimulus
         for name in self.names:
@@ -130,7 +130,7 @@ def without_ending(pairing: Pairing, meant: dict[str, str | None]) -> dict[str, 
             if name := pairing.meant(path[: sign.start()]):
                 by_ending[path[sign.start() :]][file] = name
     enough = min(2, len(pairing.names))  # the one file cat_2 may as well be of another picture
-    whole = [e for e, found in by_ending.items() if enough <= len(found) in (len(strays), lacking)]
+    whole = [e for e, names in by_ending.items() if enough <= len(names) in (len(strays), lacking)]
     if len(whole) != 1:
         return {}
     ending, names = whole[0], by_ending[whole[0]]

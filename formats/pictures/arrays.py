@@ -13,11 +13,8 @@ LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep f
 
 
 def read_array(path: Path) -> np.ndarray:
-    """The numbers in a .npy file; nothing that it holds is run.
-
-    Raises:
-        UsageError: it is missing, damaged, or holds something else than real numbers.
-    """
+    """Return the numbers in a .npy file; nothing that it holds is run. Raise UsageError where it is
+    missing, damaged, or holds something else than real numbers."""
     try:
         # Mapped into memory: a header that promises more than the file holds is refused unread.
         with np.errstate(over="raise"), storage.local(path) as file:
@@ -31,10 +28,10 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def plane(values: np.ndarray) -> np.ndarray:
-    """An array (h, w) or (h, w, 1) as (h, w); any other as it is."""
+    """Return an array (h, w) or (h, w, 1) as (h, w); any other as it is."""
     return values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
 
 
-def by(shape: tuple[int, ...]) -> str:
-    """A shape in words: height x width."""
+def in_words(shape: tuple[int, ...]) -> str:
+    """Return a shape for an error: height x width."""
     return "x".join(map(str, shape)) or "that of one number"

@@ -115,9 +115,9 @@ def of_components(bright: np.ndarray) -> Look:
     same = even * np.sum(np.abs(sizes - common).max(1) <= 1)
     inner = np.sum(minimum_filter(bright, 3))
     numbers = len(areas), np.sum(areas == 1), areas.sum(), inner, *common, same
-    found = Look(SHARP, False, *map(int, numbers))
-    large = max(common) > LARGE * max(bright.shape) and not found.thin
-    return Look(FLAT) if large else found
+    sharp = Look(SHARP, False, *map(int, numbers))
+    large = max(common) > LARGE * max(bright.shape) and not sharp.thin
+    return Look(FLAT) if large else sharp
 
 
 def is_even(shape: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from errors import UsageError
 from formats.pictures import integrity
-from formats.pictures.arrays import by, plane, read_array
+from formats.pictures.arrays import in_words, plane, read_array
 from formats.pictures.decode import decode, decode_map
 from formats.pictures.looks import FLAT, SHARP, SMOOTH, Look, look_at
 
@@ -36,7 +36,7 @@ def read(path: Path) -> np.ndarray:
     levels = plane(read_array(path))
     if levels.ndim != 2 or min(levels.shape) <= LISTS:
         raise UsageError(
-            f"{path}: its shape is {by(levels.shape)}, must be height x width; "
+            f"{path}: its shape is {in_words(levels.shape)}, must be height x width; "
             "coordinates are read from fixations.csv"
         )
     if not (np.isfinite(levels).all() and levels.min() >= 0):
@@ -63,8 +63,8 @@ def shown(folder: Path, files: Mapping[str, Path], memory: Path) -> Shown:
     read, are coloured, or show something else than the others; or where what they show is neither
     points nor maps: masks of objects, dark points on white.
     """
-    seen = integrity.check(files.values(), memory, measure)
-    looks = {name: Look(*seen[path].shows) for name, path in files.items()}
+    measured = integrity.check(files.values(), memory, measure)
+    looks = {name: Look(*measured[path].shows) for name, path in files.items()}
     looks = {name: look for name, look in looks.items() if look.kind}
     kinds = Counter(look.kind for look in looks.values())
     main = max(kinds, key=kinds.get, default=SMOOTH)

@@ -58,7 +58,7 @@ class Decimals:
         return None if math.isinf(value) else value
 
     def check(self) -> tuple[str, ...]:
-        """Return what to say; raises UsageError where commas may be thousands'."""
+        """Return what to say; raise UsageError where commas may be thousands'."""
         comma = self.first.get("comma") or self.first.get("unclear")
         if comma and "point" in self.first:
             raise UsageError(

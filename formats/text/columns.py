@@ -14,7 +14,7 @@ import numpy as np
 from errors import UsageError
 from formats.hdf5 import printable
 from formats.text.cells import Decimals, cleaned
-from formats.text.exports import LAYOUTS, Layout, Title
+from formats.text.exports import LAYOUTS, SECONDS, Layout, Title
 from formats.text.viewings import one_row_each
 
 HEADER = 1 << 20  # characters of a header, at most
@@ -29,7 +29,7 @@ class Part:
     """What one file says of fixations, a row each (M,).
 
     texts: of the fields that are none of NUMBERS; empty where missing.
-    numbers: of the others; NaN where missing, t and duration as `Layout.factor` leaves them.
+    numbers: of the others; NaN where missing, t and duration in seconds where their unit is known.
     lines: where in the file; notices: what its owner should know.
     to_pixels: makes pixels of x, y, widths and heights of the pictures; None where they are that.
     partial: whether rows of other pictures are left out instead of refused.
@@ -42,11 +42,6 @@ class Part:
     notices: tuple[str, ...] = ()
     to_pixels: Callable | None = None
     partial: bool = False
-
-    @property
-    def fields(self) -> dict:
-        """The columns by the fields that they are."""
-        return self.texts | self.numbers
 
     def select(self, rows: np.ndarray) -> "Part":
         """Return the rows of a boolean mask (M,)."""
@@ -69,19 +64,16 @@ def read(path: Path, image: str = "", layouts: tuple[Layout, ...] = LAYOUTS) -> 
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     except UnicodeError as error:
-        raise UsageError(
-            f"{path}: no text in UTF-8, or UTF-16 with its mark ({printable(error)}); a "
-            "spreadsheet saves one as 'CSV UTF-8'"
-        ) from None
+        fault = f"no text in UTF-8, or UTF-16 with its mark ({printable(error)})"
+        raise UsageError(f"{path}: {fault}; a spreadsheet saves one as 'CSV UTF-8'") from None
     except csv.Error as error:
-        raise UsageError(
-            f"{path}: no table of cells in whole quotes ({printable(error)})"
-        ) from None
+        fault = f"no table of cells in whole quotes ({printable(error)})"
+        raise UsageError(f"{path}: {fault}") from None
     return one_row_each(part) if "index" in part.texts else part
 
 
 def parsed(path: Path, file: TextIO, image: str, layouts: tuple[Layout, ...]) -> Part:
-    """Return the columns of an open file; raises UsageError, UnicodeError and csv.Error."""
+    """Return the columns of an open file; raise UsageError, UnicodeError and csv.Error."""
     header = file.readline(HEADER)
     if "\0" in header:
         raise UnicodeError("zeros in the first line")
@@ -131,7 +123,7 @@ def whole(reader, titles: list[str]) -> Iterator[tuple[int, list[str]]]:
     width = len(titles)
     named = max((column for column, title in enumerate(titles, 1) if title), default=0)
     for row in reader:
-        if row and len(row) != width or any(row[named:]):
+        if row and len(row) != width or named < width and any(row[named:]):
             raise UsageError(
                 f"line {reader.line_num + 1}: {len(row)} cells under {named} titles; decimal "
                 "commas make such rows: write 12.5, or put ';' or tabs between cells"
@@ -157,12 +149,11 @@ def gathered(path: Path, rows: Iterator, layout: Layout, fields: dict[str, Title
             else:
                 texts[name] += map(clean, cells)
     notices = decimals.check() + ((layout.note,) if layout.note else ())
-    columns = {
-        name: np.concatenate(parts) * layout.factor(fields[name], name)
-        for name, parts in numbers.items()
-    }
+    for name, parts in numbers.items():
+        seconds = SECONDS.get(fields[name].unit, layout.seconds.get(name, 1))
+        numbers[name] = np.concatenate(parts) * seconds
     to_pixels = layout.frames[fields["x"].unit] if "x" in fields else None
-    return Part(path, texts, columns, np.array(lines, int), notices, to_pixels, bool(layout.name))
+    return Part(path, texts, numbers, np.array(lines, int), notices, to_pixels, bool(layout.name))
 
 
 def renamed(layout: Layout, fields: dict[str, Title], titles: list[str]) -> Iterable[str]:

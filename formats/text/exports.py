@@ -7,6 +7,7 @@ A title is compared without case, blanks, underscores and its unit: `Fixation po
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from errors import UsageError
 from formats.hdf5 import printable
@@ -17,8 +18,7 @@ LONGEST = 200  # characters of a title that are looked at
 TITLE = re.compile(r"(.*?)[\s_]*(?:[\[(]([^\[\]()]*)[\])]|[\s_](px|pixels?|s|sec|ms|msec|us|deg))")
 
 
-@dataclass(frozen=True)
-class Title:
+class Title(NamedTuple):
     """A title in a header: its column, its text, the name and the unit in it ("": pixels)."""
 
     column: int
@@ -69,14 +69,14 @@ class Layout:
             listed = printable(", ".join(title.text for title in titles)[:300]) or "nothing"
             raise UsageError(
                 f"line 1 has no column {missing[0]!r}: found {listed}; needed are "
-                f"{', '.join(self.needs)}{self.cure and '; '}{self.cure}"
+                f"{', '.join(self.needs)}{self.cure}"
             )
         if fields.get("x") and fields["x"].unit != fields["y"].unit:
             raise UsageError(f"{fields['x'].text!r} and {fields['y'].text!r} are in two units")
         return {name: title for name, title in fields.items() if title}
 
     def title(self, name: str, titles: list[Title]) -> Title | None:
-        """Return a field's title, of coordinates the one in the best unit; raises UsageError."""
+        """Return a field's title, of coordinates the one in the best unit, or None."""
         for names in self.columns[name]:
             called = [title for title in titles if title.name in names]
             fitting = [t for unit in self.units(name) for t in called if t.unit == unit]
@@ -84,17 +84,14 @@ class Layout:
                 fitting = [title for title in fitting if title.unit == fitting[0].unit]
             if len(fitting) > 1:
                 first, second = (printable(title.text) for title in fitting[:2])
-                raise UsageError(
-                    f"two columns are {name}: {first!r} and {second!r}; keep one of them"
-                )
+                both = f"{first!r} and {second!r}"
+                raise UsageError(f"two columns are {name}: {both}; keep one of them")
             if fitting:
                 return fitting[0]
             if called:
                 allowed = ", ".join(filter(None, self.units(name))) or "pixels"
-                raise UsageError(
-                    f"{name} is {printable(called[0].text)!r}, which is not in {allowed}"
-                    f"{self.cure and '; '}{self.cure}"
-                )
+                text = printable(called[0].text)
+                raise UsageError(f"{name} is {text!r}, which is not in {allowed}{self.cure}")
         return None
 
     def units(self, name: str) -> list[str]:
@@ -103,19 +100,10 @@ class Layout:
             return list(self.frames)
         return [*SECONDS, ""] if name in ("t", "duration", "order") else [""]
 
-    def factor(self, title: Title, name: str) -> float:
-        """Return what a column is times, to be seconds where it is a time."""
-        return SECONDS.get(title.unit, self.seconds.get(name, 1))
-
 
 def words(text: str) -> tuple[set[str]]:
     """Return the names in a text as one group of Layout.columns."""
     return (set(text.split()),)
-
-
-def of_fractions(x, y, width, height):
-    """Return pixels of a picture from fractions of its width and height."""
-    return x * width, y * height
 
 
 IMAGE = words(
@@ -158,10 +146,10 @@ TOBII = Layout(
     },
     needs=("image", "subject", "kind", "index", "x", "y"),
     signature=frozenset({"fixationpointx", "fixationpointy"}),
-    frames={"mcspx": None, "mcsnorm": of_fractions},
+    frames={"mcspx": None, "mcsnorm": lambda x, y, width, height: (x * width, y * height)},
     seconds={"t": float("nan"), "duration": 1e-3},
     kind="fixation",
-    cure="export 'Fixation point X' and 'Y' in MCS px or MCS norm, the picture's coordinates: "
+    cure="; export 'Fixation point X' and 'Y' in MCS px or MCS norm, the picture's coordinates: "
     "those without a unit and DACS are the screen's",
 )
 EYELINK = Layout(

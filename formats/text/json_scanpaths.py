@@ -30,10 +30,11 @@ def read(path: Path) -> Part:
     trial = np.repeat(np.arange(len(records)), lengths)
     rows = [records[k] for k in trial]
     texts = {
-        "image": [picture(record) for record in rows],
-        "subject": [str(record["subject"]).strip() for record in rows],
+        # The authors' archives have pictures in the folder of their task.
+        "image": [f"{row.get('task') or ''}/{row['name']}".removeprefix("/") for row in rows],
+        "subject": [str(row["subject"]).strip() for row in rows],
         "trial": [*map(str, trial)],
-        "split": [str(record.get("split") or "").strip() for record in rows],
+        "split": [str(row.get("split") or "").strip() for row in rows],
     }
     values = {"x": x, "y": y, "duration": duration / 1000}
     to_pixels = partial(in_pictures, path, changes(trial))
@@ -52,12 +53,6 @@ def parsed(path: Path) -> list[dict]:
         if not (isinstance(record, dict) and all(name in record for name in NEEDS)):
             raise UsageError(f"{path}: scanpath {k} lacks one of {', '.join(NEEDS)}")
     return records
-
-
-def picture(record: dict) -> str:
-    """Return a picture's name, in the folder of the task as the authors' archives have it."""
-    task = record.get("task")
-    return f"{task}/{record['name']}" if task else str(record["name"])
 
 
 def numbers(record: dict, where: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from posixpath import basename
 from types import MappingProxyType
@@ -29,8 +28,8 @@ TEXTS = {".txt", ".xls"}
 
 class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
-    that a column `split` has one of; fitted: coordinates were fractions of the pictures, and
-    are in pixels of those that are there."""
+    that a column `split` has one of; fitted: coordinates are in pixels of the pictures that are
+    there, whatever people saw."""
 
     fixations: Fixations
     sides: Mapping[str, str] = MappingProxyType({})
@@ -78,7 +77,7 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
 
 
 def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:
-    """Return the sides of a split.csv, with columns image and split; raises UsageError."""
+    """Return the sides of a split.csv, with whose columns are image and split."""
     names = sorted(stimuli)
     part = columns.read(path, layouts=(SPLIT_FILE,))
     return sides_of([part], [stimuli_of(part, Pairing(names))], names)
@@ -98,10 +97,11 @@ def check_alike(parts: list[Part]) -> None:
         if (part.to_pixels is None) != (first.to_pixels is None):
             raise UsageError(f"{part.path}: x and y in another unit than in {first.path.name}")
         for rich, poor in ((part, first), (first, part)):
-            lacking = [name for name in rich.fields if name not in poor.fields]
+            fields = poor.texts | poor.numbers
+            lacking = [name for name in rich.texts | rich.numbers if name not in fields]
             if lacking:
-                said = f"no column {lacking[0]}, but {rich.path.name} has one"
-                raise UsageError(f"{poor.path}: {said}")
+                message = f"no column {lacking[0]}, but {rich.path.name} has one"
+                raise UsageError(f"{poor.path}: {message}")
 
 
 def log_notices(parts: list[Part]) -> None:
@@ -119,16 +119,19 @@ def stimuli_of(part: Part, pairing: Pairing) -> np.ndarray:
     """Return (M,) each row's index into the pairing's names, UNKNOWN where it names no picture,
     STRAY where one that is not there, which is refused in one's own table."""
     texts = part.texts["image"]
-    find = partial(by_program, pairing) if part.partial else pairing.find
+    names = dict.fromkeys(filter(None, texts))
     try:
-        stimulus = {text: find(text) for text in dict.fromkeys(texts) if text}
+        if part.partial:  # a program's names may have folders that stimuli/ has not
+            stimulus = {n: pairing.meant(n) or pairing.meant(basename(n)) for n in names}
+        else:
+            stimulus = {name: pairing.find(name) for name in names}
     except UsageError as error:
         raise UsageError(f"{part.path}: {error}") from None
     strays = [text for text, name in stimulus.items() if name is None]
     if strays:
         refuse_strays(part, pairing, strays, len(stimulus))
-    index = {name: n for n, name in enumerate(pairing.names)} | {None: STRAY}
-    index = {text: index[name] for text, name in stimulus.items()} | {"": UNKNOWN}
+    index = {text: pairing.names.get(name, STRAY) for text, name in stimulus.items()}
+    index[""] = UNKNOWN
     return np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
 
 
@@ -143,13 +146,8 @@ def refuse_strays(part: Part, pairing: Pairing, strays: list[str], count: int) -
         raise UsageError(
             f"{part.path}: none of its {count} pictures is in stimuli/, first {first!r}{near}"
         )
-    said = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
-    logging.warning(said, part.path, len(strays), first)
-
-
-def by_program(pairing: Pairing, text: str) -> str | None:
-    """Return the stimulus that a program's name means, whose folders may be left out here."""
-    return pairing.meant(text) or pairing.meant(basename(text))
+    message = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
+    logging.warning(message, part.path, len(strays), first)
 
 
 def sides_of(parts: list[Part], indices: list[np.ndarray], names: list[str]) -> dict[str, str]:
@@ -165,8 +163,8 @@ def sides_of(parts: list[Part], indices: list[np.ndarray], names: list[str]) -> 
                     f"{part.path}: split is {printable(text)!r}, allowed are train, valid and test"
                 )
             if sides.setdefault(names[n], side) != side:
-                said = f"split of '{names[n]}' is {sides[names[n]]} and {side}"
-                raise UsageError(f"{part.path}: {said}")
+                message = f"split of '{names[n]}' is {sides[names[n]]} and {side}"
+                raise UsageError(f"{part.path}: {message}")
     return sides
 
 
@@ -206,21 +204,16 @@ def numbered(texts: list[str]) -> np.ndarray:
 
 def complete(rows: dict[str, np.ndarray], where: Path) -> dict[str, np.ndarray]:
     """Return the rows that lack nothing; a column without any value is as if it were not there."""
-    known = {name: given(column) for name, column in rows.items()}
+    has_value = {n: ~np.isnan(c) if c.dtype.kind == "f" else c >= 0 for n, c in rows.items()}
     for name in ("t", "order", "subject", "trial"):
-        if name in rows and not known[name].any() or name == "order" and "t" in rows:
+        if name in rows and not has_value[name].any() or name == "order" and "t" in rows:
             rows.pop(name, None)
     needed = [name for name in rows if name not in ("duration", "file")]
-    ours, full = rows["n"] != STRAY, np.all([known[name] for name in needed], axis=0)
+    ours, full = rows["n"] != STRAY, np.all([has_value[name] for name in needed], axis=0)
     lost = np.count_nonzero(ours) - np.count_nonzero(full)
     if lost:
-        lacking = [name for name in needed if not known[name][ours].all()]
+        lacking = [name for name in needed if not has_value[name][ours].all()]
         lacking = " or ".join("image" if name == "n" else name for name in lacking)
-        said = "%s: %d of %d rows have no %s (empty, NA, nan, null or '.') and are left out"
-        logging.warning(said, where, lost, len(ours), lacking)
+        message = "%s: %d of %d rows have no %s (empty, NA, nan, null or '.') and are left out"
+        logging.warning(message, where, lost, len(ours), lacking)
     return {name: column[full] for name, column in rows.items()}
-
-
-def given(column: np.ndarray) -> np.ndarray:
-    """Return (M,) bool: where there is a value."""
-    return ~np.isnan(column) if column.dtype.kind == "f" else column >= 0

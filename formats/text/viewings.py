@@ -18,8 +18,8 @@ LEAP = 30  # times the usual step from one row to the next is longer than any fi
 def one_row_each(part):
     """Return a columns.Part with one of the samples of each fixation on a picture, and the
     viewings of a picture told apart: one ends where the person's next fixation is elsewhere."""
-    known = ~np.isnan(part.numbers["x"] + part.numbers["y"])
-    placed = part.select(known & np.array([*map(bool, part.texts["image"])], bool))
+    located = ~np.isnan(part.numbers["x"] + part.numbers["y"])
+    placed = part.select(located & np.array([*map(bool, part.texts["image"])], bool))
     person = [name for name in ("recording", "subject") if name in part.texts]
     total, count = (
         len({*zip(*(rows.texts[name] for name in (*person, "index")), strict=True)})
@@ -43,7 +43,7 @@ def changes(*columns: np.ndarray) -> np.ndarray:
 
 def in_scanpaths(rows: dict[str, np.ndarray], where: Path) -> Fixations:
     """Return the rows as scanpaths, in the order of stimuli, subjects, files and trials."""
-    single, known = "trial" in rows, "trial" in rows or "subject" in rows
+    single, ordered = "trial" in rows, "trial" in rows or "subject" in rows
     nobody = np.full(len(rows["n"]), UNKNOWN)
     keys = [rows["n"], rows.get("subject", nobody), rows["file"], rows.get("trial", nobody)]
     order = np.lexsort(keys[::-1])
@@ -57,21 +57,15 @@ def in_scanpaths(rows: dict[str, np.ndarray], where: Path) -> Fixations:
         order, first = in_time(order, first, time, single, where)
         if not single:
             warn_of_leaps(time[order], first, where)
-    elif known and not single:
-        said = "%s: no column says when (t, order); scanpaths are in the order of the rows"
-        logging.info(said, where)
+    elif ordered and not single:
+        message = "%s: no column says when (t, order); scanpaths are in the order of the rows"
+        logging.info(message, where)
     rows = {name: column[order] for name, column in rows.items()}
     scanpath = np.cumsum(first) - 1
     position = np.arange(len(order)) - np.flatnonzero(first)[scanpath]
-    return table(
-        rows["x"],
-        rows["y"],
-        rows["n"],
-        rows.get("subject", UNKNOWN),
-        rows.get("t", position if known else np.nan),
-        rows.get("duration", np.nan),
-        scanpath if known else UNKNOWN,
-    )
+    subject, duration = rows.get("subject", UNKNOWN), rows.get("duration", np.nan)
+    t, scanpath = (position, scanpath) if ordered else (np.nan, UNKNOWN)
+    return table(rows["x"], rows["y"], rows["n"], subject, rows.get("t", t), duration, scanpath)
 
 
 def in_time(order, first, time, single: bool, where: Path):
@@ -86,17 +80,17 @@ def in_time(order, first, time, single: bool, where: Path):
         return order, first
     share, count = begun(time[order], group, first, falls), len(np.unique(group[falls]))
     if single or share < SHUFFLED:
-        said = "%s: the rows of %d scanpaths are not in order of time, and are sorted"
-        said += "" if single else "; a column trial would tell several viewings of a picture apart"
-        logging.info(said, where, count)
+        cure = "" if single else "; a column trial would tell several viewings of a picture apart"
+        message = f"%s: the rows of %d scanpaths are not in order of time, and are sorted{cure}"
+        logging.info(message, where, count)
         return order[np.lexsort((time[order], group))], first
     if share < VIEWINGS:
         raise UsageError(
             f"{where}: time falls {np.count_nonzero(falls)} times within an image and subject, as "
             "shuffled rows and several viewings might; sort the rows, or add a column trial"
         )
-    said = "%s: time falls back to the start in %d scanpaths: taken as several viewings"
-    logging.info(said, where, count)
+    message = "%s: time falls back to the start in %d scanpaths: taken as several viewings"
+    logging.info(message, where, count)
     return order, first | falls
 
 
@@ -115,9 +109,9 @@ def warn_of_repeats(rows: dict[str, np.ndarray], where: Path) -> None:
     order = np.lexsort(columns)
     count = np.count_nonzero(~changes(*(column[order] for column in columns)))
     if count > REPEATS * len(order):
-        said = "%s: %d of %d rows have the picture, the observer and the very coordinates of "
-        said += "another; is something in it twice, such as both eyes?"
-        logging.warning(said, where, count, len(order))
+        message = "%s: %d of %d rows have the picture, the observer and the very coordinates of "
+        message += "another; is something in it twice, such as both eyes?"
+        logging.warning(message, where, count, len(order))
 
 
 def warn_of_leaps(time: np.ndarray, first: np.ndarray, where: Path) -> None:
@@ -125,6 +119,6 @@ def warn_of_leaps(time: np.ndarray, first: np.ndarray, where: Path) -> None:
     steps = np.where(first, 0, np.diff(time, prepend=0))
     leaps = steps > LEAP * np.median(steps[steps > 0]) if steps.any() else first & False
     if leaps.any():
-        said = "%s: time leaps in %d scanpaths, by more than %d times its usual step; if several "
-        said += "viewings of a picture are in them, a column trial tells these apart"
-        logging.warning(said, where, len(np.unique(np.cumsum(first)[leaps])), LEAP)
+        message = "%s: time leaps in %d scanpaths, by more than %d times its usual step; if "
+        message += "several viewings of a picture are in them, a column trial tells these apart"
+        logging.warning(message, where, len(np.unique(np.cumsum(first)[leaps])), LEAP)
