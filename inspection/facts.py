@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -11,10 +12,9 @@ from data.corpus import Assumed, Corpus
 from data.samples import Sample
 from formats.coordinates import commonest
 from formats.fixations import Fixations, concatenate, inside
-from formats.hdf5 import Stored
 from formats.layout import ending
 from formats.pictures import maps
-from formats.pictures.decode import Picture, decode, opened
+from formats.pictures.decode import decode, opened
 from formats.pictures.images import fitted
 from inspection.contrast import contrast, follow
 from inspection.duplicates import alike, groups, perceptual
@@ -36,7 +36,7 @@ class Look:
     share of its pixels that are not grey; border: mean level of its rim less that of all.
     """
 
-    def __init__(self, picture: Picture):
+    def __init__(self, picture: Path):
         levels = glance(picture)
         small = Image.fromarray(levels)
         self.kind = kind(picture)
@@ -47,7 +47,7 @@ class Look:
         self.border = float(rim.mean() - levels.mean())
 
 
-def glance(picture: Picture) -> np.ndarray:
+def glance(picture: Path) -> np.ndarray:
     """Return uint8 (height, width, 3) of a picture, large enough to compare pictures by; of a map
     in an array, its levels from black to white."""
     if not is_array(picture):
@@ -57,14 +57,12 @@ def glance(picture: Picture) -> np.ndarray:
     return np.repeat(grey[..., None], 3, 2)
 
 
-def is_array(picture: Picture) -> bool:
-    return not isinstance(picture, Stored) and ending(picture.name) == ".npy"
+def is_array(picture: Path) -> bool:
+    return ending(picture.name) == ".npy"
 
 
-def kind(picture: Picture) -> str:
+def kind(picture: Path) -> str:
     """Return the format and mode of a picture, by its content."""
-    if isinstance(picture, Stored):
-        return "HDF5"
     if is_array(picture):
         return "NPY"
     with opened(picture) as found:

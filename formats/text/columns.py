@@ -13,8 +13,7 @@ from typing import TextIO
 
 import numpy as np
 
-from errors import UsageError
-from formats.hdf5 import printable
+from errors import UsageError, printable
 from formats.text.exports import LAYOUTS, Layout, Title
 
 HEADER = 1 << 20  # characters of a header, at most

@@ -679,4 +679,4 @@ def test_stimuli_and_fixations_that_do_not_belong_together(own):
         == f"{own}/fixations.hdf5: fixations on stimuli 0..4, allowed are 0..3"
     )
     (own / "stimuli.hdf5").write_bytes(b"")
-    assert refusal(load_all, own).startswith(f"{own}/stimuli.hdf5: not a whole HDF5 file (")
+    assert refusal(load_all, own).startswith(f"{own}/stimuli.hdf5: not a whole .hdf5 file (")

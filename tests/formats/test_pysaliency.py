@@ -300,7 +300,7 @@ def test_damaged_files_are_one_line_that_names_them(tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"no HDF5", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        assert refusal_of(path, read_hdf5, path).startswith("not a whole HDF5 file (")
+        assert refusal_of(path, read_hdf5, path).startswith("not a whole .hdf5 file (")
     with pytest.raises(UsageError, match="gone.hdf5: no such file"):
         read_hdf5(tmp_path / "gone.hdf5")
 
