@@ -1,6 +1,7 @@
 """What HDF5 files hold, read in the process of formats.isolated: arrays of the kinds that are
 needed, or a refusal that says what was found."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from errors import UsageError
 
 # Of either order of bytes; no longer ones, which become infinite in 64 bits.
 NUMBERS = [np.dtype(order + kind) for order in "<>" for kind in np.typecodes["AllInteger"] + "efd"]
+SMALL = 2**20  # bytes that a dataset may have without storage, all of them its fill value
 
 
 def opened(path: Path):
@@ -64,7 +66,7 @@ def dataset(group, *names: str):
     """The first of the datasets that is there.
 
     Raises:
-        UsageError: none is, it is something else, or its data are not in this file.
+        UsageError: none is, it is something else, or its data are not, or not all, in this file.
     """
     import h5py
 
@@ -75,6 +77,12 @@ def dataset(group, *names: str):
         raise UsageError(f"needs the dataset {' or '.join(names)}, found {found}")
     if node.shape is None or node.is_virtual or node.external:
         raise UsageError(f"the dataset {name} has no data in this file")
+    # What was never written would be read as zeros.
+    written = node.id.get_storage_size()
+    if node.chunks is not None:
+        written = node.id.get_num_chunks() * prod(node.chunks) * node.dtype.itemsize
+    if node.nbytes > max(written, SMALL):
+        raise UsageError(f"the dataset {name} claims {node.nbytes} bytes, the file has {written}")
     return node
 
 

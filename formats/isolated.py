@@ -1,9 +1,9 @@
 """What C libraries read, a process of its own reads: on damaged files SciPy's and HDF5's readers
 crash, loop and fill the memory, and the process is limited in both.
 
-A reader is a function of a module that takes a path and more, and returns arrays by name. The
-process is this module, run: it answers one request after another, with arrays of nothing but
-numbers and texts. One that a file did harm to is replaced before the next file.
+A reader is a function of a module that takes a path and more, and returns arrays by name. This
+module, run, answers one request after another, with arrays of nothing but numbers and texts. Each
+file is read in a fork of it, so that none can harm another.
 """
 
 import atexit
@@ -22,6 +22,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -41,47 +42,38 @@ Arrays = dict[str, np.ndarray]
 
 
 def read(reader: Callable[..., Arrays], path: Path, *args) -> Arrays:
-    """Return what a reader makes of a file, in the process of readers.
+    """Return what a reader makes of a file, in a process of its own.
 
     Raises:
         UsageError: it refuses the file, or cannot be done with it; names the file.
     """
+    copy = storage.kept(path)
+    size = copy.stat().st_size
+    limits = [SECONDS + size // SPEED, MEMORY + TIMES * size]
+    name = f"{reader.__module__}.{reader.__qualname__}"
     with _lock:
-        found = _ask(reader, storage.kept(path), args)
+        found = _ask([*limits, name, os.path.abspath(copy), *args])
     for how, said in (("refused", "{}"), ("damaged", f"not a whole {path.suffix} file ({{}})")):
         if how in found:
             raise UsageError(f"{path}: {said.format(found[how])}")
     return found
 
 
-def _ask(reader: Callable, path: Path, args: tuple) -> Arrays:
-    """Return the answer of a process that is there, or is started."""
-    global _process
-    began, _process = time.monotonic(), _process or _start()
-    request = json.dumps([f"{reader.__module__}.{reader.__qualname__}", str(path), *args])
-    found = {"damaged": ""}
+def _ask(request: list) -> Arrays:
+    """Return the answer of the server, which is started where there is none."""
+    global _server
+    _server = _server or _start()
     try:
-        with suppress(BrokenPipeError):
-            _process.stdin.write(request.encode() + b"\n")
-            _process.stdin.flush()
-        (size,) = LENGTH.unpack(_process.stdout.read(LENGTH.size))
-        found = arrays(_process.stdout.read(size))
+        _server.stdin.write(json.dumps(request).encode() + b"\n")
+        _server.stdin.flush()
+        (length,) = LENGTH.unpack(_server.stdout.read(LENGTH.size))
+        return arrays(_server.stdout.read(length))
     except DAMAGED:
-        _process.kill()
-        found = {"damaged": _death(-_process.wait(), time.monotonic() - began, path)}
-    finally:
-        if "damaged" in found:  # or interrupted: the next one would get this one's answer
-            _end()
-    return found
-
-
-def _death(number: int, took: float, path: Path) -> str:
-    """Return why a process gave no answer, by the number of the signal that ended it, and by the
-    seconds that it took."""
-    if took >= seconds(path):
-        return f"to read it comes to no end, or takes more than {seconds(path)} s"
-    names = {each.value: each.name for each in signal.Signals}
-    return f"what reads it crashes: {names.get(number, f'exit code {-number}')}"
+        _end()
+        return {"damaged": "what reads it gives no answer"}
+    except BaseException:  # an interrupt: the next one would get this one's answer
+        _end()
+        raise
 
 
 def arrays(content: bytes) -> Arrays:
@@ -95,11 +87,6 @@ def packed(arrays: Arrays) -> bytes:
     content = io.BytesIO()
     np.savez(content, **arrays)
     return content.getvalue()
-
-
-def seconds(path: Path) -> int:
-    """Return how long the read of a file may take."""
-    return SECONDS + path.stat().st_size // SPEED
 
 
 def _start() -> subprocess.Popen:
@@ -116,18 +103,18 @@ def _start() -> subprocess.Popen:
 
 @atexit.register
 def _end() -> None:
-    global _process
-    if _process is not None:
-        _process.kill()
-        _process.communicate()
-    _process = None
+    global _server
+    if _server is not None:
+        _server.kill()
+        _server.communicate()
+    _server = None
 
 
-_process: subprocess.Popen | None = None
+_server: subprocess.Popen | None = None
 _lock = Lock()
 
 
-# in the process
+# in the server
 
 
 def main() -> None:
@@ -135,39 +122,68 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     for line in sys.stdin.buffer:
-        reader, path, *args = json.loads(line)
-        faulthandler.dump_traceback_later(seconds(Path(path)), exit=True)
-        _limit(Path(path).stat().st_size)
-        content = _answer(reader, Path(path), args)
-        faulthandler.cancel_dump_traceback_later()
-        answers.write(LENGTH.pack(len(content)) + content)
-        answers.flush()
+        request = json.loads(line)
+        if hasattr(os, "fork"):
+            _answer_forked(request, answers)
+        else:
+            _answer(request, answers)
 
 
-def _limit(size: int) -> None:
-    """Limit the memory for a file of a size; on systems without such limits, the time alone."""
+def _answer_forked(request: list, answers: BinaryIO) -> None:
+    """Answer in a fork; where that dies, say of what."""
+    seconds, _, reader, path, *_ = request
+    for module in (reader.rpartition(".")[0], "scipy.io" if path.endswith(".mat") else "h5py"):
+        import_module(module)  # once, not in each fork
+    began, child = time.monotonic(), os.fork()
+    if not child:
+        try:
+            _answer(request, answers)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code:
+        names = {-each.value: each.name for each in signal.Signals}
+        why = f"what reads it crashes: {names.get(code, f'exit code {code}')}"
+        late = time.monotonic() - began >= seconds
+        why = f"to read it takes more than {seconds} s" if late else why
+        _send(packed({"damaged": why}), answers)
+
+
+def _answer(request: list, answers: BinaryIO) -> None:
+    """Answer with the arrays of a file; or under "refused" why they are not what is needed, under
+    "damaged" why there are none."""
+    seconds, memory, reader, path, *args = request
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    _limit(memory)
+    module, _, name = reader.rpartition(".")
+    try:
+        content = packed(getattr(import_module(module), name)(Path(path), *args))
+    except UsageError as error:
+        content = packed({"refused": printable(error)})
+    except MemoryError:
+        content = packed({"damaged": "to read it takes more memory than a file of its size may"})
+    except Exception as error:
+        content = packed({"damaged": printable(error) or type(error).__name__})
+    faulthandler.cancel_dump_traceback_later()
+    _send(content, answers)
+
+
+def _send(content: bytes, answers: BinaryIO) -> None:
+    answers.write(LENGTH.pack(len(content)))
+    answers.write(content)
+    answers.flush()
+
+
+def _limit(memory: int) -> None:
+    """Limit the bytes that may be asked for; on systems without such limits, the time alone is."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _, most = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = MEMORY + TIMES * size
-        allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        allowed = memory if most == resource.RLIM_INFINITY else min(memory, most)
         resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
-
-
-def _answer(reader: str, path: Path, args: list) -> bytes:
-    """Return the arrays of a file; or under "refused" why they are not what is needed, under
-    "damaged" why there are none."""
-    module, _, name = reader.rpartition(".")
-    try:
-        return packed(getattr(import_module(module), name)(path, *args))
-    except UsageError as error:
-        return packed({"refused": printable(error)})
-    except MemoryError:
-        return packed({"damaged": "to read it takes more memory than a file of its size may"})
-    except Exception as error:
-        return packed({"damaged": printable(error) or type(error).__name__})
 
 
 if __name__ == "__main__":
