@@ -2,8 +2,8 @@
 crash, loop and fill the memory, and the process is limited in both.
 
 A reader is a function of a module that takes a path and more, and returns arrays by name. This
-module, run, answers one request after another, with arrays of nothing but numbers and texts. Each
-file is read in a fork of it, so that none can harm another.
+module, run, answers one request after another, with arrays of nothing but numbers and texts. It
+does so in a fork of itself, and in another one after a file that may have done harm.
 """
 
 import atexit
@@ -33,6 +33,7 @@ from errors import UsageError, printable
 ROOT = Path(__file__).parents[1]
 SECONDS, SPEED = 30, 2**22  # that a read may take, and one more for each so many bytes of the file
 MEMORY, TIMES = 2**31, 20  # bytes that it may take, and so many more for each byte of the file
+HARMED = 3  # what a fork exits with that a file may have harmed
 LENGTH = struct.Struct("<Q")  # of the answer that follows
 # What arrays of a file that is none raise; and a pipe that ends.
 DAMAGED = (OSError, EOFError, ValueError, LookupError, NotImplementedError, OverflowError)
@@ -42,29 +43,33 @@ Arrays = dict[str, np.ndarray]
 
 
 def read(reader: Callable[..., Arrays], path: Path, *args) -> Arrays:
-    """Return what a reader makes of a file, in a process of its own.
+    """Return what a reader makes of a file, in the process of readers.
 
     Raises:
         UsageError: it refuses the file, or cannot be done with it; names the file.
     """
     copy = storage.kept(path)
     size = copy.stat().st_size
-    limits = [SECONDS + size // SPEED, MEMORY + TIMES * size]
-    name = f"{reader.__module__}.{reader.__qualname__}"
+    seconds, memory, began = SECONDS + size // SPEED, MEMORY + TIMES * size, time.monotonic()
+    request = [reader.__module__, reader.__qualname__, os.path.abspath(copy), *args]
     with _lock:
-        found = _ask([*limits, name, os.path.abspath(copy), *args])
-    for how, said in (("refused", "{}"), ("damaged", f"not a whole {path.suffix} file ({{}})")):
-        if how in found:
-            raise UsageError(f"{path}: {said.format(found[how])}")
+        found = _ask(request, seconds, memory)
+    if "damaged" in found:
+        late = time.monotonic() - began >= seconds
+        why = f"to read it takes more than {seconds} s" if late else found["damaged"]
+        raise UsageError(f"{path}: not a whole {path.suffix} file ({why})")
+    if "refused" in found:
+        raise UsageError(f"{path}: {found['refused']}")
     return found
 
 
-def _ask(request: list) -> Arrays:
+def _ask(request: list, *limits: int) -> Arrays:
     """Return the answer of the server, which is started where there is none."""
     global _server
-    _server = _server or _start()
+    if _server is None or _server.poll() is not None:
+        _server = _start(request[0], "scipy.io" if request[2].endswith(".mat") else "h5py")
     try:
-        _server.stdin.write(json.dumps(request).encode() + b"\n")
+        _server.stdin.write(json.dumps([*limits, *request]).encode() + b"\n")
         _server.stdin.flush()
         (length,) = LENGTH.unpack(_server.stdout.read(LENGTH.size))
         return arrays(_server.stdout.read(length))
@@ -89,10 +94,17 @@ def packed(arrays: Arrays) -> bytes:
     return content.getvalue()
 
 
-def _start() -> subprocess.Popen:
+def _start(*modules: str) -> subprocess.Popen:
+    """Start a server that has imported modules already."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "formats.isolated"],  # -P: not what lies where one is
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "formats.isolated",
+            *modules,
+        ],  # -P: not what lies where one is
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -119,54 +131,48 @@ _lock = Lock()
 
 def main() -> None:
     """Answer requests until there are no more."""
+    for module in sys.argv[1:]:
+        import_module(module)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        if hasattr(os, "fork"):
-            _answer_forked(request, answers)
-        else:
-            _answer(request, answers)
+    names = {-each.value: each.name for each in signal.Signals}
+    while code := _answer_forked(answers):
+        if code != HARMED:
+            why = f"what reads it crashes: {names.get(code, f'exit code {code}')}"
+            _send(packed({"damaged": why}), answers)
 
 
-def _answer_forked(request: list, answers: BinaryIO) -> None:
-    """Answer in a fork; where that dies, say of what."""
-    seconds, _, reader, path, *_ = request
-    for module in (reader.rpartition(".")[0], "scipy.io" if path.endswith(".mat") else "h5py"):
-        import_module(module)  # once, not in each fork
-    began, child = time.monotonic(), os.fork()
-    if not child:
-        try:
-            _answer(request, answers)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code:
-        names = {-each.value: each.name for each in signal.Signals}
-        why = f"what reads it crashes: {names.get(code, f'exit code {code}')}"
-        late = time.monotonic() - began >= seconds
-        why = f"to read it takes more than {seconds} s" if late else why
-        _send(packed({"damaged": why}), answers)
+def _answer_forked(answers: BinaryIO) -> int:
+    """Answer requests in a fork; return what it exited with: 0 where there are no more, HARMED
+    where a file may have harmed it, else what it died of."""
+    child = os.fork() if hasattr(os, "fork") else 0
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 1
+    try:
+        harmed = any(_answer(*json.loads(line), answers=answers) for line in sys.stdin.buffer)
+        code = HARMED if harmed else 0
+    finally:
+        os._exit(code)
 
 
-def _answer(request: list, answers: BinaryIO) -> None:
+def _answer(seconds: int, memory: int, module: str, name: str, path: str, *args, answers) -> bool:
     """Answer with the arrays of a file; or under "refused" why they are not what is needed, under
-    "damaged" why there are none."""
-    seconds, memory, reader, path, *args = request
+    "damaged" why there are none. Return whether the file may have done harm."""
     faulthandler.dump_traceback_later(seconds, exit=True)
     _limit(memory)
-    module, _, name = reader.rpartition(".")
     try:
         content = packed(getattr(import_module(module), name)(Path(path), *args))
+        harmed = False
     except UsageError as error:
-        content = packed({"refused": printable(error)})
+        content, harmed = packed({"refused": printable(error)}), False
     except MemoryError:
-        content = packed({"damaged": "to read it takes more memory than a file of its size may"})
+        content, harmed = packed({"damaged": "to read it takes more memory than it may"}), True
     except Exception as error:
-        content = packed({"damaged": printable(error) or type(error).__name__})
+        content, harmed = packed({"damaged": printable(error) or type(error).__name__}), True
     faulthandler.cancel_dump_traceback_later()
     _send(content, answers)
+    return harmed
 
 
 def _send(content: bytes, answers: BinaryIO) -> None:
