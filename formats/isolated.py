@@ -87,24 +87,19 @@ def arrays(content: bytes) -> Arrays:
         return dict(found)
 
 
-def packed(arrays: Arrays) -> bytes:
-    """Return the content of a .npz file."""
+def packed(found: Arrays) -> bytes:
+    """Return the content of a .npz file with arrays."""
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    np.savez(content, **found)
     return content.getvalue()
 
 
 def _start(*modules: str) -> subprocess.Popen:
     """Start a server that has imported modules already."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-P", "-m", "formats.isolated"]  # -P: not what lies where one is
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "formats.isolated",
-            *modules,
-        ],  # -P: not what lies where one is
+        [*command, *modules],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -116,9 +111,13 @@ def _start(*modules: str) -> subprocess.Popen:
 @atexit.register
 def _end() -> None:
     global _server
-    if _server is not None:
-        _server.kill()
-        _server.communicate()
+    if _server is None:
+        return
+    _server.kill()
+    for pipe in (_server.stdin, _server.stdout):  # a fork ends with them, or by its time
+        with suppress(OSError):
+            pipe.close()
+    _server.wait()
     _server = None
 
 
@@ -162,8 +161,8 @@ def _answer(seconds: int, memory: int, module: str, name: str, path: str, *args,
     faulthandler.dump_traceback_later(seconds, exit=True)
     _limit(memory)
     try:
-        content = packed(getattr(import_module(module), name)(Path(path), *args))
-        harmed = False
+        found = getattr(import_module(module), name)(Path(path), *args)
+        content, harmed = packed(found), False
     except UsageError as error:
         content, harmed = packed({"refused": printable(error)}), False
     except MemoryError:

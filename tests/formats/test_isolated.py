@@ -1,6 +1,9 @@
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,6 +88,15 @@ def test_an_interrupt_does_not_leave_an_answer_for_the_next_file(path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             isolated.read(misreading.nothing, path)
     assert isolated.read(misreading.read, path)["length"] == 5
+
+
+def test_an_interrupt_does_not_wait_for_what_comes_to_no_end(path):
+    began = time.monotonic()
+    here = threading.get_ident()
+    threading.Timer(1, signal.pthread_kill, [here, signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        isolated.read(misreading.loop, path)
+    assert time.monotonic() - began < isolated.SECONDS
 
 
 def test_a_limit_that_is_there_already_is_kept(path):
