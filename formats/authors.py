@@ -17,52 +17,51 @@ from formats.coordinates import skewed
 from formats.fixations import UNKNOWN, Fixations, concatenate, of_counts, table
 from formats.isolated import Arrays
 from formats.names import matched
-from formats.pictures import maps
+from formats.pictures import looks, maps
 from formats.pictures.decode import shape
 
 Files = Mapping[str, Path]
 
 
 def read_salicon(files: Files, stimuli: Files) -> Fixations:
-    """SALICON's <picture>.mat."""
+    """Read SALICON's <picture>.mat."""
     return _of_many(matlab.salicon, files, stimuli)
 
 
 def read_cat2000(files: Files, stimuli: Files) -> Fixations:
-    """CAT2000's <category>/NNN.mat: neither observers nor order are known."""
+    """Read CAT2000's <category>/NNN.mat: neither observers nor order are known."""
     return _of_many(matlab.cat2000, files, stimuli)
 
 
 def read_dutomron(files: Files, stimuli: Files) -> Fixations:
-    """DUT-OMRON's <picture>.mat. The rows of an observer are taken to be in order of time, as
+    """Read DUT-OMRON's <picture>.mat. An observer's rows are taken to be in order of time, as
     pysaliency takes them."""
     return _of_many(matlab.dutomron, files, stimuli)
 
 
 def read_pascals(files: Files, stimuli: Files) -> Fixations:
-    """PASCAL-S' pascalFix.mat. The rows of an observer are taken to be in order of time, as
+    """Read PASCAL-S' pascalFix.mat. An observer's rows are taken to be in order of time, as
     pysaliency takes them."""
     return _of_one(matlab.pascals, files, stimuli)
 
 
 def read_osie(files: Files, stimuli: Files) -> Fixations:
-    """OSIE's fixations.mat. The times of fixations are not known: t counts them."""
+    """Read OSIE's fixations.mat. The times of fixations are not known: t counts them."""
     return _of_one(matlab.osie, files, stimuli)
 
 
 def _of_many(reader: Callable[..., Arrays], files: Files, stimuli: Files) -> Fixations:
-    """The fixations of files that are of one picture each."""
+    """Return the fixations of files that are of one picture each."""
     places = _paired(files, stimuli, Path("fixations"))
+    if not places:
+        return concatenate([])
     found = cached.read_all(reader, [files[name] for name in places])
-    return (
-        _in_scanpaths(found, np.array([*places.values()], int)[found["record"]])
-        if found
-        else concatenate([])
-    )
+    return _in_scanpaths(found, np.array([*places.values()])[found["record"]])
 
 
 def _of_one(reader: Callable[..., Arrays], files: Files, stimuli: Files) -> Fixations:
-    """The fixations of a file that has records of all pictures."""
+    """Return the fixations of a file that has records of all pictures; raise UsageError where there
+    are others."""
     if len(files) != 1:
         found = ", ".join(files) or "none"
         raise UsageError(f"fixations/: one .mat file expected, found {found}")
@@ -75,7 +74,7 @@ def _of_one(reader: Callable[..., Arrays], files: Files, stimuli: Files) -> Fixa
 
 
 def _paired(records: Iterable[str], stimuli: Files, where: Path) -> dict[str, int]:
-    """The index of the stimulus of each record that has one, in the order of stimuli."""
+    """Return the index of the stimulus of each record that has one, in the order of stimuli."""
     found = matched(stimuli, records, where)
     missing = sorted({*records} - {*found.values()})
     if missing:
@@ -85,8 +84,8 @@ def _paired(records: Iterable[str], stimuli: Files, where: Path) -> dict[str, in
 
 
 def _in_scanpaths(found: Arrays, n: np.ndarray) -> Fixations:
-    """Columns in the order of n, the rows of an observer a scanpath; those of no stimulus left
-    out."""
+    """Return columns in the order of n, the rows of an observer a scanpath in which t counts;
+    those of no stimulus are left out."""
     order = np.argsort(n, kind="stable")
     order = order[n[order] >= 0]
     n, subject = n[order], found["subject"][order]
@@ -100,44 +99,41 @@ def _in_scanpaths(found: Arrays, n: np.ndarray) -> Fixations:
 
 
 def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
-    """Pictures and arrays of points or discs, one a stimulus: a fixation at the centre of each
-    pixel that is set (see maps.marks), or at the middle of each disc.
+    """Read pictures and arrays of points or discs, one a stimulus: a fixation at the centre of
+    each pixel that is set (see looks.marks), or at the middle of each disc.
 
     One that is smaller or larger is scaled to its stimulus. Repeats are lost, but in an array of
-    counts; so are observers and order.
-
-    Raises:
-        UsageError: one of another aspect ratio than its stimulus, or an array of no counts.
+    counts; so are observers and order. Raises UsageError for one of another aspect ratio than its
+    stimulus, or an array of no counts.
     """
-    seen = [path for _, path in sorted(stimuli.items())]
+    stimulus = [stimuli[name] for name in sorted(stimuli)]
 
     def points(n: int, path: Path) -> Fixations:
         levels = maps.read(path)
         try:
-            found = _of_discs(levels, n) if discs else of_counts(_counts(path, levels), n)
+            fixations = _of_discs(levels, n) if discs else of_counts(_counts(path, levels), n)
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from None
-        height, width = shape(seen[n])
-        rows, columns = levels.shape
+        (height, width), (rows, columns) = shape(stimulus[n]), levels.shape
         if skewed(levels.shape, (height, width)):
             raise UsageError(
                 f"{path}: points on {columns}x{rows} pixels, but the stimulus has {width}x{height}"
             )
-        return table(found.x * (width / columns), found.y * (height / rows), found.n)
+        return fixations.scaled(width / columns, height / rows)
 
     places = _paired(files, stimuli, Path("fixations"))
     return concatenate(points(n, files[name]) for name, n in places.items())
 
 
 def _counts(path: Path, levels: np.ndarray) -> np.ndarray:
-    """How many fixations each pixel has: the numbers of an array, unless all that are set are the
-    same; 1 where a picture's is set."""
+    """Return the fixation map: the numbers of an array, unless all that are set are the same; 1
+    where a picture's is set."""
     counted = path.suffix.lower() == ".npy" and len(np.unique(levels[levels > 0])) > 1
-    return levels if counted else maps.marks(levels)
+    return levels if counted else looks.marks(levels)
 
 
 def _of_discs(levels: np.ndarray, n: int) -> Fixations:
-    """A fixation at the middle of each bright component."""
-    edges, _ = maps.components(levels > levels.max() / 2)
+    """Return a fixation at the middle of each bright component."""
+    edges, _ = looks.components(levels > levels.max() / 2)
     y, x = edges.mean(2).T
     return table(x, y, n)
