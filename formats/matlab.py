@@ -52,9 +52,8 @@ def pascals(path: Path) -> Arrays:
         for k, cell in enumerate(found):
             y, x, observer = cell if cell.ndim == 2 else np.empty((3, 0))
             paths += by_observer(k, x - 1.0, y - 1.0, observer)
-        return columns(paths) | {
-            "names": np.array([f"{k + 1}.jpg" for k in range(len(found))], str)
-        }
+        names = [f"{k}.jpg" for k in range(1, len(found) + 1)]
+        return columns(paths) | {"names": np.array(names, str)}
 
 
 def osie(path: Path) -> Arrays:
