@@ -21,7 +21,6 @@ from formats.coordinates import fit_to_pictures
 from formats.fixations import Fixations, inside
 from formats.layout import below
 from formats.pictures import integrity
-from formats.pictures.decode import Picture
 from formats.pictures.integrity import Seen, in_threads
 from inspection import contrast, facts, fixations
 from inspection.looks import Look
@@ -67,7 +66,7 @@ class Reading:
     unreadable: dict[str, str]
     refusal: str | None
     notices: list[str]
-    maps: list[Picture]
+    maps: list[Path]
 
     @property
     def side(self) -> dict[str, str]:
@@ -129,7 +128,7 @@ def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -
     return attempt(fit_to_pictures, records, shapes, recorded, settings.units) or records
 
 
-def readable(pictures: Sequence[Picture], memory: Path) -> tuple[dict[Picture, Seen], dict]:
+def readable(pictures: Sequence[Path], memory: Path) -> tuple[dict[Path, Seen], dict]:
     """What each picture is like, and why others cannot be read."""
     try:
         return integrity.check(pictures, memory), {}
@@ -164,7 +163,7 @@ def heard() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
-def bare(name: str, picture: Picture, seen: Seen, records, settings: Config, corpus: Corpus):
+def bare(name: str, picture: Path, seen: Seen, records, settings: Config, corpus: Corpus):
     """Return a sample on no side: its fixations inside the picture are shown all the same."""
     rows = (records or {}).get(name)
     if rows is not None:

@@ -9,10 +9,8 @@ from data.contract import Source, faults
 from data.given import Own
 from data.splits import Split
 from errors import UsageError, near
-from formats.hdf5 import Stored
 from formats.layout import DRAWN, TRUTHS, Files, below, canonical_files, ending, listing
-from formats.pictures.decode import Picture
-from formats.stimuli import Listed, read_stimuli
+from formats.stimuli import Listed, read_stimuli, write_out
 
 LIST = "stimuli.hdf5"
 
@@ -59,12 +57,14 @@ class Corpus:
             missing = [each.name for each in self.listed(self.files)]
             first = f", where '{LIST}' has '{missing[0]}'" if missing else ""
             raise UsageError(f"{folder}: no pictures in stimuli/{first}, found {listing(folder)}")
+        if LIST in self.files:
+            write_out(self.files[LIST], self.listed(self.files))
 
     @classmethod
-    def contents(cls, folder: Path) -> tuple[Files, Mapping[str, Picture]]:
+    def contents(cls, folder: Path) -> tuple[Files, Mapping[str, Path]]:
         """Return canonical path -> file of all that is in a folder, and the sorted stimuli's place.
 
-        Pictures in memory, that is in stimuli.hdf5, are then all of the stimuli.
+        Pictures inside stimuli.hdf5 are then all of the stimuli, though not written out yet.
 
         Raises:
             UsageError: it is in an object store, and not all of it got there.
@@ -76,10 +76,11 @@ class Corpus:
             )
         files = canonical_files(folder, cls.take(), cls.skip)
         here = below(files, "stimuli", pictures=True)
-        there = {each.name: each.source for each in cls.listed(files) if each.source}
+        listed = cls.listed(files)
+        there = {each.name: each.source for each in listed if each.source}
         if not there:
             return files, here
-        if not any(isinstance(source, Stored) for source in there.values()):
+        if not any(each.inside for each in listed):
             there = {**here, **there}
         return files, dict(sorted(there.items()))
 

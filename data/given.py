@@ -9,8 +9,7 @@ from typing import NamedTuple
 from absl import logging
 
 from data.splits import SIDES, Given, Hashed, Split
-from errors import UsageError
-from formats.hdf5 import printable
+from errors import UsageError, printable
 from formats.names import Pairing, stem
 from formats.text.exports import CALLED
 from formats.text.tables import read_sides

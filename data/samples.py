@@ -22,7 +22,6 @@ from formats.fixations import Fixations
 from formats.layout import PICTURES, below, ending, walk
 from formats.names import Pairing, stem, unique
 from formats.pictures import integrity
-from formats.pictures.decode import Picture
 from formats.pictures.integrity import Seen
 from formats.pictures.maps import measure
 
@@ -40,7 +39,7 @@ class Sample:
     """
 
     name: str
-    stimulus: Picture
+    stimulus: Path
     shape: tuple[int, int] | None = None
     table: Fixations | None = None
     scored: np.ndarray | None = None

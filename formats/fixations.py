@@ -7,6 +7,7 @@ import numpy as np
 
 UNKNOWN = -1
 EARLIER = 4  # fixations of a history, as many as DeepGaze III looks at (Kuemmerer et al., JoV 2022)
+MOST = 10**6  # fixations on a picture, and numbers of observers
 TRUNCATE = 4  # standard deviations of the empirical map's kernel
 LINES = 16  # that are blurred at a time
 PRODUCTS = 1 << 18  # of numbers; for as many OpenBLAS takes no second core
@@ -123,6 +124,22 @@ def counts(x, y, shape: Sequence[int], size: Sequence[int] | None = None) -> np.
     pixels = np.minimum(row, height - 1) * width + np.minimum(column, width - 1)
     # With weights it gives float64 by itself, and no copy of a picture's pixels is made.
     return np.bincount(pixels, np.ones(len(pixels)), height * width).reshape(size)
+
+
+def of_counts(counts: np.ndarray, n: int = UNKNOWN) -> Fixations:
+    """Return fixations at the centres of the pixels of a picture of counts (height, width), row by
+    row.
+
+    Raises:
+        ValueError: some are no counts, or there are too many to be fixations of one picture.
+    """
+    if not ((counts >= 0) & (counts <= MOST) & (np.floor(counts) == counts)).all():
+        raise ValueError("its pixels are no counts of fixations")
+    if np.sum(counts, dtype=np.float64) > MOST:
+        raise ValueError(f"more than {MOST} fixations on one picture")
+    row, column = np.nonzero(counts)
+    times = counts[row, column].astype(np.int64)
+    return table(np.repeat(column + 0.5, times), np.repeat(row + 0.5, times), n)
 
 
 def blur(counts: np.ndarray, sigma: float) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Pictures at a glance, large enough to compare them by."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
-from formats.hdf5 import Stored
 from formats.layout import ending
 from formats.pictures import maps
-from formats.pictures.decode import Picture, decode, opened
+from formats.pictures.decode import decode, opened
 from inspection.contrast import contrast
 from inspection.duplicates import perceptual
 
@@ -21,7 +22,7 @@ class Look:
     share of its pixels that are not grey; border: mean level of its rim less that of all.
     """
 
-    def __init__(self, picture: Picture):
+    def __init__(self, picture: Path):
         levels = glance(picture)
         thumbnail = Image.fromarray(levels)
         self.kind = kind(picture)
@@ -32,7 +33,7 @@ class Look:
         self.border = float(rim.mean() - levels.mean())
 
 
-def glance(picture: Picture) -> np.ndarray:
+def glance(picture: Path) -> np.ndarray:
     """Return a small picture, uint8 (height, width, 3); of a map in an array, its levels from
     black to white."""
     if not is_array(picture):
@@ -42,14 +43,12 @@ def glance(picture: Picture) -> np.ndarray:
     return np.repeat(grey[..., None], 3, 2)
 
 
-def is_array(picture: Picture) -> bool:
-    return not isinstance(picture, Stored) and ending(picture.name) == ".npy"
+def is_array(picture: Path) -> bool:
+    return ending(picture.name) == ".npy"
 
 
-def kind(picture: Picture) -> str:
+def kind(picture: Path) -> str:
     """Return the format and mode of a picture, by its content."""
-    if isinstance(picture, Stored):
-        return "HDF5"
     if is_array(picture):
         return "NPY"
     with opened(picture) as image:

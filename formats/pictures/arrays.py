@@ -6,9 +6,10 @@ from tokenize import TokenError
 import numpy as np
 
 import storage
-from errors import UsageError
-from formats.hdf5 import DAMAGED, printable
+from errors import UsageError, printable
 
+DAMAGED = (OSError, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
+DAMAGED += (AttributeError, RuntimeError, SyntaxError, TokenError)
 LONGEST = 1000  # bytes of a header, which is read as Python: one that is deep fills the stack
 
 
@@ -19,7 +20,7 @@ def read_array(path: Path) -> np.ndarray:
         # Mapped into memory: a header that promises more than the file holds is refused unread.
         with np.errstate(over="raise"), storage.local(path) as file:
             values = np.lib.format.open_memmap(file, mode="r", max_header_size=LONGEST)
-    except (*DAMAGED, SyntaxError, TokenError) as error:
+    except DAMAGED as error:
         reason = printable(error) or type(error).__name__
         raise UsageError(f"{path}: not a whole .npy file of numbers ({reason})") from None
     if values.dtype.kind not in "fiub":

@@ -7,8 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from errors import UsageError
-from formats.hdf5 import printable
+from errors import UsageError, printable
 
 MISSING = {"", ".", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "undefined"}
 NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?", re.ASCII)

@@ -11,8 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
-from errors import UsageError
-from formats.hdf5 import printable
+from errors import UsageError, printable
 from formats.text.cells import Decimals, cleaned
 from formats.text.exports import LAYOUTS, SECONDS, Layout, Title
 from formats.text.viewings import one_row_each

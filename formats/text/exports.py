@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from errors import UsageError
-from formats.hdf5 import printable
+from errors import UsageError, printable
 
 PIXELS = ("px", "pixel", "pixels")
 SECONDS = {"s": 1, "sec": 1, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}

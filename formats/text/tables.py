@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from errors import UsageError
+from errors import UsageError, printable
 from formats.fixations import UNKNOWN, Fixations
-from formats.hdf5 import printable
 from formats.layout import TABLES, Files, below, ending
 from formats.names import Pairing, stem
-from formats.pictures.decode import Picture, shape
+from formats.pictures.decode import shape
 from formats.text import columns, json_scanpaths
 from formats.text.columns import Part
 from formats.text.exports import CALLED, SPLIT_FILE
@@ -51,7 +50,7 @@ def tables_of(files: Files, folder: Path) -> dict[str, Path]:
     return {name: files[name] for name in top or inside}
 
 
-def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
+def read(files: Mapping[str, Path], stimuli: Mapping[str, Path]) -> Table:
     """Return the fixations of tables by their canonical names.
 
     Columns are image (in fixations/ the file's name, where there is none), x and y in pixels from
