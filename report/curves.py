@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.metrics.registry import METRICS
 from storage import replacing
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _draw(axes: Axes, columns: dict[str, list[float]], name: str, best: int | No
     if name == "loss":
         axes.set_ylabel("loss")
     else:
-        axes.set_title(name.upper(), fontsize=9)
+        axes.set_title(METRICS[name].label if name in METRICS else name, fontsize=9)
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8, colors="#444444")
     axes.spines[["top", "right"]].set_visible(False)

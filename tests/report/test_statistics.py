@@ -250,12 +250,3 @@ def test_calibration_by_hand_and_none_where_nothing_is_known():
     assert found["gap"] == pytest.approx(0.5 - 0.88)
     assert np.isnan(found["low"]).all()  # two pictures have no interval
     assert calibration([{}, {"percentiles": None}, {"percentiles": []}]) is None
-
-
-def test_every_metric_of_every_protocol_says_what_its_numbers_mean():
-    from model.metrics.scoring import PROTOCOLS
-    from report.statistics import SCALES
-
-    assert {name for names in PROTOCOLS.values() for name in names.values()} == set(SCALES)
-    whole = {name for name, scale in SCALES.items() if scale.depends_on == "density"}
-    assert whole == {"CC", "SIM", "KLDiv", "SIM_MIT", "KLDiv_MIT"}

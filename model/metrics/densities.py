@@ -1,0 +1,124 @@
+"""Comparisons of the predicted density with fixations by z-scores, and with the empirical one.
+
+`density` sums to 1 over the valid pixels and is 0 elsewhere; `log_density` is in nats.
+"""
+
+import math
+
+import numpy as np
+
+from model.metrics import ops
+from model.metrics.metric import HIGHER, LOWER, Metric
+from model.metrics.picture import deviations, in_strips, inner, spread
+from model.metrics.tensors import as_type, per_fixation, standardised, total
+
+EPSILON = 1e-20  # that pysaliency adds to maps for KLDiv before it divides them by their sums
+
+
+def final_nss(picture, fixations):
+    mean, inverse = picture.spread
+    above = deviations(fixations.at(picture.predicted), picture.size)
+    return fixations.mean((above - mean) * inverse)
+
+
+def nss(fixations, log_density, valid):
+    """Normalised scanpath saliency (Peters et al., Vision Research 45, 2005).
+
+    Mean over fixations of the density's z-score, by the standard deviation of the population of
+    valid pixels; 0 for a flat density and without fixations.
+    """
+    return per_fixation(fixations, standardised(ops.exp(log_density), valid))
+
+
+def final_cc(picture, density):
+    def sums(predicted, truth):
+        one, other = (deviations(x, picture.size) for x in (predicted, truth))
+        return other.sum(), inner(other, other), inner(one, other)
+
+    total, squares, products = in_strips(sums, picture.predicted, density)
+    (mean, inverse), (own, scale) = picture.spread, spread(total, squares, picture.size)
+    return (products / picture.size - mean * own) * inverse * scale
+
+
+def cc(density, log_density, valid):
+    """Pearson's correlation of the two densities over the valid pixels, -1..1; 0 if one is flat."""
+    truth, predicted = as_type(density, log_density), ops.exp(log_density)
+    count = ops.maximum(total(as_type(valid, log_density)), 1)
+    return total(standardised(truth, valid) * standardised(predicted, valid)) / count
+
+
+def final_sim(picture, density):
+    return in_strips(lambda *both: np.minimum(*both).sum(), picture.predicted, density)
+
+
+def sim(density, log_density):
+    """Similarity: the mass that the two densities share, 0..1."""
+    return total(ops.minimum(as_type(density, log_density), ops.exp(log_density)))
+
+
+def final_kld(picture, density):
+    """As pysaliency takes it, of maps to which EPSILON is added."""
+    epsilon, tiny = EPSILON / picture.total, np.finfo(float).tiny
+
+    def divergence(predicted, truth):  # tiny changes only the logarithm of 0, which is not counted
+        return inner(truth, np.log(truth / (predicted + epsilon) + tiny))
+
+    found = in_strips(divergence, picture.predicted, density)
+    return found + math.log1p(epsilon * picture.size)
+
+
+def kld(density, log_density):
+    """Kullback-Leibler divergence of the prediction from the truth, nats, 0 or more."""
+    density = as_type(density, log_density)
+    return total(density * (ops.log(ops.where(density > 0, density, 1)) - log_density))
+
+
+NSS = Metric(
+    name="nss",
+    label="NSS",
+    unit="standard deviations above the map’s mean",
+    direction=HIGHER,
+    protocols=("tuebingen", "mit"),
+    final=final_nss,
+    training=nss,
+    loss=True,
+    default=True,
+    map="density",
+)
+CC = Metric(
+    name="cc",
+    label="CC",
+    unit="correlation with the empirical density, −1 to 1",
+    direction=HIGHER,
+    protocols=("tuebingen", "mit"),
+    final=final_cc,
+    training=cc,
+    loss=True,
+    default=True,
+    whole=True,
+    map="smooth",
+)
+SIM = Metric(
+    name="sim",
+    label="SIM",
+    unit="mass shared with the empirical density, 0 to 1",
+    direction=HIGHER,
+    final=final_sim,
+    training=sim,
+    loss=True,
+    default=True,
+    whole=True,
+    map="similar",
+)
+KLD = Metric(
+    name="kld",
+    label="KLDiv",
+    unit="nats from the empirical density, 0 is perfect",
+    direction=LOWER,
+    final=final_kld,
+    training=kld,
+    loss=True,
+    default=True,
+    whole=True,
+    map="smooth",
+)

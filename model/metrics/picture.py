@@ -1,0 +1,140 @@
+"""A prediction beside the truth of its picture: what final metrics share, in float64 NumPy."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
+
+STRIP = 1 << 15
+COUNTED = {"fixations", "negatives"}
+
+
+class Counts:
+    """A map of counts, as the pixels where there are any and how many each has, (K,)."""
+
+    def __init__(self, counts: np.ndarray):
+        self.places = np.flatnonzero(counts > 0)
+        self.counts = counts[self.places]
+
+    def at(self, values: np.ndarray) -> np.ndarray:
+        """The values (K,) at the places, of pixels' (N,)."""
+        return values[self.places]
+
+    def mean(self, found: np.ndarray) -> float:
+        """The mean of values (K,) at the places, each counting as often as it is counted."""
+        return self.counts @ found / self.counts.sum()
+
+    def ascending(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The values (K,) at the places in ascending order, and the counts of each."""
+        found = self.at(values)
+        order = np.argsort(found)
+        return found[order], self.counts[order]
+
+
+class Picture:
+    """A prediction and the truth of its picture: pixels (N,), float64. What several metrics need is
+    computed once, when the first asks.
+
+    Args:
+        log_density: nats; -inf is allowed.
+        truths: `baseline`, a log-density, `density`, `fixations`, `negatives` or some of them.
+        saliency: the map that was predicted, where it was no density.
+    """
+
+    def __init__(self, log_density, truths: Mapping, saliency=None):
+        self.log_density = _flat(log_density)
+        self.truths = {
+            name: Counts(_flat(x)) if name in COUNTED else _flat(x) for name, x in truths.items()
+        }
+        self.is_density = saliency is None
+        self.saliency = np.exp(self.log_density) if self.is_density else _flat(saliency)
+        # What is ordered like the prediction: exp could make ties.
+        self.values = self.log_density if self.is_density else self.saliency
+
+    @property
+    def size(self) -> int:
+        """The number of pixels."""
+        return len(self.log_density)
+
+    @cached_property
+    def _raised(self) -> tuple[np.ndarray, float]:
+        """The map without negative values, and its sum; of zeros the uniform density is made."""
+        shift = 0.0 if self.is_density else max(-self.saliency.min(), 0.0)
+        raised = self.saliency + shift if shift else self.saliency
+        total = raised.sum()
+        return (raised, total) if total else (raised + 1, float(self.size))
+
+    @property
+    def total(self) -> float:
+        """The sum by which the map is divided."""
+        return self._raised[1]
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The density that the prediction is, or is made, as pysaliency does."""
+        raised, total = self._raised
+        return raised * (1 / total)  # a division takes thrice the time
+
+    @cached_property
+    def spread(self) -> tuple[float, float]:
+        """`spread` of the predicted density."""
+        return spread(*in_strips(self._moments, self.predicted), self.size)
+
+    def _moments(self, density: np.ndarray) -> tuple[float, float]:
+        above = deviations(density, self.size)
+        return above.sum(), inner(above, above)
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """`ranks` (2, K) of the fixated values, ascending; what is below them is not sorted."""
+        reached, _ = self.truths["fixations"].ascending(self.values)
+        high = self.values[self.values >= reached[0]]
+        high.sort()
+        return self.size - len(high) + ranks(high, reached)
+
+
+def _flat(values) -> np.ndarray:
+    return np.ravel(np.asarray(values, np.float64))
+
+
+def in_strips(function: Callable, *maps: np.ndarray) -> np.ndarray:
+    """The sum of what a function gives for parts of the maps (N,), which stay in a processor's
+    cache from one operation to the next."""
+    starts = range(0, len(maps[0]), STRIP)
+    return np.sum([function(*(x[start : start + STRIP] for x in maps)) for start in starts], axis=0)
+
+
+def inner(one: np.ndarray, other: np.ndarray) -> float:
+    """The sum over products: by einsum, for BLAS' threads would wait for one another here."""
+    return np.einsum("i,i->", one, other)
+
+
+def deviations(density: np.ndarray, size: int) -> np.ndarray:
+    """How much more than the uniform density, in units of that."""
+    return density * size - 1
+
+
+def spread(total: float, squares: float, size: int) -> tuple[float, float]:
+    """Mean and 1 / standard deviation of `deviations`, from sums over them and their squares.
+
+    That these are 0 on average but for round-off is why sums of squares are exact enough. The
+    second is 0 for a constant map, which is one that varies by no more than round-off.
+    """
+    mean = total / size
+    variance = squares / size - mean * mean
+    return mean, 1 / np.sqrt(variance) if variance > (16 * np.finfo(float).eps) ** 2 else 0.0
+
+
+def ranks(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """How many of the ascending `ordered` are less than each value, and how many no more."""
+    return np.array([np.searchsorted(ordered, values, side) for side in ("left", "right")])
+
+
+def as_log_density(saliency: np.ndarray) -> np.ndarray:
+    """A saliency map (height, width) as a log-density in nats, float64, as pysaliency does.
+
+    Shifted up if it is negative anywhere, and divided by its sum; -inf where it is 0. A constant
+    map is the uniform density.
+    """
+    with np.errstate(divide="ignore"):
+        return np.log(Picture(saliency, {}, saliency).predicted.reshape(np.shape(saliency)))
