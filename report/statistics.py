@@ -43,41 +43,33 @@ def summarise(rows: Sequence[Row], conditional: bool = False) -> dict[str, Any]:
         "n_images": len(rows),
         "n_fixations": sum(counts),
         "n_infinite": sum(not math.isfinite(metrics.get(IG.label, 0)) for metrics in found),
-        **_averages(found, counts),
+        **averages(found, counts),
         "interval": intervals(rows, "metrics"),
         "baselines": {
-            name: _averages([baselines.get(name) or {} for baselines in given], counts)
+            name: averages([baselines.get(name) or {} for baselines in given], counts)
             for name in names
         },
         "explained": None if conditional else explained(rows),
     }
 
 
-def means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """Return what each metric that all rows have in row[key] comes to: their mean, as a rule."""
-    return _averaged([row[key] for row in rows], np.ones(len(rows)))
-
-
-def fixation_means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """Return the same where each row weighs by its number of fixations: the mean over all fixations
-    of what is one over a picture's. NaN for what compares whole pictures by their empirical
-    densities, which has no mean over fixations; {} without any fixation.
+def averages(found: Sequence[Mapping], counts: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Return `means` over images, and over fixations, of which each has so many: that of what is
+    one over an image's, NaN for what compares whole images by their empirical densities; {} without
+    any fixation.
     """
-    seen = [row for row in rows if row.get("fixations")]
-    found = _averaged([row[key] for row in seen], np.array([row["fixations"] for row in seen]))
-    no_mean = {name for name in found if labelled(name).depends_on == "density"}
-    return found | dict.fromkeys(no_mean, math.nan)
+    seen = [(each, count) for each, count in zip(found, counts, strict=True) if count]
+    over = means(*zip(*seen, strict=True)) if seen else {}
+    whole = (name for name in over if labelled(name).depends_on == "density")
+    return {"image": means(found), "fixation": over | dict.fromkeys(whole, math.nan)}
 
 
-def _averaged(found: Sequence[Mapping], weights: np.ndarray) -> dict[str, float]:
+def means(found: Sequence[Mapping], weights: Sequence[int] | None = None) -> dict[str, float]:
+    """Return what the metrics that all have come to: their means, and what is accumulated."""
+    weights = np.ones(len(found)) if weights is None else np.array(weights)
     with np.errstate(invalid="ignore"):  # infinities of both signs have no mean: NaN
         totals = {name: weights @ [each[name] for each in found] for name in common(found)}
-        return {n: float(labelled(n).average(x, weights.sum())) for n, x in totals.items()}
-
-
-def _averages(found: Sequence[Mapping], counts: Sequence[int]) -> dict[str, dict]:
-    rows = [{"of": f, "fixations": c} for f, c in zip(found, counts, strict=True)]
-    return {"image": means(rows, "of"), "fixation": fixation_means(rows, "of")}
+        return {n: float(labelled(n).finish(x, weights.sum())) for n, x in totals.items()}
 
 
 def common(found: Sequence[Mapping]) -> list[str]:
@@ -88,7 +80,7 @@ def common(found: Sequence[Mapping]) -> list[str]:
 def columns(found: Iterable[Iterable[str]]) -> list[str]:
     """Return the names of metrics that some have and that are numbers of each picture."""
     names = dict.fromkeys(name for each in found for name in each)
-    return [name for name in names if not labelled(name).finish]
+    return [name for name in names if not labelled(name).accumulated]
 
 
 def _table(found: Sequence[Mapping[str, float]]) -> tuple[list[str], np.ndarray]:
@@ -211,9 +203,8 @@ def paired(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> dict[str, Difference
     a, b = ({row["name"]: row for row in rows} for rows in (rows_a, rows_b))
     if a.keys() != b.keys():
         raise ValueError(f"not of the same pictures, such as '{min(a.keys() ^ b.keys())}'")
-    both = [[rows[name]["metrics"] for name in a] for rows in (a, b)]
-    metrics = columns([common(sum(both, []))])
-    x, y = (np.array([[float(row[m]) for m in metrics] for row in side]) for side in both)
+    metrics, both = _table([rows[name]["metrics"] for rows in (a, b) for name in a])
+    x, y = np.split(both, 2)
     if not x.size:
         return {}
     with np.errstate(invalid="ignore"):

@@ -77,30 +77,14 @@ def _ranks(ordered, values):
 
 
 AUC = Metric(
-    name="auc",
-    label="AUC",
-    unit="against every pixel, 0.5 is chance",
-    direction=HIGHER,
-    final=final_auc,
-    training=auc,
-    map="equalised",
+    "auc", "AUC", "against every pixel, 0.5 is chance", HIGHER, final_auc, auc, map="equalised"
 )
 AUC_JUDD = Metric(
-    name="auc_judd",
-    label="AUC_Judd",
-    unit="against pixels without fixation, 0.5 is chance",
-    direction=HIGHER,
-    protocols=("tuebingen", "mit"),
-    final=final_auc_judd,
-    training=auc_judd,
+    "auc_judd", "AUC_Judd", "against pixels without fixation, 0.5 is chance", HIGHER,
+    final_auc_judd, auc_judd, protocols=("tuebingen", "mit"), map="equalised",
     whole=True,  # of a single fixation it would be (1 + AUC) / 2
-    map="equalised",
-)
+)  # fmt: skip
 SAUC = Metric(
-    name="sauc",
-    label="sAUC",
-    unit="against fixations on other pictures, 0.5 is chance",
-    direction=HIGHER,
-    final=final_sauc,
+    "sauc", "sAUC", "against fixations on other pictures, 0.5 is chance", HIGHER, final_sauc,
     map="beyond_others",
-)
+)  # fmt: skip

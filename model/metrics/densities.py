@@ -17,7 +17,7 @@ EPSILON = 1e-20  # that pysaliency adds to maps for KLDiv before it divides them
 
 def final_nss(picture, fixations):
     mean, inverse = picture.spread
-    above = deviations(fixations.at(picture.predicted), picture.size)
+    above = deviations(picture.predicted[fixations.places], picture.size)
     return fixations.mean((above - mean) * inverse)
 
 
@@ -74,51 +74,18 @@ def kld(density, log_density):
 
 
 NSS = Metric(
-    name="nss",
-    label="NSS",
-    unit="standard deviations above the map’s mean",
-    direction=HIGHER,
-    protocols=("tuebingen", "mit"),
-    final=final_nss,
-    training=nss,
-    loss=True,
-    default=True,
-    map="density",
-)
+    "nss", "NSS", "standard deviations above the map’s mean", HIGHER, final_nss, nss,
+    protocols=("tuebingen", "mit"), loss=True, default=True, map="density",
+)  # fmt: skip
 CC = Metric(
-    name="cc",
-    label="CC",
-    unit="correlation with the empirical density, −1 to 1",
-    direction=HIGHER,
-    protocols=("tuebingen", "mit"),
-    final=final_cc,
-    training=cc,
-    loss=True,
-    default=True,
-    whole=True,
-    map="smooth",
-)
+    "cc", "CC", "correlation with the empirical density, −1 to 1", HIGHER, final_cc, cc,
+    protocols=("tuebingen", "mit"), loss=True, default=True, map="smooth", whole=True,
+)  # fmt: skip
 SIM = Metric(
-    name="sim",
-    label="SIM",
-    unit="mass shared with the empirical density, 0 to 1",
-    direction=HIGHER,
-    final=final_sim,
-    training=sim,
-    loss=True,
-    default=True,
-    whole=True,
-    map="similar",
-)
+    "sim", "SIM", "mass shared with the empirical density, 0 to 1", HIGHER, final_sim, sim,
+    loss=True, default=True, map="similar", whole=True,
+)  # fmt: skip
 KLD = Metric(
-    name="kld",
-    label="KLDiv",
-    unit="nats from the empirical density, 0 is perfect",
-    direction=LOWER,
-    final=final_kld,
-    training=kld,
-    loss=True,
-    default=True,
-    whole=True,
-    map="smooth",
-)
+    "kld", "KLDiv", "nats from the empirical density, 0 is perfect", LOWER, final_kld, kld,
+    loss=True, default=True, map="smooth", whole=True,
+)  # fmt: skip

@@ -10,7 +10,7 @@ BIT = math.log(2)
 
 
 def final_ll(picture, fixations):
-    return fixations.mean(fixations.at(picture.log_density) + math.log(picture.size)) / BIT
+    return fixations.mean(picture.log_density[fixations.places] + math.log(picture.size)) / BIT
 
 
 def ll(fixations, log_density, valid):
@@ -24,7 +24,8 @@ def final_ig(picture, fixations, baseline):
 
     Kuemmerer, Wallis, Bethge, PNAS 112, 2015.
     """
-    return fixations.mean(fixations.at(picture.log_density) - fixations.at(baseline)) / BIT
+    at = fixations.places
+    return fixations.mean(picture.log_density[at] - baseline[at]) / BIT
 
 
 def nll(fixations, log_density):
@@ -46,33 +47,7 @@ def entropy(log_density, valid):
     return total(ops.where(valid > 0, -ops.exp(log_density) * log_density, 0)) / BIT
 
 
-LL = Metric(
-    name="ll",
-    label="LL",
-    unit="bits per fixation over a uniform density",
-    direction=HIGHER,
-    final=final_ll,
-    training=ll,
-)
-IG = Metric(
-    name="ig",
-    label="IG",
-    unit="bits per fixation over the centre bias",
-    direction=HIGHER,
-    final=final_ig,
-)
-NLL = Metric(
-    name="nll",
-    label="NLL",
-    unit="bits per fixation",
-    direction=LOWER,
-    training=nll,
-    loss=True,
-)
-ENTROPY = Metric(
-    name="entropy",
-    label="entropy",
-    unit="bits of the predicted density",
-    training=entropy,
-    loss=True,
-)
+LL = Metric("ll", "LL", "bits per fixation over a uniform density", HIGHER, final_ll, ll)
+IG = Metric("ig", "IG", "bits per fixation over the centre bias", HIGHER, final_ig)
+NLL = Metric("nll", "NLL", "bits per fixation", LOWER, training=nll, loss=True)
+ENTROPY = Metric("entropy", "entropy", "bits of the predicted density", training=entropy, loss=True)

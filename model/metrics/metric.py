@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import truediv
 
-from errors import UsageError
 from model.metrics.picture import Counts, Picture
 
 HIGHER, LOWER = 1, -1
@@ -14,36 +14,36 @@ ALWAYS = {"picture", "log_density", "valid"}  # what every prediction has; the r
 DEPENDENCIES = ("baseline", "negatives", "density")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Metric:
     """A metric, written once. The names of its functions' parameters say what it needs.
 
     name, label: as `--loss` and `--metrics` write it, and as the field and the tables do.
     unit: what its numbers mean. direction: HIGHER or LOWER is better; 0: neither.
-    protocols: of the final test that it belongs to.
     final: `picture`, a Picture, and truths of it -> a float; exact, in float64 NumPy.
     training: keys of a batch and `log_density`, (B, H, W, 1) -> one number per sample, (B,), in the
         dtype of `log_density`, by keras.ops; padding counts nowhere.
+    protocols: of the final test that it belongs to.
     loss: whether it may be a term of the loss; its gradients are finite for every finite
         prediction. default: whether a training measures it unasked.
     whole: whether it is defined for the whole answer to a picture alone, not for some fixations.
     map: the map of `maps.Maps` on which `--maps` scores it; None: on the density itself.
-    finish: what makes its value of the weighted sum over samples; `final` and `training` may then
-        give arrays, such as counts of hits. None: the value is the mean over samples.
+    finish: what makes its value of the weighted sum over samples and the weights' sum: their mean,
+        or what is accumulated over all; `final` may then give an array, such as counts of hits.
     """
 
     name: str
     label: str
     unit: str = ""
     direction: int = 0
-    protocols: tuple[str, ...] = ("tuebingen",)
     final: Callable[..., float] | None = None
     training: Callable | None = None
+    protocols: tuple[str, ...] = ("tuebingen",)
     loss: bool = False
     default: bool = False
     whole: bool = False
     map: str | None = None
-    finish: Callable | None = None
+    finish: Callable = truediv
 
     @cached_property
     def needs(self) -> set[str]:
@@ -55,26 +55,23 @@ class Metric:
         """What its numbers depend on beside pictures and their fixations."""
         return next((truth for truth in DEPENDENCIES if truth in self.needs), None)
 
-    def of_picture(self, picture: Picture) -> float:
+    @property
+    def accumulated(self) -> bool:
+        """Whether it says nothing of a single sample."""
+        return self.finish is not truediv
+
+    def of_picture(self, picture: Picture):
         """The final value; NaN for what is not defined without fixations, or without negatives."""
         truths = {name: picture.truths[name] for name in self.needs}
-        if any(isinstance(x, Counts) and not len(x.places) for x in truths.values()):
+        if not self.accumulated and any(
+            isinstance(x, Counts) and not len(x.places) for x in truths.values()
+        ):
             return math.nan
         return self.final(picture, **truths)
 
     def of_batch(self, values: Mapping):
-        """The training's values (B,); UsageError names what of the truth lacks."""
-        names = _parameters(self.training)
-        missing = [name for name in names if name not in values]
-        if missing:
-            raise UsageError(
-                f"{self.name} needs {', '.join(missing)}; there is {', '.join(sorted(values))}"
-            )
-        return self.training(**{name: values[name] for name in names})
-
-    def average(self, total, weight):
-        """The value of many samples, of the weighted sum over theirs and the sum of the weights."""
-        return self.finish(total) if self.finish else total / weight
+        """The training's values (B,)."""
+        return self.training(**{name: values[name] for name in _parameters(self.training)})
 
 
 def _parameters(function: Callable | None) -> list[str]:

@@ -83,36 +83,18 @@ def _density(values: np.ndarray) -> np.ndarray:
 
 
 SAUC_MIT = Metric(
-    name="sauc_mit",
-    label="sAUC_MIT",
-    unit="against fixations on ten other pictures, 0.5 is chance",
-    direction=HIGHER,
-    protocols=("mit",),
-    final=sauc_mit,
-)
+    "sauc_mit", "sAUC_MIT", "against fixations on ten other pictures, 0.5 is chance", HIGHER,
+    sauc_mit, protocols=("mit",),
+)  # fmt: skip
 SIM_MIT = Metric(
-    name="sim_mit",
-    label="SIM_MIT",
-    unit="as SIM, of maps stretched to 0..1",
-    direction=HIGHER,
-    protocols=("mit",),
-    final=sim_mit,
-    whole=True,
-)
+    "sim_mit", "SIM_MIT", "as SIM, of maps stretched to 0..1", HIGHER, sim_mit,
+    protocols=("mit",), whole=True,
+)  # fmt: skip
 KLD_MIT = Metric(
-    name="kld_mit",
-    label="KLDiv_MIT",
-    unit="nats from the empirical density, Matlab’s formula",
-    direction=LOWER,
-    protocols=("mit",),
-    final=kld_mit,
-    whole=True,
-)
+    "kld_mit", "KLDiv_MIT", "nats from the empirical density, Matlab’s formula", LOWER, kld_mit,
+    protocols=("mit",), whole=True,
+)  # fmt: skip
 IG_MIT = Metric(
-    name="ig_mit",
-    label="InfoGain_MIT",
-    unit="bits over the centre bias, of maps stretched to 0..1",
-    direction=HIGHER,
-    protocols=("mit",),
-    final=ig_mit,
-)
+    "ig_mit", "InfoGain_MIT", "bits over the centre bias, of maps stretched to 0..1", HIGHER,
+    ig_mit, protocols=("mit",),
+)  # fmt: skip

@@ -16,17 +16,13 @@ class Counts:
         self.places = np.flatnonzero(counts > 0)
         self.counts = counts[self.places]
 
-    def at(self, values: np.ndarray) -> np.ndarray:
-        """The values (K,) at the places, of pixels' (N,)."""
-        return values[self.places]
-
     def mean(self, found: np.ndarray) -> float:
         """The mean of values (K,) at the places, each counting as often as it is counted."""
         return self.counts @ found / self.counts.sum()
 
     def ascending(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The values (K,) at the places in ascending order, and the counts of each."""
-        found = self.at(values)
+        found = values[self.places]
         order = np.argsort(found)
         return found[order], self.counts[order]
 
@@ -38,51 +34,34 @@ class Picture:
     Args:
         log_density: nats; -inf is allowed.
         truths: `baseline`, a log-density, `density`, `fixations`, `negatives` or some of them.
-        saliency: the map that was predicted, where it was no density.
+        saliency: the map that was predicted, where it was no density. `predicted` is the density
+            that pysaliency makes of it: without negative values, divided by its sum, `total`.
     """
 
     def __init__(self, log_density, truths: Mapping, saliency=None):
-        self.log_density = _flat(log_density)
+        self.log_density, given = _flat(log_density), saliency is not None
         self.truths = {
             name: Counts(_flat(x)) if name in COUNTED else _flat(x) for name, x in truths.items()
         }
-        self.is_density = saliency is None
-        self.saliency = np.exp(self.log_density) if self.is_density else _flat(saliency)
+        self.saliency = _flat(saliency) if given else np.exp(self.log_density)
         # What is ordered like the prediction: exp could make ties.
-        self.values = self.log_density if self.is_density else self.saliency
-
-    @property
-    def size(self) -> int:
-        """The number of pixels."""
-        return len(self.log_density)
-
-    @cached_property
-    def _raised(self) -> tuple[np.ndarray, float]:
-        """The map without negative values, and its sum; of zeros the uniform density is made."""
-        shift = 0.0 if self.is_density else max(-self.saliency.min(), 0.0)
-        raised = self.saliency + shift if shift else self.saliency
-        total = raised.sum()
-        return (raised, total) if total else (raised + 1, float(self.size))
-
-    @property
-    def total(self) -> float:
-        """The sum by which the map is divided."""
-        return self._raised[1]
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        """The density that the prediction is, or is made, as pysaliency does."""
-        raised, total = self._raised
-        return raised * (1 / total)  # a division takes thrice the time
+        self.values = self.saliency if given else self.log_density
+        self.size, low = len(self.values), min(self.saliency.min(), 0)
+        raised = self.saliency - low if low else self.saliency
+        if not raised.any():  # of zeros the uniform density is made
+            raised = raised + 1
+        self.total = raised.sum()
+        self.predicted = raised * (1 / self.total)  # a division takes thrice the time
 
     @cached_property
     def spread(self) -> tuple[float, float]:
         """`spread` of the predicted density."""
-        return spread(*in_strips(self._moments, self.predicted), self.size)
 
-    def _moments(self, density: np.ndarray) -> tuple[float, float]:
-        above = deviations(density, self.size)
-        return above.sum(), inner(above, above)
+        def moments(density):
+            above = deviations(density, self.size)
+            return above.sum(), inner(above, above)
+
+        return spread(*in_strips(moments, self.predicted), self.size)
 
     @cached_property
     def ranks(self) -> np.ndarray:

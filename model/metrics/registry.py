@@ -3,6 +3,8 @@
 Their order is that of columns in tables.
 """
 
+from operator import truediv
+
 from model.metrics import areas, densities, likelihood, mit
 from model.metrics.metric import Metric
 
@@ -13,14 +15,14 @@ METRICS = {
     for metric in vars(family).values()
     if isinstance(metric, Metric)
 }
-_LABELLED = {metric.label: metric for metric in METRICS.values()}
 
 
 def labelled(label: str) -> Metric:
     """Return the metric of a table's column; one of which nothing is known where there is none."""
-    return _LABELLED.get(label) or Metric(name=label, label=label)
+    known = (metric for metric in METRICS.values() if metric.label == label)
+    return next(known, Metric(label, label))
 
 
-def average(name: str, total, weight):
-    """Return `Metric.average` of the metric of a name, and the mean of what is no metric."""
-    return (METRICS.get(name) or labelled(name)).average(total, weight)
+def finish(name: str, total, weight):
+    """Return the value of a metric, or the mean of what is none, from its weighted sum."""
+    return (METRICS[name].finish if name in METRICS else truediv)(total, weight)

@@ -43,7 +43,7 @@ def score(
         return metric.of_picture(pictures[made]) if pictures[made] else math.nan
 
     return {
-        name: float(scored(metric))
+        name: scored(metric)
         for name, metric in METRICS.items()
         if protocol in metric.protocols and metric.final
         if metric.needs <= truths.keys() and (whole or not metric.whole)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from errors import UsageError
-from model.metrics.registry import average
+from model.metrics.registry import finish
 from model.networks.density import log_density
 from model.training.optimizer import averaged
 from model.training.steps import floats, inputs_of, make_steps
@@ -260,7 +260,7 @@ def add(sums: dict[str, float], found: Mapping) -> None:
 def means(sums: Mapping[str, float]) -> dict[str, float]:
     """What the sums over samples and their weight come to, the weight left out."""
     weight = sums["weight"]
-    return {name: average(name, value, weight) for name, value in sums.items() if name != "weight"}
+    return {name: finish(name, value, weight) for name, value in sums.items() if name != "weight"}
 
 
 def check_finite(sums: Mapping, batch: Mapping, strategy, names: Sequence[str], when: str) -> None:
