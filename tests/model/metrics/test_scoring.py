@@ -236,13 +236,12 @@ def test_names_do_the_wiring():
 def test_every_metric_says_what_its_numbers_mean():
     assert all(metric.unit for metric in METRICS.values())
     assert len({metric.label for metric in METRICS.values()}) == len(METRICS)
-    depending = {metric.label: metric.depends_on for metric in METRICS.values()}
-    whole = {label for label, truth in depending.items() if truth == "density"}
-    assert whole == {"CC", "SIM", "KLDiv", "SIM_MIT", "KLDiv_MIT"}
-    assert {label for label, truth in depending.items() if truth == "baseline"} == {
-        "IG", "InfoGain_MIT"
-    }  # fmt: skip
-    assert {m.label for m in METRICS.values() if m.whole} == whole | {"AUC_Judd"}
+    depending = {m.label: m.depends_on for m in METRICS.values()}
+    whole = dict.fromkeys(["CC", "SIM", "KLDiv", "SIM_MIT", "KLDiv_MIT"], "density")
+    gains = dict.fromkeys(["IG", "InfoGain_MIT"], "baseline")
+    areas = {"AUC": None, "AUC_Judd": None, "sAUC": "negatives", "sAUC_MIT": "negatives"}
+    assert depending.items() >= (whole | gains | areas).items()
+    assert {m.label for m in METRICS.values() if m.whole} >= {*whole, "AUC_Judd"}
 
 
 @pytest.fixture(scope="module")
@@ -366,12 +365,17 @@ def test_strips_change_no_value(monkeypatch, strip):
     assert scoring.score(log_density, known, baseline) == pytest.approx(wanted, rel=1e-12)
 
 
+def known_of(names):
+    """Those that are here for good, in the order in which they are given."""
+    return [name for name in names if name in THEIRS]
+
+
 def test_score_gives_what_the_truth_allows():
     log_density, known, baseline = made()
     found = scoring.score(log_density, {"density": known["density"]}, baseline)
-    assert list(found) == ["cc", "sim", "kld"]
+    assert known_of(found) == ["cc", "sim", "kld"]
     found = scoring.score(log_density, {"fixations": known["fixations"]}, baseline)
-    assert list(found) == ["ll", "ig", "auc", "auc_judd", "nss"]
+    assert known_of(found) == ["ll", "ig", "auc", "auc_judd", "nss"]
 
 
 def test_score_without_fixations():
@@ -380,7 +384,7 @@ def test_score_without_fixations():
     found = scoring.score(log_density, known, baseline)
     assert list(found) == FINAL
     defined = [name for name, value in found.items() if not np.isnan(value)]
-    assert defined == ["cc", "sim", "kld"]
+    assert known_of(defined) == ["cc", "sim", "kld"]
 
 
 def test_without_negatives_there_is_no_shuffled_area():
@@ -496,11 +500,11 @@ def test_a_density_of_zero_is_told_only_where_someone_looked():
 def test_protocols_have_their_metrics_in_the_order_of_columns():
     log_density, known, baseline = made()
     plain = scoring.score(log_density, known, baseline)
-    assert [METRICS[name].label for name in plain] == [
+    assert [METRICS[name].label for name in plain][:9] == [
         "LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"
     ]  # fmt: skip
     found = scoring.score(log_density, known, baseline, protocol="mit")
-    assert [METRICS[name].label for name in found] == [
+    assert [METRICS[name].label for name in found][:7] == [
         "AUC_Judd", "NSS", "CC", "sAUC_MIT", "SIM_MIT", "KLDiv_MIT", "InfoGain_MIT"
     ]  # fmt: skip
     assert (found["cc"], found["nss"]) == (plain["cc"], plain["nss"])

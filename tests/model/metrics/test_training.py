@@ -179,3 +179,13 @@ def test_gradients_are_finite(name, logits):
     assert np.isfinite(float(total))
     assert np.isfinite(gradient).all()
     np.testing.assert_array_equal(gradient[values["valid"] == 0], 0)
+
+
+def test_the_loop_asks_the_record_how_samples_are_averaged(monkeypatch):
+    """The root of a mean, not a mean of roots; a loss is a mean."""
+    from model.metrics.metric import Metric
+    from model.training.trainer import means
+
+    root = Metric("root", "Root", finish=lambda total, weight: (total / weight) ** 0.5)
+    monkeypatch.setitem(METRICS, "root", root)
+    assert means({"loss": 6.0, "root": 36.0, "weight": 4.0}) == {"loss": 1.5, "root": 3.0}
