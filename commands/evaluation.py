@@ -21,7 +21,7 @@ from model.baselines.centre_bias import CentreBias, centre_bias, uniform
 from model.baselines.gold import GoldStandard, gold_standard, lacking
 from model.checkpoints.runs import Run
 from model.metrics.likelihood import BIT, IG, LL
-from model.metrics.maps import Maps
+from model.metrics.maps import tuebingen
 from model.metrics.mit import others
 from model.metrics.registry import METRICS
 from model.metrics.scoring import score
@@ -68,7 +68,7 @@ class Yardstick:
         """Return a part's metrics by the names that the field writes."""
         answer, centre, maps = part.log_density, self.centre(*sample.shape), None
         if self.others:
-            maps = Maps(answer, self.others(sample, answer), sample.sigma)
+            maps = tuebingen(answer, self.others(sample, answer), sample.sigma)
         whole = part.points is None
         found = score(answer, known, centre, part.saliency, self.protocol, whole, maps)
         return {METRICS[name].label: value for name, value in found.items()}

@@ -7,18 +7,16 @@ import math
 
 import numpy as np
 
-from model.metrics import ops
+from model.metrics import ops, tensors
 from model.metrics.metric import HIGHER, LOWER, Metric
-from model.metrics.picture import deviations, in_strips, inner, spread
-from model.metrics.tensors import as_type, per_fixation, standardised, total
+from model.metrics.picture import inner, standardised
+from model.metrics.tensors import as_type, per_fixation, total
 
 EPSILON = 1e-20  # that pysaliency adds to maps for KLDiv before it divides them by their sums
 
 
 def final_nss(picture, fixations):
-    mean, inverse = picture.spread
-    above = deviations(picture.predicted[fixations.places], picture.size)
-    return fixations.mean((above - mean) * inverse)
+    return fixations.mean(picture.z_scores[fixations.places])
 
 
 def nss(fixations, log_density, valid):
@@ -27,28 +25,22 @@ def nss(fixations, log_density, valid):
     Mean over fixations of the density's z-score, by the standard deviation of the population of
     valid pixels; 0 for a flat density and without fixations.
     """
-    return per_fixation(fixations, standardised(ops.exp(log_density), valid))
+    return per_fixation(fixations, tensors.standardised(ops.exp(log_density), valid))
 
 
 def final_cc(picture, density):
-    def sums(predicted, truth):
-        one, other = (deviations(x, picture.size) for x in (predicted, truth))
-        return other.sum(), inner(other, other), inner(one, other)
-
-    total, squares, products = in_strips(sums, picture.predicted, density)
-    (mean, inverse), (own, scale) = picture.spread, spread(total, squares, picture.size)
-    return (products / picture.size - mean * own) * inverse * scale
+    return inner(picture.z_scores, standardised(density)) / picture.size
 
 
 def cc(density, log_density, valid):
     """Pearson's correlation of the two densities over the valid pixels, -1..1; 0 if one is flat."""
-    truth, predicted = as_type(density, log_density), ops.exp(log_density)
-    count = ops.maximum(total(as_type(valid, log_density)), 1)
-    return total(standardised(truth, valid) * standardised(predicted, valid)) / count
+    both = (as_type(density, log_density), ops.exp(log_density))
+    truth, predicted = (tensors.standardised(x, valid) for x in both)
+    return total(truth * predicted) / ops.maximum(total(as_type(valid, log_density)), 1)
 
 
 def final_sim(picture, density):
-    return in_strips(lambda *both: np.minimum(*both).sum(), picture.predicted, density)
+    return np.minimum(picture.predicted, density).sum()
 
 
 def sim(density, log_density):
@@ -58,13 +50,11 @@ def sim(density, log_density):
 
 def final_kld(picture, density):
     """As pysaliency takes it, of maps to which EPSILON is added."""
-    epsilon, tiny = EPSILON / picture.total, np.finfo(float).tiny
-
-    def divergence(predicted, truth):  # tiny changes only the logarithm of 0, which is not counted
-        return inner(truth, np.log(truth / (predicted + epsilon) + tiny))
-
-    found = in_strips(divergence, picture.predicted, density)
-    return found + math.log1p(epsilon * picture.size)
+    epsilon = EPSILON / picture.total
+    found = picture.predicted + epsilon
+    np.divide(density, found, out=found)
+    found += np.finfo(float).tiny  # which changes only the logarithm of 0, which is not counted
+    return inner(density, np.log(found, out=found)) + math.log1p(epsilon * picture.size)
 
 
 def kld(density, log_density):

@@ -4,9 +4,6 @@ A density says what a model knows; no single map made of it is the best by every
 Wallis, Bethge, "Saliency benchmarking made easy", ECCV 2018.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 
 TRUNCATE = 4  # standard deviations of the benchmark's kernel
@@ -15,40 +12,23 @@ SAMPLES, ENTRIES = 400, 2**24  # of these maps at most, and pixels in all of the
 FINE = 4  # pixels of a standard deviation in the grid on which the map for SIM is made
 
 
-@dataclass
-class Maps:
-    """The maps (height, width), float64, that are made of a density for the metrics that name them.
+def tuebingen(log_density, others, sigma: float) -> dict[str, np.ndarray | None]:
+    """Return the maps (height, width), float64, that metrics name in their field `map`.
 
     Args:
-        log_density: nats, normalised.
+        log_density: (height, width), nats, normalised.
         others: the logarithm of the mean density that the model predicts for the other pictures, at
             this one's size; None where there are none: `beyond_others` is None then.
         sigma: the standard deviation in pixels of the empirical maps' kernel.
     """
-
-    log_density: np.ndarray
-    others: np.ndarray | None
-    sigma: float
-
-    @cached_property
-    def density(self) -> np.ndarray:
-        return np.exp(self.log_density)
-
-    @cached_property
-    def equalised(self) -> np.ndarray:
-        return equalised(self.log_density)
-
-    @cached_property
-    def beyond_others(self) -> np.ndarray | None:
-        return None if self.others is None else self.log_density - self.others
-
-    @cached_property
-    def smooth(self) -> np.ndarray:
-        return blurred(self.density, self.sigma)
-
-    @cached_property
-    def similar(self) -> np.ndarray:
-        return similar(self.density, self.sigma)
+    density = np.exp(log_density)
+    return {
+        "density": density,
+        "equalised": equalised(log_density),
+        "beyond_others": None if others is None else log_density - others,
+        "smooth": blurred(density, sigma),
+        "similar": similar(density, sigma),
+    }
 
 
 def equalised(values: np.ndarray) -> np.ndarray:

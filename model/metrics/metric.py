@@ -27,7 +27,7 @@ class Metric:
     loss: whether it may be a term of the loss; its gradients are finite for every finite
         prediction. default: whether a training measures it unasked.
     whole: whether it is defined for the whole answer to a picture alone, not for some fixations.
-    map: the map of `maps.Maps` on which `--maps` scores it; None: on the density itself.
+    map: the map of `maps.tuebingen` on which `--maps` scores it; None: on the density itself.
     finish: what makes its value of the weighted sum over samples and the weights' sum: their mean,
         or what is accumulated over all; `final` may then give an array, such as counts of hits.
     """

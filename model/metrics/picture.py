@@ -1,11 +1,10 @@
 """A prediction beside the truth of its picture: what final metrics share, in float64 NumPy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
 
-STRIP = 1 << 15
 COUNTED = {"fixations", "negatives"}
 
 
@@ -54,14 +53,9 @@ class Picture:
         self.predicted = raised * (1 / self.total)  # a division takes thrice the time
 
     @cached_property
-    def spread(self) -> tuple[float, float]:
-        """`spread` of the predicted density."""
-
-        def moments(density):
-            above = deviations(density, self.size)
-            return above.sum(), inner(above, above)
-
-        return spread(*in_strips(moments, self.predicted), self.size)
+    def z_scores(self) -> np.ndarray:
+        """The predicted density, `standardised`."""
+        return standardised(self.predicted)
 
     @cached_property
     def ranks(self) -> np.ndarray:
@@ -76,32 +70,19 @@ def _flat(values) -> np.ndarray:
     return np.ravel(np.asarray(values, np.float64))
 
 
-def in_strips(function: Callable, *maps: np.ndarray) -> np.ndarray:
-    """The sum of what a function gives for parts of the maps (N,), which stay in a processor's
-    cache from one operation to the next."""
-    starts = range(0, len(maps[0]), STRIP)
-    return np.sum([function(*(x[start : start + STRIP] for x in maps)) for start in starts], axis=0)
-
-
 def inner(one: np.ndarray, other: np.ndarray) -> float:
     """The sum over products: by einsum, for BLAS' threads would wait for one another here."""
     return np.einsum("i,i->", one, other)
 
 
-def deviations(density: np.ndarray, size: int) -> np.ndarray:
-    """How much more than the uniform density, in units of that."""
-    return density * size - 1
-
-
-def spread(total: float, squares: float, size: int) -> tuple[float, float]:
-    """Mean and 1 / standard deviation of `deviations`, from sums over them and their squares.
-
-    That these are 0 on average but for round-off is why sums of squares are exact enough. The
-    second is 0 for a constant map, which is one that varies by no more than round-off.
-    """
-    mean = total / size
-    variance = squares / size - mean * mean
-    return mean, 1 / np.sqrt(variance) if variance > (16 * np.finfo(float).eps) ** 2 else 0.0
+def standardised(density: np.ndarray) -> np.ndarray:
+    """A density's z-scores, by the population's deviation; 0 for a constant one, which is one that
+    varies by no more than round-off."""
+    above = density * len(density)  # in units of the uniform density, so that 1 is the mean
+    above -= above.mean()  # in place: a new map takes longer than what is computed in it
+    deviation = np.sqrt(inner(above, above) / len(above))
+    above *= 1 / deviation if deviation > 16 * np.finfo(float).eps else 0
+    return above
 
 
 def ranks(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 
-from model.metrics.maps import Maps
 from model.metrics.picture import Picture
 from model.metrics.registry import METRICS
 
@@ -15,7 +14,7 @@ def score(
     saliency=None,
     protocol: str = "tuebingen",
     whole: bool = True,
-    maps: Maps | None = None,
+    maps: Mapping | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a protocol that the truth allows, by name, of one picture, in float64;
     NaN for what is not defined without fixations, or without negatives. Values of two protocols are
@@ -30,17 +29,18 @@ def score(
             and IG are taken of it as pysaliency does. AUC knows its order alone; else it counts as
             a density.
         whole: whether this is all that is answered for the picture, not for some of its fixations.
-        maps: what was made of the density, where each metric is scored on the map made for it.
+        maps: those of `maps.tuebingen`, where each metric is scored on the map made for it.
     """
     truths = {**known, "baseline": baseline}
     pictures = {None: Picture(log_density, truths, saliency)}
 
     def scored(metric) -> float:
-        made = metric.map if maps else None
-        if made not in pictures:
-            on = getattr(maps, made)
-            pictures[made] = None if on is None else Picture(log_density, truths, on)
-        return metric.of_picture(pictures[made]) if pictures[made] else math.nan
+        own = metric.map if maps else None
+        if own and maps[own] is None:
+            return math.nan
+        if own not in pictures:
+            pictures[own] = Picture(log_density, truths, maps[own])
+        return metric.of_picture(pictures[own])
 
     return {
         name: scored(metric)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from model.metrics import choice, picture, scoring
+from model.metrics import choice, scoring
 from model.metrics.picture import Picture, as_log_density
 from model.metrics.registry import METRICS
 from model.networks.density import OUTSIDE, log_density
@@ -354,15 +354,6 @@ def made(seed=0, shape=(13, 17)):
     }
     log_density, baseline = (normalised(random.normal(size=shape)) for _ in range(2))
     return log_density, known, baseline
-
-
-@pytest.mark.parametrize("strip", [1, 50])
-def test_strips_change_no_value(monkeypatch, strip):
-    log_density, known, baseline = made()
-    wanted = scoring.score(log_density, known, baseline)
-    assert list(wanted) == FINAL
-    monkeypatch.setattr(picture, "STRIP", strip)
-    assert scoring.score(log_density, known, baseline) == pytest.approx(wanted, rel=1e-12)
 
 
 def known_of(names):
