@@ -28,7 +28,7 @@ from model.baselines.centre_bias import CentreBias, Prior, load_prior
 from model.baselines.gold import GoldStandard
 from model.checkpoints.runs import Run
 from model.checkpoints.weights import load_weights
-from model.metrics.scoring import as_log_density
+from model.metrics.picture import as_log_density
 from model.networks.build import TAKE_PRIOR, TITLES, build, title
 from model.training import trainer
 from model.training.strategy import mirrored

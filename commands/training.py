@@ -33,7 +33,7 @@ from model.checkpoints import restore, states
 from model.checkpoints.keeper import GOES_ON, Idle, Keeper, describe, saving
 from model.checkpoints.runs import Run
 from model.inference import features
-from model.metrics import scoring
+from model.metrics import choice
 from model.networks.build import TAKE_PRIOR, build
 from model.training import optimizer, trainer
 from model.training.strategy import agree, choose, is_chief, lost_workers
@@ -69,7 +69,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
             if chief:
                 fit_centre_bias(settings, corpus, run, loaded)
             return
-        scoring.check_names(settings.loss, settings.metrics)
+        choice.check_names(settings.loss, settings.metrics)
         start, loaded, sides = starting(run, corpus, settings, cache, **asked)  # which takes long
         training, validation, _, _ = sides
         shapes = {sample.name: sample.shape for sample in [*loaded.train, *loaded.valid]}
@@ -198,7 +198,7 @@ def learn(
             model,
             data,
             config.weights(settings.loss),
-            scoring.choose(settings.loss, settings.metrics, known),
+            choice.choose(settings.loss, settings.metrics, known),
             settings.epochs,
             progress,
             keeper_of(settings, corpus, run, start, model, size) if chief else Idle(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from model.metrics.registry import METRICS
 from storage import replacing
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _draw(axes: Axes, columns: Mapping[str, np.ndarray], name: str, best: int | 
     else:
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if name != "loss":
-        axes.set_title(name.upper(), fontsize=9)
+        axes.set_title(METRICS[name].label if name in METRICS else name, fontsize=9)
     axes.set_xlabel("epoch", fontsize=9)
     axes.tick_params(labelsize=8, colors="#444444")
     axes.spines[["top", "right"]].set_visible(False)

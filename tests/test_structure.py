@@ -27,7 +27,7 @@ ALLOWED = {
     "model.training": {"model.networks", "model.metrics", "config"} | GROUND,
     "model.checkpoints": {"model.networks", "model.training", "config"} | GROUND,
     "model.inference": {"model.networks", "model.training", "config"} | GROUND,
-    "report": {"storage"},
+    "report": {"model.metrics", "storage"},
 }
 ALLOWED["inspection"] = {
     "model.checkpoints",
@@ -102,7 +102,9 @@ def test_commands_join_data_and_models():
     assert {"training", "testing"} <= both
 
 
-@pytest.mark.parametrize("module", ["main", "config", "flags", "data.install", "data.scenes"])
+@pytest.mark.parametrize(
+    "module", ["main", "config", "flags", "data.install", "data.scenes", "report.page"]
+)
 def test_what_answers_help_imports_no_tensorflow(module):
     heavy = "{'tensorflow', 'keras', 'scipy', 'matplotlib', 'h5py'}"
     code = f"import sys, {module}; print(*sorted({heavy} & {{*sys.modules}}))"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from model.metrics.scoring import METRICS, call
+from model.metrics.registry import METRICS
 from model.networks.density import log_density
 
 
@@ -106,7 +106,7 @@ def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
 
     def measured(batch, outputs):
         values = {**batch, "log_density": log_density(outputs["logits"], batch["valid"])}
-        found = {name: call(METRICS[name], values) for name in names}
+        found = {name: METRICS[name].of_batch(values) for name in names}
         return {"loss": sum(w * found[name] for name, w in losses.items()), **found}
 
     return measured

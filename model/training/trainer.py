@@ -14,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from errors import UsageError
+from model.metrics.registry import finish
 from model.networks.density import log_density
 from model.training.optimizer import averaged
 from model.training.steps import floats, inputs_of, make_steps
@@ -112,8 +113,8 @@ def fit(
     it saves would be waited for by all.
 
     Args:
-        losses: what is minimised: functions of model.metrics.losses by name, and their weights.
-        metrics: what is averaged over samples and logged: names in model.metrics.
+        losses: what is minimised: names of metrics, and their weights.
+        metrics: what is averaged over samples and logged: names of metrics.
         network: what steps call instead of the model: its part behind features known before.
         patience: stop after so many epochs without a better validation loss; 0: never.
         accumulate: see make_steps.
@@ -257,8 +258,9 @@ def add(sums: dict[str, float], found: Mapping) -> None:
 
 
 def means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Each sum by the weight, the weight left out."""
-    return {name: value / sums["weight"] for name, value in sums.items() if name != "weight"}
+    """What the sums over samples and their weight come to, the weight left out."""
+    weight = sums["weight"]
+    return {name: finish(name, value, weight) for name, value in sums.items() if name != "weight"}
 
 
 def check_finite(sums: Mapping, batch: Mapping, strategy, names: Sequence[str], when: str) -> None:

@@ -55,7 +55,7 @@ def test_picture_has_its_size_and_something_in_it(drawn):
 
 def test_losses_and_each_validation_metric_are_drawn(drawn):
     _, (loss, kld, nss) = drawn(HISTORY)
-    assert (kld.get_title(), nss.get_title()) == ("KLD", "NSS")
+    assert (kld.get_title(), nss.get_title()) == ("KLDiv", "NSS")
     assert lines(loss)["training"].tolist() == [2.0, 1.0, 0.7, 0.5]
     np.testing.assert_array_equal(lines(loss)["validation"], [1.5, np.nan, 1.1, 1.3])
     np.testing.assert_array_equal(lines(nss)["validation"], [0.5, np.nan, 0.9, 0.8])
