@@ -71,9 +71,9 @@ class Config:
         16, "scanpath training: fixations of a picture that an epoch shows, drawn anew", low=1
     )
     prior: str | None = option(
-        None, "deepgaze: the centre bias that it is told: uniform, a corpus', or a file's (.npy of "
-        "log-densities, a run's .centerbias.h5); default: that of the training pictures, for one "
-        "of them without its own fold",
+        None, "deepgaze: the centre bias that it is told: uniform, a corpus', a checkpoint's, or a "
+        "file's (.npy of log-densities, or centre_bias.h5); default: that of the training "
+        "pictures, for one of them without its own fold",
     )  # fmt: skip
     initial: str | None = option(
         None, "corpus or run whose best weights the run starts from, or none; default: the corpus'"
@@ -153,7 +153,7 @@ class Config:
         0, "how many; 0: all GPUs, or the CPU; on a CPU: logical ones", low=0, shapes=False
     )
     save_minutes: float = option(
-        15.0, "save the state in mid-epoch so often too; 0: after epochs alone", low=0.0,
+        15.0, "save a checkpoint in mid-epoch so often too; 0: after epochs alone", low=0.0,
         shapes=False,
     )  # fmt: skip
     save_every: int = option(
@@ -201,7 +201,7 @@ class Config:
         """Whether the frozen encoder's features are computed once and kept on disk."""
         return self.model == "deepgaze" and not self.flip
 
-    def shape(self) -> dict:
+    def fingerprint(self) -> dict:
         """The fields in which a resumed run must be the same."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["shapes"]}
 
@@ -311,9 +311,9 @@ def show(value, joint: str = "x") -> str:
 
 
 def read(file: Path) -> dict:
-    """The fields in a YAML file, or in the JSON beside the weights that a run left."""
+    """The fields in a YAML file, or in the JSON of a checkpoint."""
     try:
-        content = yaml.safe_load(Path(file).read_text())
+        content = yaml.safe_load(file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"--config {file}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("config", content), dict):

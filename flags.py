@@ -85,7 +85,8 @@ def for_train(parser: Parser) -> None:
     add("--fresh", action="store_true",
         help="start anew; until that is done, the same command goes on with it")  # fmt: skip
     add("--weights", type=storage.path, metavar="FILE",
-        help="weights to start from; .pth: the published ones of DeepGaze III")  # fmt: skip
+        help="weights to start from, or a checkpoint's folder; .pth: the published ones of "
+        "DeepGaze III")  # fmt: skip
     add("--preset", metavar="|".join(PRESETS), help="a training that has a name, stage by stage")
     add_fields(parser.add_argument_group("configuration"))
 
@@ -205,7 +206,9 @@ def shared(parser: Parser, *names: str) -> None:
     # What runs trainings in Google's cloud says by OUTPUT where to write.
     results = os.environ.get(OUTPUT) or "results"
     flags_of = {
-        "--config": {"type": Path, "metavar": "FILE", "help": "YAML, or a run's JSON"},
+        "--config": {
+            "type": storage.path, "metavar": "FILE", "help": "YAML, or a checkpoint's folder or JSON",
+        },
         "--corpora": {"type": Path, "metavar": "FILE.py", "help": "a file of further corpora"},
         "--max-pixels": {
             "type": whole, "default": 0, "metavar": "N",

@@ -25,7 +25,8 @@ from errors import Ended, UsageError
 from flags import given, parse
 from formats import cached
 from formats.pictures.decode import allow
-from model.checkpoints.runs import Run, run_name
+from model.checkpoints.folders import record_of
+from model.checkpoints.runs import Run, run_name, with_best
 
 # Fields that decide what of a corpus is read, and how.
 READING = ("size", "pixels_per_degree", "units", "outside", "folds", "fold", "subset", "hold_out")
@@ -72,7 +73,7 @@ def planned(args) -> dict[str, Config]:
     """The runs of a command by name: the stages of a preset, each for the folds asked for."""
     runs, before = {}, None
     for stage, options in presets.stages(args.preset).items():
-        settings = Config.make({**options, **given(args)}, args.config)
+        settings = Config.make({**options, **given(args)}, record_of(args.config))
         base = args.name or f"{settings.model}_{corpus_name(args.data)}"
         base = f"{base}_{stage}" if stage else base
         every = range(1, settings.folds + 1) or [0]
@@ -153,7 +154,7 @@ def inspect(args) -> None:
     """Shows on a page what train would read of a corpus, and what looks wrong with it."""
     if args.json:
         logging.get_absl_handler().python_handler.stream = sys.stderr
-    settings = Config.make(given(args), args.config)
+    settings = Config.make(given(args), record_of(args.config))
     storage.check_writable(args.results)
     storage.import_tensorflow()
     from commands import inspecting
@@ -169,7 +170,8 @@ def info(args) -> None:
     print(f"corpora, and what of them is in {args.path}/")
     print("\n".join(f"  {line}" for line in inventory(args.path)))
     print(f"weights in {args.results}/ckpts/best/")
-    print("\n".join(f"  {line}" for line in runs(args.results)))
+    records = {name: best.record for name, best in with_best(args.results).items()}
+    print("\n".join(f"  {line}" for line in runs(records)))
 
 
 def demo(args) -> None:

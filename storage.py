@@ -233,11 +233,15 @@ def hdf5(place: Path | Remote) -> Iterator["h5py.File"]:
         part.write_bytes(content.getbuffer())
 
 
-def flush(there: Path) -> None:
-    """Has the disk keep what was written to a file, or to the names in a folder."""
-    handle = os.open(there, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Have the disk keep what was written to a file, or to the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some network file systems refuse it for folders; they keep names by their own measure.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
         os.close(handle)
 

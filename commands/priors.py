@@ -15,6 +15,7 @@ from data.samples import Sample
 from errors import UsageError
 from formats.pictures.arrays import read_array
 from model.baselines.centre_bias import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
+from model.checkpoints.folders import find
 
 PriorOf = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
 
@@ -30,8 +31,9 @@ def prior_of(
     """Return the prior that is asked for.
 
     Args:
-        asked: `uniform`; a file: a .npy of natural logarithms, or the .h5 that a run left; or a
-            corpus, or a folder of one's own, whose training side's centre bias it is.
+        asked: `uniform`; a file: a .npy of natural logarithms, or the .h5 that a run left; a
+            checkpoint's folder, for the one in it; or a corpus, or a folder of one's own, whose
+            training side's centre bias it is.
         root: where corpora lie.
         corpus, training: what is trained or tested on, if anything, and its training side, which is
             taken where that corpus is asked for.
@@ -42,8 +44,8 @@ def prior_of(
     """
     if asked == "uniform":
         return UNIFORM
-    path = storage.path(asked)
-    if path.is_file():
+    path = file_of(asked)
+    if path:
         return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
     if corpus is None or not is_own(asked, corpus):
         try:
@@ -53,6 +55,15 @@ def prior_of(
             raise UsageError(f"--prior {asked!r}: must be {allowed} ({error})") from None
         training, *_ = load_sides(corpus, cache, Config(), skip_first)
     return centre_bias(relative_points(training))
+
+
+def file_of(asked: str) -> Path | None:
+    """Return the file that a prior is asked for by, in a checkpoint's folder too, if it is."""
+    path = storage.path(asked)
+    if path.is_file():
+        return path
+    checkpoint = find(path)
+    return checkpoint and checkpoint.centre_bias
 
 
 def read_template(path: Path) -> Template:
@@ -104,7 +115,7 @@ def of_training(
 
 def is_own(asked: str, corpus: Corpus) -> bool:
     """Return whether what is asked for is the very corpus, however it is spelled."""
-    if asked == "uniform" or storage.path(asked).is_file():
+    if asked == "uniform" or file_of(asked):
         return False
     folder = in_folder(asked)
     if folder is not None:

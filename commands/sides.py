@@ -10,7 +10,7 @@ from data.splits import SIDES, Given, Ratio, Split
 from errors import UsageError
 from formats.pictures import integrity
 from model.checkpoints.lineage import same_corpus
-from model.checkpoints.runs import Run, about_of, chain_of, read_about
+from model.checkpoints.runs import Run, chain_of, read_about
 
 
 def load_sides(
@@ -24,7 +24,7 @@ def load_sides(
 
     Args:
         skip_first: the first fixation of each scanpath does not count.
-        kept: what a run's JSON or state says, whose split it is to be.
+        kept: what the JSON of a run's checkpoint says, whose split it is to be.
     """
     split = kept_split(corpus, kept) if kept is not None else None
     fold = (settings.fold, settings.folds) if settings.fold else None
@@ -77,8 +77,9 @@ def is_of(run: Run, corpus: Corpus, cache: Path) -> bool:
 
 def refuse_other(run: Run, corpus: Corpus, cache: Path) -> None:
     """Raise UsageError where a run's files are of another folder that has the corpus' name."""
-    # Weights without a JSON are of a training that was killed between the two, and go on.
-    if not about_of(run.best).is_file() or read_about(run)["corpus"] != corpus.name:
+    # Weights of before without a JSON are of a training that was killed between the two.
+    best = run.best
+    if not best or not best.record.is_file() or read_about(run)["corpus"] != corpus.name:
         return
     if not is_of(run, corpus, cache):
         raise UsageError(

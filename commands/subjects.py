@@ -36,7 +36,7 @@ from model.training.strategy import mirrored
 
 def settings_of(run: Run, about: dict) -> Config:
     """The configuration that a run was trained with, as the JSON beside its weights has it."""
-    return Config.make(config.from_json(about["config"], str(run.best)))
+    return Config.make(config.from_json(about["config"], str(run.best.record)))
 
 
 def of_run(
@@ -53,7 +53,7 @@ def of_run(
         takes = " and ".join(TAKE_PRIOR)
         raise UsageError(f"--prior: {TITLES[settings.model]} takes no centre bias, {takes} does")
     if settings.model == "centerbias":
-        bias = CentreBias.load(run.best)
+        bias = CentreBias.load(run.best.weights)
         return Subject(files, TITLES["centerbias"], everywhere(bias.log_density))
 
     def answers(samples: list[Sample]) -> Iterator[Iterator[Part]]:
@@ -97,7 +97,7 @@ def predicted(strategy, run: Run, settings: Config, model, size, samples, maps) 
 def priors(settings: Config, run: Run, prior: Prior | None = None) -> dict[str, Callable]:
     """The maps that a network takes beside the picture: a prior, or the one of its training."""
     takes = settings.model in TAKE_PRIOR
-    return {"centre_bias": same_for_all(prior or load_prior(run.centre_bias))} if takes else {}
+    return {"centre_bias": same_for_all(prior or load_prior(run.best.centre_bias))} if takes else {}
 
 
 def parts(sample: Sample, frames) -> Iterator[Part]:

@@ -131,7 +131,7 @@ def base_name(args) -> str | None:
     if not args.predictions:
         return f"{args.model or 'msinet'}_{corpus_name(args.data)}"
     name = args.predictions.resolve().name
-    return f"{name}_predictions" if Run(args.results, name).best.exists() else name
+    return f"{name}_predictions" if Run(args.results, name).best else name
 
 
 def named(args, fold: int = 0) -> str | None:
@@ -173,10 +173,10 @@ def as_asked(args, settings: Config) -> Config:
 def trained(args, fold: int) -> Case:
     """A run, or the mean of those whose names `+` joins."""
     name = named(args, fold)
-    if args.model == "centerbias" and args.data and not Run(args.results, name).best.exists():
+    if args.model == "centerbias" and args.data and not Run(args.results, name).best:
         settings = Config(model="centerbias", folds=args.folds, fold=fold, partial=args.partial)
         fit(args, Run(args.results, name), settings, args.data)
-    if name is None or Run(args.results, name).best.exists():
+    if name is None or Run(args.results, name).best:
         return one(args, name)
     members = [one(args, each) for each in name.split("+")]
     if len(members) == 1:

@@ -29,8 +29,8 @@ from data.splits import held_out
 from errors import UsageError
 from formats.pictures.images import misfits
 from model.baselines.centre_bias import centre_bias
-from model.checkpoints import restore, states
-from model.checkpoints.keeper import GOES_ON, Idle, Keeper, describe, saving
+from model.checkpoints import folders, restore
+from model.checkpoints.keeper import GOES_ON, Idle, Keeper, save_baseline
 from model.checkpoints.runs import Run
 from model.inference import features
 from model.metrics import choice
@@ -50,7 +50,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
     Raises:
         UsageError: what is asked for is not there, or cannot be; or another process has the run.
         Stopped: a signal came; the run is saved.
-        WorkerLost: another worker is gone; the run goes on from the state that was saved last.
+        WorkerLost: another worker is gone; the run goes on from the checkpoint that was saved last.
     """
     if settings.model in ("uniform", "goldstandard"):
         raise UsageError(f"-m {settings.model}: there is nothing to train; test has it")
@@ -61,7 +61,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         storage.check_writable(run.results)
     else:
         logging.set_verbosity(logging.WARNING)  # the chief says what all do
-    with states.locked(run.latest) if chief else nullcontext():
+    with folders.locked(run.latest) if chief else nullcontext():
         cache = cache_of(run, chief)
         if settings.model == "centerbias":
             loaded = load_sides(corpus, cache, settings)
@@ -78,7 +78,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         start = restore.on_pictures(start, run, corpus, *sides, record(loaded))
         with lost_workers(), plain_errors():
             learn(strategy, settings, corpus, root, run, start, training, validation)
-    logging.info("best weights: %s", run.best)
+    logging.info("best weights: %s", run.best_place)
     logging.info("history: %s and .png", run.history)
 
 
@@ -95,7 +95,7 @@ def starting(run: Run, corpus: Corpus, settings: Config, cache: Path, **asked) -
         kept = {"split": start.split} if start.resume else None
         loaded = load_sides(corpus, cache, settings, kept=kept)
         sides = sides_of(loaded, settings)
-        anew = again and restore.differing(start.path, restore.pictures_of(*sides[:3]))
+        anew = again and restore.differing(start.checkpoint, restore.pictures_of(*sides[:3]))
     except UsageError:
         if not again:
             raise
@@ -166,7 +166,7 @@ def learn(
     size, chief = settings.size or corpus.size, is_chief(strategy)
     cache, prior, maps = cache_of(run, chief), None, {}
     if settings.model in TAKE_PRIOR:
-        begun = run.centre_bias if start.resume and run.centre_bias.exists() else None
+        begun = begun_with(run, start) if start.resume else None
         given = (settings.prior, corpus, root, cache, training, begun)
         prior, maps["centre_bias"] = priors.of_training(*given)
     keras.utils.set_random_seed(settings.seed)
@@ -176,7 +176,9 @@ def learn(
         trainer.freeze(model, settings.freeze)
         model.compile(optimizer=optimizer.make(settings, -(-len(training) // settings.batch_size)))
         progress = restore.begin(start, model)
-    agree(strategy, repr((settings, start.shape, start.source, progress.epoch, progress.step)))
+    agree(
+        strategy, repr((settings, start.fingerprint, start.source, progress.epoch, progress.step))
+    )
     if progress.epoch >= settings.epochs:
         logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
     elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
@@ -186,9 +188,6 @@ def learn(
             "goes on from %.3g", settings.epochs, start.epochs, how,
             float(model.optimizer.learning_rate),
         )  # fmt: skip
-    if prior and chief:
-        with saving(run):
-            prior.save(run.centre_bias)
     fill = kept(strategy, settings, cache, model, size)
     data = wire(settings, size, maps, training, validation, fill, cache)
     known = ("fixations",) if settings.scanpath else keys([*training, *validation])
@@ -201,7 +200,7 @@ def learn(
             choice.choose(settings.loss, settings.metrics, known),
             settings.epochs,
             progress,
-            keeper_of(settings, corpus, run, start, model, size) if chief else Idle(),
+            keeper_of(settings, corpus, run, start, model, size, prior) if chief else Idle(),
             callbacks=[keras.callbacks.TensorBoard(str(run.log), write_graph=False)] * chief,
             network=model.get_layer("readout") if settings.cached else None,
             patience=settings.patience,
@@ -225,12 +224,18 @@ def stoppable(progress: trainer.Progress) -> Iterator[Stop]:
         raise Stopped(stop.signal or signal.SIGTERM, f"after {far}, which are saved")
 
 
-def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size) -> Keeper:
+def begun_with(run: Run, start) -> Path | None:
+    """The file of the prior that a run began with, None where it has none."""
+    files = [found.centre_bias for found in (start.checkpoint, run.best) if found]
+    return next((file for file in files if file.is_file()), None)
+
+
+def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size, prior) -> Keeper:
     """What writes a run to disk."""
     about = {"corpus": corpus.name, "address": corpus.address}
     about |= {"size": size, "config": asdict(settings)}
     every, minutes = settings.save_every, settings.save_minutes
-    return Keeper(run, model, start, about, every, minutes, save_history)
+    return Keeper(run, model, start, about, every, minutes, save_history, prior)
 
 
 def kept(strategy, settings: Config, cache: Path, model: keras.Model, size) -> Callable | None:
@@ -291,10 +296,8 @@ def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, loaded: Loaded) 
     about = {"corpus": corpus.name, "address": corpus.address, "epoch": 0, "metrics": {}}
     about |= {"size": settings.size or corpus.size, "config": asdict(settings)}
     about |= {"split": record(loaded), "training": fingerprint(training)}
-    with saving(run):
-        describe(run, about, training)
-        bias.save(run.best)
+    save_baseline(run, bias, about, training)
     logging.info(
         "kernel of %.3g of the picture's side, %g of a uniform density; weights: %s",
-        bias.bandwidth, bias.uniform, run.best,
+        bias.bandwidth, bias.uniform, run.best_place,
     )  # fmt: skip

@@ -246,15 +246,15 @@ def comparison_text(
     return "\n".join(said)
 
 
-def runs(results: Path) -> list[str]:
-    """A line for each run that has best weights: name, corpus, encoder, epoch, validation."""
+def runs(records: Mapping[str, Path]) -> list[str]:
+    """Return a line for each run, given the JSON of its best checkpoint: name, corpus, encoder,
+    epoch, validation."""
     lines = []
-    for path in sorted((results / "ckpts" / "best").glob("[!.]*.json")):
+    for name, path in records.items():
         try:
-            about = json.loads(path.read_text())
-            lines.append(f"{path.stem}: {summary(about)}")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            lines.append(f"{path.stem}: its JSON is damaged")
+            lines.append(f"{name}: {summary(json.loads(path.read_text()))}")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            lines.append(f"{name}: its JSON is damaged")
     return lines or ["none yet"]
 
 

@@ -13,6 +13,7 @@ import pytest
 import flags
 import main
 from errors import UsageError
+from model.checkpoints.runs import Run
 
 
 def run(*argv) -> int:
@@ -86,8 +87,8 @@ def history(results: Path, name: str = "msinet_own") -> list[dict[str, str]]:
 
 
 def about(results: Path, name: str = "msinet_own") -> dict:
-    """Return what the JSON beside a run's best weights says."""
-    return json.loads((results / f"ckpts/best/{name}.json").read_text())
+    """Return what the JSON of a run's best checkpoint says."""
+    return json.loads(Run(results, name).best.record.read_text())
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -99,6 +99,6 @@ def test_loss_terms_have_weights():
 
 
 def test_what_a_resumed_run_may_change():
-    shape = Config().shape()
-    assert {"epochs", "devices", "save_every"} & set(shape) == set()
-    assert {"encoder", "loss", "seed", "size", "learning_rate"} <= set(shape)
+    fingerprint = Config().fingerprint()
+    assert {"epochs", "devices", "save_every"} & set(fingerprint) == set()
+    assert {"encoder", "loss", "seed", "size", "learning_rate"} <= set(fingerprint)

@@ -16,6 +16,7 @@ from run_files import EVERY_STEP, NAME, best_epoch, command, counted, cut_off
 from batches import reading
 from model.checkpoints.keeper import GOES_ON
 from model.checkpoints.restore import so_far
+from model.checkpoints.runs import Run
 from model.training import trainer
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -84,12 +85,12 @@ def test_a_disk_that_has_room_in_the_second_epoch(
     code, _, err = cli(*argv)
     assert (code, err) == (2, f"{NAME} cannot be saved: {FULL}\n")
     assert (len(history(results)), best_epoch(results)) == (rows, best)
-    assert arrays(results / f"ckpts/best/{NAME}.weights.h5")
+    assert arrays(Run(results, NAME).best.weights)
     assert counted(results, PICTURES)["epoch"] == 1 and not cut_off(results)
     monkeypatch.undo()
     fillers[0].unlink()
     code, out, err = cli(*argv)
-    assert (code, err) == (0, "") and "own state after 1 epochs\n" in out
+    assert (code, err) == (0, "") and "latest checkpoint after 1 epochs\n" in out
     assert counted(results, PICTURES)["epoch"] == len(history(results)) == 3
 
 
@@ -181,5 +182,5 @@ def test_a_picture_that_is_lost_in_mid_epoch(own, tmp_path, cli, when, lose):
 
     when("epoch 2, step 3", lambda: lose(picture))
     code, out, err = cli(*argv)
-    assert (code, err) == (0, "") and f"own state after {so_far(before)}\n" in out
+    assert (code, err) == (0, "") and f"latest checkpoint after {so_far(before)}\n" in out
     assert counted(tmp_path, PICTURES)["epoch"] == 2

@@ -29,8 +29,8 @@ from run_files import (
     progress,
 )
 
-from model.checkpoints import states
-from model.checkpoints.restore import MODEL, so_far
+from model.checkpoints import folders
+from model.checkpoints.restore import so_far
 
 FUTURE = 4e9  # seconds; the year 2096
 
@@ -99,7 +99,9 @@ def kill(argv, results, moments, pictures=PICTURES, meanwhile=None):
         assert program.end() == -signal.SIGKILL, program.lines()
     assert not program.err
     if begun := program.said("^weights: (.*)"):
-        expected = f"{NAME}'s own state after {so_far(before)}" if before else "the encoder's"
+        expected = (
+            f"{NAME}'s latest checkpoint after {so_far(before)}" if before else "the encoder's"
+        )
         assert begun[0].group(1).startswith(expected)
     after = counted(results, pictures)
     print(kind, so_far(after) if after else "nothing", "and a part" * bool(cut_off(results)))
@@ -115,11 +117,11 @@ def go_on(argv):
     return "\n".join(program.out)
 
 
-def damage(state):
-    """Flip a byte in the middle of a state's arrays."""
-    content = bytearray((state / MODEL).read_bytes())
+def damage(checkpoint):
+    """Flip a byte in the middle of a checkpoint's arrays."""
+    content = bytearray(checkpoint.weights.read_bytes())
     content[len(content) // 2] ^= 255
-    (state / MODEL).write_bytes(content)
+    checkpoint.weights.write_bytes(content)
 
 
 def test_a_run_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path, cli):
@@ -141,7 +143,7 @@ def test_a_run_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path,
     damage(damaged)
     code, out, err = cli(*argv)
     assert (code, err) == (0, "")
-    assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in out
+    assert f"{damaged.folder}: weights.h5 is damaged; the checkpoint before it is tried" in out
     assert left(tmp_path) == whole
     assert counted(tmp_path)["epoch"] == EPOCHS
 
@@ -150,13 +152,15 @@ def test_a_run_killed_and_damaged_ends_as_one_that_was_not(own, whole, tmp_path,
 def test_a_run_killed_twice_and_then_damaged_ends_as_one_that_was_not(own, whole, tmp_path):
     argv, moments = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP), Moments(reach=5)
     kill(argv, tmp_path, moments)
-    for state in set(states.states(folder(tmp_path))) - {newest(tmp_path)}:
-        for path in (state, *state.iterdir()):  # which the clock says will be later
+    for older in set(folders.numbered(folder(tmp_path))) - {newest(tmp_path).folder}:
+        for path in (older, *older.iterdir()):  # which the clock says will be later
             os.utime(path, (FUTURE, FUTURE))
     kill(argv, tmp_path, moments)
     damaged = newest(tmp_path)
     damage(damaged)
-    assert f"{damaged}: {MODEL} is damaged; the state before it is tried" in go_on(argv)
+    assert f"{damaged.folder}: weights.h5 is damaged; the checkpoint before it is tried" in go_on(
+        argv
+    )
     assert left(tmp_path) == whole
     assert counted(tmp_path)["epoch"] == EPOCHS
 
@@ -177,7 +181,7 @@ def test_signals_end_a_run_that_goes_on_by_the_command_it_says(own, whole, tmp_p
         program.waits_for("waiting for pictures$")  # an epoch's last step is over
         program.send(signal.SIGINT)
         assert program.end() == 130
-    assert program.said(f"own state after {begun}$")
+    assert program.said(f"latest checkpoint after {begun}$")
     stopped(program, tmp_path, "SIGINT")
     assert progress(tmp_path)["step"] == 6  # and its validation was not
     go_on(argv)
@@ -236,12 +240,12 @@ def test_a_run_killed_twenty_times_ends_as_one_that_was_not(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spoil", [
-    lambda state: (state / MODEL).write_bytes((state / MODEL).read_bytes()[:-1000]),
-    lambda state: (state / MODEL).unlink(),
-    lambda state: (state / "checks.json").write_text("{"),
-    lambda state: shutil.rmtree(state),
+    lambda latest: latest.weights.write_bytes(latest.weights.read_bytes()[:-1000]),
+    lambda latest: latest.weights.unlink(),
+    lambda latest: (latest.folder / "checks.json").write_text("{"),
+    lambda latest: shutil.rmtree(latest.folder),
 ])  # fmt: skip
-def test_a_damaged_latest_state_gives_way_to_the_one_before(own, whole, tmp_path, spoil):
+def test_a_damaged_latest_checkpoint_gives_way_to_the_one_before(own, whole, tmp_path, spoil):
     argv = command(own, tmp_path, "--epochs", EPOCHS, *EVERY_STEP)
     with Program(*argv) as program:
         program.waits_for("^saved after", 5)
@@ -250,8 +254,8 @@ def test_a_damaged_latest_state_gives_way_to_the_one_before(own, whole, tmp_path
     spoil(damaged)
     before = so_far(counted(tmp_path))
     out = go_on(argv)
-    assert f"{damaged}: " in out or not damaged.is_dir()
-    assert f"own state after {before}" in out
+    assert f"{damaged.folder}: " in out or not damaged.folder.is_dir()
+    assert f"latest checkpoint after {before}" in out
     assert left(tmp_path) == whole
 
 
@@ -267,6 +271,6 @@ def test_a_process_whose_clock_is_days_behind_goes_on(own, whole, tmp_path):
         with Program(*argv, **environment) as program:
             program.waits_for("^saved after", 4)
             program.send(signal.SIGKILL)
-        assert not before or program.said(f"own state after {so_far(before)}$")
+        assert not before or program.said(f"latest checkpoint after {so_far(before)}$")
     go_on(argv)
     assert left(tmp_path) == whole

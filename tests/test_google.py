@@ -9,6 +9,7 @@ from conftest import SMALL, make_own
 from google_store import google
 
 import storage
+from model.checkpoints import folders
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
 
@@ -49,6 +50,42 @@ def test_objects_are_written_read_listed_and_removed(store):
     assert set(store) == {"folder/a.txt"}
 
 
+def test_a_checkpoint_is_replaced_whole_whatever_is_cut_off(store, monkeypatch):
+    """Of a run of before, whose files lie side by side; then of one in a folder."""
+    place, before, uploads = storage.path("gs://bucket/ckpts/best/r"), "old", storage.upload
+    for ending in folders.FLAT:
+        store[f"ckpts/best/r{ending}"] = b"old"
+    for text in ("new", "newer"):
+        for count in range(4):  # two files, their checksums, the name
+
+            def cut(file, to, left=[count]):  # noqa: B006
+                left[0] -= 1
+                if left[0] < 0:
+                    raise KeyboardInterrupt
+                uploads(file, to)
+
+            monkeypatch.setattr(storage, "upload", cut)
+            with pytest.raises(KeyboardInterrupt):
+                folders.save(place, files(text))
+            monkeypatch.setattr(storage, "upload", uploads)
+            if before != "old" or count < 3:  # without a name yet, what is whole counts
+                assert read(place) == (before, before)
+        folders.save(place, files(text))
+        before = text
+        assert read(place) == (text, text)
+        assert len(store) == 4 and not any(name.endswith("r.json") for name in store)
+
+
+def files(text):
+    return {name: lambda part: part.write_text(text) for name in ("weights.h5", "run.json")}
+
+
+def read(place):
+    found = folders.find(place)
+    found.check()
+    return found.weights.read_text(), found.record.read_text()
+
+
 @pytest.mark.slow
 def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path, cli, monkeypatch):
     own = make_own(tmp_path / "own")
@@ -64,7 +101,7 @@ def test_a_run_with_corpus_and_results_in_the_store(store, tmp_path, cli, monkey
 
     train = ("train", "-d", "gs://bucket/corpora/own", *SMALL)
     program(*train, "--epochs", "1")
-    assert "own state after 1 epochs" in program(*train, "--epochs", "2")
+    assert "latest checkpoint after 1 epochs" in program(*train, "--epochs", "2")
     program("test", "--name", "msinet_own")
     assert json.loads(store["out/reports/msinet_own.metrics.json"])["n_images"] == 3
     assert store["out/history/msinet_own.csv"].decode().count("\n") == 3

@@ -19,6 +19,8 @@ import main
 from config import Config
 from data.corpus import Corpus
 from formats.pictures import decode
+from model.checkpoints.folders import find
+from model.checkpoints.runs import Run
 from model.metrics.registry import METRICS
 
 ROOT = Path(__file__).parent.parent
@@ -55,10 +57,10 @@ def test_training_writes_best_latest_history_curve_and_log(trained):
     )
     with Image.open(results / "history" / "msinet_own.png") as curve:
         assert np.asarray(curve).std() > 0
-    states = sorted(p.name for p in (results / "ckpts/latest/msinet_own").iterdir())
-    assert states == ["000002", "000003", "latest"]
+    latest = sorted(p.name for p in (results / "ckpts/latest/msinet_own").iterdir())
+    assert latest == ["000002", "000003", "latest"]
     assert list((results / "logs/msinet_own").rglob("events.out.tfevents.*"))
-    about = json.loads((results / "ckpts/best/msinet_own.json").read_text())
+    about = json.loads(Run(results, "msinet_own").best.record.read_text())
     assert about["config"]["encoder"] == "small"
     (own,) = about["chain"]
     assert len(own["train"]) == 10 and all(own["train"].values())  # 13 pictures, 80 to 20
@@ -86,12 +88,14 @@ def test_a_run_resumed_and_killed_is_the_uninterrupted_one_bit_for_bit(
         "stopped by SIGINT at once; what was saved before stays; "
     )
     assert "; to go on: " in err and err.count("\n") == 1
-    assert "own state after 1 epochs" in out
+    assert "latest checkpoint after 1 epochs" in out
     monkeypatch.undo()
-    assert "own state after 2 epochs" in train(cli, own, tmp_path, "--epochs", "3")
+    assert "latest checkpoint after 2 epochs" in train(cli, own, tmp_path, "--epochs", "3")
     assert history(tmp_path) == history(whole)
-    for part in ("latest/msinet_own/000003/model.weights.h5", "best/msinet_own.weights.h5"):
-        assert arrays(tmp_path / "ckpts" / part) == arrays(whole / "ckpts" / part)
+    for part in ("latest/msinet_own/000003", "best/msinet_own"):
+        files = (find(results / "ckpts" / part).weights for results in (tmp_path, whole))
+        one, other = map(arrays, files)
+        assert one == other
 
 
 @pytest.mark.slow
@@ -159,8 +163,7 @@ def test_initial_starts_from_another_runs_weights(cli, trained, tmp_path):
         "cc",
     )
     assert "weights: msinet_own's best weights" in out
-    best, tuned = (results / "ckpts/best" / f"msinet_{n}.weights.h5" for n in ("own", "other"))
-    near, far = arrays(best), arrays(tuned)
+    near, far = (arrays(Run(results, f"msinet_{name}").best.weights) for name in ("own", "other"))
     assert near.keys() == far.keys()
     for name in near:
         np.testing.assert_allclose(*(np.frombuffer(w[name], "f4") for w in (near, far)), atol=1e-6)
@@ -175,8 +178,8 @@ def test_a_missing_initial_says_what_to_run_first(cli, own, tmp_path):
 
 
 def test_save_every_keeps_weights_of_epochs(trained):
-    kept = sorted(p.name for p in (trained[1] / "ckpts/epochs/msinet_own").iterdir())
-    assert kept == ["0002.json", "0002.weights.h5"]
+    (kept,) = (trained[1] / "ckpts/epochs/msinet_own").iterdir()
+    assert kept.name == "0002" and json.loads(find(kept).record.read_text())["epoch"] == 2
 
 
 def test_test_writes_maps_overlays_table_and_page(cli, trained):

@@ -1,8 +1,11 @@
 """Places on a disk, and in a store: the one that TensorFlow keeps in memory, ram://."""
 
+import errno
 import os
+import stat
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,33 @@ def test_what_fails_leaves_the_old_file(tmp_path):
         part.write_text("half")
         raise ValueError
     assert place.read_text() == "old" and os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_folders_that_cannot_be_flushed_are_done_without(tmp_path, monkeypatch, number):
+    """As some network file systems have it; a disk that fails is another matter."""
+    flushed = os.fsync
+
+    def refuse(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        flushed(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    expected = pytest.raises(OSError) if number == errno.EIO else nullcontext()
+    with expected, storage.replacing(tmp_path / "a.txt") as part:
+        part.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_a_file_that_cannot_be_flushed_is_an_error(tmp_path, monkeypatch):
+    def refuse(handle):
+        raise OSError(errno.EINVAL, "refused")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError), storage.replacing(tmp_path / "a.txt") as part:
+        part.write_text("new")
+    assert not (tmp_path / "a.txt").exists()
 
 
 def test_two_that_replace_one_file_do_not_meet(tmp_path):

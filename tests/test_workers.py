@@ -18,7 +18,7 @@ from helpers import arrays, history, run
 from run_files import NAME, folder, newest, progress
 
 from commands.launch import GRACE
-from model.checkpoints.restore import MODEL, so_far
+from model.checkpoints.restore import so_far
 
 ROOT = Path(__file__).parent.parent
 MAIN = [sys.executable, str(ROOT / "main.py")]
@@ -89,7 +89,7 @@ def launching(own, results, *more):
 
 def values(results):
     """The weights and the optimizer's state after the last step, by their names."""
-    file = newest(results) / MODEL
+    file = newest(results).weights
     with h5py.File(file) as content:
         return {name: content[name][()] for name in arrays(file)}
 
@@ -97,7 +97,7 @@ def values(results):
 def check_equal(results, others):
     """To the last bit."""
     assert history(results) == history(others)
-    assert arrays(newest(results) / MODEL) == arrays(newest(others) / MODEL)
+    assert arrays(newest(results).weights) == arrays(newest(others).weights)
 
 
 def check_close(results, others):
@@ -164,7 +164,7 @@ def test_a_killed_worker_ends_the_others_and_the_job_goes_on(own, pair, start, t
     assert f"worker {index} was ended by SIGKILL" in err and err.count("\n") == 2
     saved = progress(tmp_path / "r")
     assert 2 <= 3 * saved["epoch"] + saved["step"] < 6
-    assert f"own state after {so_far(saved)}\n" in ended(start(command))
+    assert f"latest checkpoint after {so_far(saved)}\n" in ended(start(command))
     check_equal(tmp_path / "r", pair)
 
 
@@ -197,7 +197,7 @@ def test_workers_stop_after_the_same_step_and_go_on(own, pair, start, tmp_path):
     out, err = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM after" in err and "[worker 1] stopped by SIGTERM after" in err
-    assert "own state after" in ended(start(command))
+    assert "latest checkpoint after" in ended(start(command))
     check_equal(tmp_path / "r", pair)
 
 

@@ -1,7 +1,7 @@
-"""What a run leaves on disk while it trains: history, best weights, states."""
+"""What a run leaves on disk while it trains: its history, and checkpoints."""
 
 import dataclasses
-import json
+import functools
 import platform
 import subprocess
 import time
@@ -14,10 +14,11 @@ import tensorflow as tf
 from absl import logging
 
 from errors import UsageError
-from model.checkpoints import states
-from model.checkpoints.restore import MODEL, STATE, Start, so_far
-from model.checkpoints.runs import Run, about_of, jsonable, link, write_json
-from model.checkpoints.weights import save_weights, write_weights
+from model.checkpoints import folders
+from model.checkpoints.folders import CENTRE_BIAS, RECORD, WEIGHTS
+from model.checkpoints.restore import Start, so_far
+from model.checkpoints.runs import Run, link, write_json
+from model.checkpoints.weights import write_weights
 from model.training.optimizer import averaged
 from model.training.trainer import Progress
 
@@ -25,15 +26,16 @@ GOES_ON = "once that is mended, the same command goes on from what was saved las
 
 
 class Keeper:
-    """Writes what a run leaves: after each epoch history, best weights, a state; in mid-epoch a
-    state every so often.
+    """Writes what a run leaves: after each epoch history, best and latest checkpoint; in mid-epoch
+    the latest every so often.
 
-    Best weights and those of epochs are averaged ones where the optimizer averages; the state has
-    those that train, and the average with the optimizer's.
+    Best weights and those of epochs are averaged ones where the optimizer averages; the latest
+    checkpoint has those that train, and the average with the optimizer's state.
 
-    about: what the JSON beside weights says, besides where they come from; every: the weights of
-    every so-many-th epoch are kept too, 0 for none; minutes: between states in mid-epoch, 0: never;
-    record: writes the history, (path, rows).
+    about: what a checkpoint's JSON says, besides where its weights come from; every: each
+    so-many-th epoch is kept too, 0 for none; minutes: between checkpoints in mid-epoch, 0: never;
+    record: writes the history, (path, rows); prior: what the network is told of where people look
+    whatever the picture, if it is.
     """
 
     def __init__(
@@ -45,25 +47,23 @@ class Keeper:
         every: int,
         minutes: float,
         record: Callable[[Path, list[dict]], None],
+        prior=None,
     ):
         self.run, self.model, self.start = run, model, start
-        self.about, self.every, self.record = about, every, record
+        self.about, self.every, self.record, self.prior = about, every, record, prior
         self.seconds, self.time = 60 * minutes, time.monotonic()
-        self.state, self.done = (start.path if start.resume else None), None
+        self.latest, self.done = (start.checkpoint.folder if start.resume else None), None
 
     def epoch(self, progress: Progress, improved: bool) -> None:
-        """The state is written last: what a cut leaves undone, a resumed run does again."""
-        row = progress.history[-1]
-        about = {**self.about, "epoch": row["epoch"], "metrics": row, "versions": versions()}
-        about |= {"start": self.start.line, "initial": self.start.initial}
-        about |= {"chain": self.start.chain, "split": self.start.split}
+        """The latest is written last: what a cut leaves undone, a resumed run does again."""
         with saving(self.run):
             self.record(self.run.history, progress.history)
             with averaged(self.model):
+                files = self.files(progress)
                 if improved:
-                    save_weights(self.run.best, self.model, about)
+                    folders.save(self.run.best_place, files)
                 if self.every and progress.epoch % self.every == 0:
-                    save_weights(self.run.epoch(progress.epoch), self.model, about)
+                    folders.save(self.run.epoch(progress.epoch), files)
         self.save(progress)
 
     def step(self, progress: Progress) -> None:
@@ -71,22 +71,29 @@ class Keeper:
             self.save(progress)
 
     def save(self, progress: Progress) -> None:
-        """Writes the state, unless it was the last that was written."""
+        """Write the latest checkpoint, unless that was the last to be written."""
         if self.done == (progress.epoch, progress.step):
             return
-        came = {"initial": self.start.initial, "chain": self.start.chain[1:]}
-        came |= {"source": self.start.source, "began": self.start.began, "split": self.start.split}
-        came["epochs"] = self.about.get("config", {}).get("epochs")
-        content = {"shape": self.start.shape, **came, "progress": dataclasses.asdict(progress)}
-        files = {
-            MODEL: lambda path: write_weights(path, self.model),
-            STATE: lambda path: path.write_text(json.dumps(jsonable(content))),
-        }
         with saving(self.run):
-            self.state = states.save(self.run.latest, files, self.state)
+            files = self.files(progress, optimizer=True)
+            self.latest = folders.save(self.run.latest, files, self.latest)
         self.time, self.done = time.monotonic(), (progress.epoch, progress.step)
         if progress.step:
             logging.info("saved after %s", so_far(dataclasses.asdict(progress)))
+
+    def files(self, progress: Progress, optimizer: bool = False) -> dict:
+        """Return what writes each file of a checkpoint."""
+        names = ("initial", "chain", "split", "fingerprint", "source", "began")
+        record = {**self.about, "start": self.start.line, "versions": versions()}
+        record |= {name: getattr(self.start, name) for name in names}
+        metrics = progress.history[-1] if progress.history else {}
+        record |= {"epoch": progress.epoch, "metrics": metrics}
+        record["progress"] = dataclasses.asdict(progress)
+        files = {
+            WEIGHTS: lambda path: write_weights(path, self.model, optimizer),
+            RECORD: lambda path: write_json(path, record),
+        }
+        return files | ({CENTRE_BIAS: self.prior.save} if self.prior else {})
 
 
 @contextmanager
@@ -109,15 +116,18 @@ class Idle:
     def save(self, progress: Progress) -> None: ...
 
 
-def describe(run: Run, about: Mapping, training: Sequence) -> None:
-    """Writes the JSON beside best weights that no network has, fitted on samples of a corpus."""
+def save_baseline(run: Run, bias, about: Mapping, training: Sequence) -> None:
+    """Write the best checkpoint of a centre bias that was fitted on samples of a corpus."""
     own = link(run.name, about["corpus"], {sample.name: sample.digest for sample in training})
-    run.best.parent.mkdir(parents=True, exist_ok=True)
-    write_json(about_of(run.best), {**about, "chain": [own], "versions": versions()})
+    record = {**about, "chain": [own], "versions": versions()}
+    with saving(run):
+        files = {WEIGHTS: bias.save, RECORD: lambda path: write_json(path, record)}
+        folders.save(run.best_place, files)
 
 
+@functools.cache
 def versions() -> dict[str, str]:
-    """What weights were made with: the git revision, and versions of what computes."""
+    """Return what weights were made with: the git revision, and versions of what computes."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
         revision = subprocess.run(

@@ -10,12 +10,11 @@ from absl import logging
 
 from config import Config, show
 from errors import UsageError
-from model.checkpoints import states
+from model.checkpoints import folders
+from model.checkpoints.folders import FLAT, Checkpoint
 from model.checkpoints.lineage import refuse_changed, refuse_seen
 from model.checkpoints.runs import (
-    WEIGHTS,
     Run,
-    about_of,
     chain_of,
     corpus_called,
     jsonable,
@@ -23,20 +22,19 @@ from model.checkpoints.runs import (
     read_about,
     read_json,
 )
-from model.checkpoints.weights import load_partly, load_pytorch, load_weights
+from model.checkpoints.weights import load_pytorch, load_weights
 from model.networks.build import depends_on
 from model.training.trainer import Progress
 
 PUBLISHED = ".pth"  # DeepGaze III's, as its authors save them
 
-MODEL, STATE = f"model{WEIGHTS}", "state.json"  # the files of a state
 ENCODER_WEIGHTS = {"vgg16": "imagenet", "densenet201": "imagenet", "small": "none"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Where a run starts from: `path` has the weights (a folder of state for `resume`), None for
-    the encoder's own; `line` says it to a person; `shape` is the configuration's fingerprint;
+    """Where a run starts from: `checkpoint` has the weights (the run's own latest for `resume`),
+    None for the encoder's own; `line` says it to a person; `fingerprint` is the configuration's;
     `initial` the run that it is fine-tuned from, if it is; `chain` has a link (runs.link) for each
     run whose pictures the weights have seen; `whole`: the weights are the encoder's too; `source`:
     the digest of the initial run's weights; `began`: the fresh start that the run goes back to, if
@@ -46,8 +44,8 @@ class Start:
     yet)."""
 
     line: str
-    shape: dict
-    path: Path | None = None
+    fingerprint: Mapping = dataclasses.field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
     resume: bool = False
     initial: str | None = None
     chain: tuple[dict, ...] = ()
@@ -59,7 +57,7 @@ class Start:
 
     def encoder_weights(self, settings: Config) -> str:
         """What the encoder is built with: nothing where other weights follow."""
-        return "none" if self.path and self.whole else own_weights(settings)
+        return "none" if self.checkpoint and self.whole else own_weights(settings)
 
 
 def find_start(
@@ -72,9 +70,9 @@ def find_start(
     follow_initial: bool = False,
     began: Mapping | None = None,
 ) -> Start:
-    """The first of these that is there; each refusal names what differs or what to run first.
+    """Return the first of these that is there; a refusal names what differs or what to run first.
 
-    1. The run's own latest state, unless `fresh`, or `follow_initial` and the initial run has
+    1. The run's own latest checkpoint, unless `fresh`, or `follow_initial` and the initial run has
        other best weights by now: the run goes on where it stopped.
     2. The `weights` that were asked for.
     3. The best weights of `initial`, the corpus' or the configuration's.
@@ -82,41 +80,75 @@ def find_start(
 
     `began`: what a fresh start is called, and the runs of its command.
     """
-    shape = shape_of(corpus, settings, weights)
-    began = began and {**began, "epochs": settings.epochs, "patience": settings.patience}
-    state = None if fresh else states.newest(run.latest)
+    latest = None if fresh else folders.newest(run.latest)
     initial = (settings.initial or corpus.initial or "none").lower()
-    if state is not None and follow_initial and weights is None and initial != "none":
-        source = states.digest(initial_of(run, corpus, settings).best)
-        if (read_json(state / STATE).get("source") or source) != source:
-            logging.info("%s starts anew: %s has other weights by now", run.name, initial)
-            state = None
-    if state is not None:
-        same_shape(run, state, shape)
-        before = read_json(state / STATE)
-        line = f"{run.name}'s own state after {so_far(before['progress'])}"
-        known = {name: before.get(name) for name in ("source", "began", "epochs", "split")}
-        return Start(line, shape, state, True, before["initial"], tuple(before["chain"]), **known)
+    fine_tuned = weights is None and initial != "none"
+    if latest and follow_initial and fine_tuned and outdated(latest, run, corpus, settings):
+        logging.info("%s starts anew: %s has other weights by now", run.name, initial)
+        latest = None
+    fingerprint = fingerprint_of(corpus, settings, weights)
+    if latest:
+        return going_on(run, latest, fingerprint)
     if weights is not None:
-        return dataclasses.replace(from_file(weights, settings, shape), began=began)
-    if initial != "none":
-        source = initial_of(run, corpus, settings)
-        about = read_about(source)
-        same_model(source.name, about, settings)
-        known = {"chain": tuple(chain_of(about, source.name)), "source": states.digest(source.best)}
-        known |= {"initial": source.name, "began": began}
-        return Start(f"{source.name}'s best weights", shape, source.best, **known)
+        start = from_file(weights, settings)
+    else:
+        start = from_initial(run, corpus, settings) if fine_tuned else from_encoder(settings)
+    began = began and {**began, "epochs": settings.epochs, "patience": settings.patience}
+    return dataclasses.replace(start, fingerprint=fingerprint, began=began)
+
+
+def outdated(latest: Checkpoint, run: Run, corpus, settings: Config) -> bool:
+    """Return whether the initial run has other weights than those that a run went out from."""
+    source = folders.digest(initial_of(run, corpus, settings).best.weights)
+    return (read_json(latest.record).get("source") or source) != source
+
+
+def going_on(run: Run, latest: Checkpoint, fingerprint: Mapping) -> Start:
+    """Return the start of a run that goes on; UsageError where its configuration was another."""
+    same_fingerprint(run, latest, fingerprint)
+    record = read_record(latest)
+    line = f"{run.name}'s latest checkpoint after {so_far(record['progress'])}"
+    known = {name: record.get(name) for name in ("initial", "source", "began", "split")}
+    known["epochs"] = record["config"].get("epochs")
+    return Start(line, fingerprint, latest, True, chain=tuple(record["chain"][1:]), **known)
+
+
+def from_initial(run: Run, corpus, settings: Config) -> Start:
+    """Return the start from the best weights of the initial run."""
+    source = initial_of(run, corpus, settings)
+    about, best = read_about(source), source.best
+    same_model(source.name, about, settings)
+    known = {"chain": tuple(chain_of(about, source.name)), "source": folders.digest(best.weights)}
+    line = f"{source.name}'s best weights"
+    return Start(line, checkpoint=best, initial=source.name, **known)
+
+
+def from_encoder(settings: Config) -> Start:
+    """Return the start from what the encoder learned elsewhere."""
     chosen = own_weights(settings)
     if chosen not in ("imagenet", "hed", "none") and not Path(chosen).is_file():
         raise UsageError(
             f"--encoder-weights {chosen}: no such file; allowed are imagenet, hed, none or a path"
         )
-    return Start(f"the encoder's own, {chosen}", shape, began=began)
+    return Start(f"the encoder's own, {chosen}")
 
 
-def shape_of(corpus, settings: Config, weights: Path | None) -> dict:
-    """The fingerprint of a configuration on a corpus, as it comes back from JSON."""
-    return jsonable({"corpus": corpus.name, **settings.shape(), "weights": weights})
+def read_record(checkpoint: Checkpoint) -> dict:
+    """Return what a checkpoint's JSON says; of one from before, in today's words."""
+    record = read_json(checkpoint.record)
+    if "shape" in record:
+        unknown = link(str(checkpoint.folder))  # its own pictures: it has their number alone
+        record |= {"fingerprint": record["shape"], "chain": [unknown, *record["chain"]]}
+        record["config"] = {**record["shape"], "epochs": record.get("epochs")}
+    if before := record.get("fingerprint"):  # of a field that there was not yet, its default
+        corpus = corpus_called(before["corpus"])
+        record["fingerprint"] = jsonable(Config().fingerprint()) | before | {"corpus": corpus}
+    return record
+
+
+def fingerprint_of(corpus, settings: Config, weights: Path | None) -> dict:
+    """Return the fingerprint of a configuration on a corpus, as it comes back from JSON."""
+    return jsonable({"corpus": corpus.name, **settings.fingerprint(), "weights": weights})
 
 
 def initial_of(run: Run, corpus, settings: Config) -> Run:
@@ -131,24 +163,26 @@ def so_far(progress: Mapping) -> str:
     return f"{progress['epoch']} epochs" + (f" and {step} steps" if step else "")
 
 
-def from_file(weights: Path, settings: Config, shape: dict) -> Start:
-    """The start from a file of weights; the JSON beside it, where there is one, says what it is."""
-    if not weights.is_file():
-        raise UsageError(f"--weights {weights}: no such file")
+def from_file(weights: Path, settings: Config) -> Start:
+    """Return the start from a file of weights, or a checkpoint's folder; the JSON beside weights,
+    where there is one, says what they are."""
+    found = folders.find(weights)
+    if found is None:
+        raise UsageError(f"--weights {weights}: no such file, nor a checkpoint's folder")
     if weights.suffix == PUBLISHED:
         if settings.model != "deepgaze":
             raise UsageError(
                 f"--weights {weights}: published weights are of deepgaze, this run is "
-                f"{settings.model}; use -m deepgaze, or a file {WEIGHTS}"
+                f"{settings.model}; use -m deepgaze, or a file {FLAT[0]}"
             )
         published = {**dataclasses.asdict(settings), "missing": Config.missing}
         same_model(str(weights), {"config": published}, settings)
         whole = settings.encoder_weights == "default"
-        return Start(str(weights), shape, weights, chain=(link(str(weights)),), whole=whole)
-    about = read_json(about_of(weights)) if about_of(weights).is_file() else {}
+        return Start(str(weights), checkpoint=found, chain=(link(str(weights)),), whole=whole)
+    about = read_record(found) if found.record.is_file() else {}
     if "config" in about:
         same_model(str(weights), about, settings)
-    return Start(str(weights), shape, weights, chain=tuple(chain_of(about, str(weights))))
+    return Start(str(weights), checkpoint=found, chain=tuple(chain_of(about, str(weights))))
 
 
 def own_weights(settings: Config) -> str:
@@ -190,18 +224,19 @@ def on_pictures(
     own = pictures_of(training, validation, fixations)
     if start.resume:
         refuse_changed(run, start.split, split)
-        same_shape(run, start.path, own)
+        same_fingerprint(run, start.checkpoint, own)
     what = f"{run.name} cannot be validated"
     both = [*training, *validation]
     refuse_seen({"chain": start.chain}, corpus, validation, what, held=False, known=both)
     sides = ({sample.name: sample.digest for sample in side} for side in (training, held))
-    shape, chain = {**start.shape, **own}, (link(run.name, corpus.name, *sides), *start.chain)
-    return dataclasses.replace(start, shape=shape, chain=chain, split=start.split or split)
+    own = {**start.fingerprint, **own}
+    chain = (link(run.name, corpus.name, *sides), *start.chain)
+    return dataclasses.replace(start, fingerprint=own, chain=chain, split=start.split or split)
 
 
-def same_shape(run: Run, state: Path, shape: Mapping) -> None:
-    """Raises UsageError where a state is of another configuration; names the fields."""
-    differ = differing(state, shape)
+def same_fingerprint(run: Run, latest: Checkpoint, fingerprint: Mapping) -> None:
+    """Raise UsageError where a checkpoint is of another configuration; names the fields."""
+    differ = differing(latest, fingerprint)
     if differ:
         raise UsageError(
             f"{run.name} was trained with {', '.join(differ)}; "
@@ -209,20 +244,14 @@ def same_shape(run: Run, state: Path, shape: Mapping) -> None:
         )
 
 
-def differing(state: Path, shape: Mapping) -> list[str]:
-    """Return the fields in which a state is of another configuration, with both values."""
-    before = shape_before(read_json(state / STATE))
+def differing(latest: Checkpoint, fingerprint: Mapping) -> list[str]:
+    """Return the fields in which a checkpoint is of another configuration, with both values."""
+    before = read_record(latest)["fingerprint"]
     return [
         f"{name} {show(before[name], joint(name))} (now {show(value, joint(name))})"
-        for name, value in sorted(shape.items())
+        for name, value in sorted(fingerprint.items())
         if before.get(name, value) != value
     ]
-
-
-def shape_before(state: Mapping) -> dict:
-    """The fingerprint in a state; of a field that there was not yet, its default."""
-    shape = {**jsonable(Config().shape()), **state["shape"]}
-    return {**shape, "corpus": corpus_called(shape["corpus"])}
 
 
 def joint(name: str) -> str:
@@ -233,7 +262,7 @@ def joint(name: str) -> str:
 def initial_run(results: Path, initial: str, corpus: str, model: str) -> Run:
     """The run of that name, or of the same model on that corpus, that has best weights."""
     for name in (f"{model}_{initial.lower()}", initial):
-        if Run(results, name).best.is_file():
+        if Run(results, name).best:
             return Run(results, name)
     flag = "" if model == Config.model else f" -m {model}"
     raise UsageError(
@@ -266,16 +295,15 @@ def same_model(source: str, about: Mapping, settings: Config) -> None:
 def begin(start: Start, model: keras.Model) -> Progress:
     """Loads what the run starts from into a compiled model; says so."""
     logging.info("weights: %s", start.line)
-    # The optimizer's state is in a file of state too, and must exist before it can be filled; and
-    # several devices cannot agree on variables made within their first step.
+    # What the optimizer keeps is in the latest checkpoint too, and must exist before it can be
+    # filled; and several devices cannot agree on variables made within their first step.
     model.optimizer.build(model.trainable_variables)
+    found = start.checkpoint
     if start.resume:
-        load_weights(model, start.path / MODEL)
-        return Progress(**read_json(start.path / STATE)["progress"])
-    if start.path is None:
-        return Progress()
-    if start.path.suffix == PUBLISHED:
-        load_pytorch(model, start.path, start.whole)
-    else:
-        load_partly(model, start.path)
+        load_weights(model, found, optimizer=True)
+        return Progress(**read_json(found.record)["progress"])
+    if found and found.weights.suffix == PUBLISHED:
+        load_pytorch(model, found.weights, start.whole)
+    elif found:
+        load_weights(model, found, partly=True)
     return Progress()

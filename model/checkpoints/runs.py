@@ -1,4 +1,4 @@
-"""The files of a run, and the JSON that says what its weights are."""
+"""The files of a run, and the JSON in a checkpoint that says what its weights are."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from types import MappingProxyType
 
 import storage
 from errors import UsageError
+from model.checkpoints import folders
+from model.checkpoints.folders import FLAT, Checkpoint
 
-WEIGHTS = ".weights.h5"  # the ending that Keras demands
-CENTRE_BIAS = ".centerbias.h5"
 NEEDED = {"corpus": str, "config": dict, "size": list, "epoch": int}  # in the JSON beside weights
 
 
@@ -30,12 +30,22 @@ class Run:
             )
 
     @property
-    def best(self) -> Path:
-        return self.results / "ckpts" / "best" / (self.name + WEIGHTS)
+    def best(self) -> Checkpoint | None:
+        """What did best in validation, None where nothing did yet."""
+        return folders.find(self.best_place)
+
+    @property
+    def best_place(self) -> Path:
+        return self.results / "ckpts" / "best" / self.name
 
     @property
     def latest(self) -> Path:
+        """The place of what the run goes on from."""
         return self.results / "ckpts" / "latest" / self.name
+
+    def epoch(self, number: int) -> Path:
+        """The place of an epoch that was asked for."""
+        return self.results / "ckpts" / "epochs" / self.name / f"{number:04d}"
 
     @property
     def history(self) -> Path:
@@ -61,21 +71,12 @@ class Run:
     def metrics(self) -> Path:
         return self._report(".metrics.json")
 
-    @property
-    def centre_bias(self) -> Path:
-        """The centre bias that the best weights were trained with."""
-        return self.best.with_name(self.name + CENTRE_BIAS)
-
     def _report(self, ending: str) -> Path:
         return self.results / "reports" / (self.name + ending)
 
     def on(self, corpus: str) -> "Run":
         """The files of its evaluation on another corpus than it was trained on."""
         return Run(self.results, f"{self.name}_on_{corpus}")
-
-    def epoch(self, number: int) -> Path:
-        """The weights of an epoch that was asked for."""
-        return self.results / "ckpts" / "epochs" / self.name / f"{number:04d}{WEIGHTS}"
 
     def picture(self, stimulus: str, ending: str) -> Path:
         """A picture made of a stimulus, whose sub-folders it keeps."""
@@ -94,30 +95,38 @@ def run_name(base: str, folds: int = 0, fold: int = 0) -> str:
 
 
 def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[Run, dict]:
-    """The run `name`, by default the one whose best weights are the newest; and what it says.
+    """Return the run `name`, by default the one with the newest best weights; and what it says.
 
     Of a model, where it is given; else a centre bias, which a test may have fitted, is no newest.
 
     Raises:
         UsageError: there are no such weights; says what to run.
     """
-    there = (results / "ckpts" / "best").glob("[!.]*" + WEIGHTS)
-    found = sorted(there, key=lambda path: path.stat().st_mtime_ns)
-    names = [path.name.removesuffix(WEIGHTS) for path in found]
-    if not names:
+    runs = with_best(results)
+    if not runs:
         raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
-    if name is not None and name not in names:
-        raise UsageError(
-            f"{results} has no weights of {name}, only of {', '.join(names)}; first train it, "
-            "or choose with --name"
-        )
-    if name is None:
-        runs = [(Run(results, each), read_about(Run(results, each))) for each in reversed(names)]
-        fit = [(run, about) for run, about in runs if suits(about, model)]
-        if not fit:
-            raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
-        return fit[0]
-    return Run(results, name), read_about(Run(results, name))
+    if name is not None:
+        if name not in runs:
+            raise UsageError(
+                f"{results} has no weights of {name}, only of {', '.join(runs)}; first train it, "
+                "or choose with --name"
+            )
+        return Run(results, name), read_about(Run(results, name))
+    ages = {each: best.weights.stat().st_mtime_ns for each, best in runs.items()}
+    for each in sorted(ages, key=ages.get, reverse=True):
+        about = read_about(Run(results, each))
+        if suits(about, model):
+            return Run(results, each), about
+    raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
+
+
+def with_best(results: Path) -> dict[str, Checkpoint]:
+    """Return the best checkpoint of each run that has one, by the runs' names."""
+    place = results / "ckpts" / "best"
+    there = (path for path in place.glob("[!.]*") if path.is_dir() or path.name.endswith(FLAT[0]))
+    names = sorted({path.name.removesuffix(FLAT[0]) for path in there})
+    found = {name: folders.find(place / name) for name in names}
+    return {name: best for name, best in found.items() if best}
 
 
 def suits(about: Mapping, model: str | None) -> bool:
@@ -127,12 +136,13 @@ def suits(about: Mapping, model: str | None) -> bool:
 
 
 def read_about(run: Run) -> dict:
-    """What the JSON beside a run's best weights says; UsageError where it does not say it all."""
-    about = read_json(about_of(run.best))
+    """Return what the JSON of a run's best checkpoint says; UsageError where it lacks something."""
+    record = run.best.record
+    about = read_json(record)
     if found := faults(about):
         raise UsageError(
-            f"{about_of(run.best)}: damaged, it has no {' and no '.join(found)}; move it and the "
-            "weights beside it away, or take another run: --name"
+            f"{record}: damaged, it has no {' and no '.join(found)}; move it and the weights "
+            "beside it away, or take another run: --name"
         )
     return {"address": about["corpus"], **about, "corpus": corpus_called(about["corpus"])}
 
@@ -195,11 +205,6 @@ def chain_of(about: Mapping, run: str) -> list[dict]:
     return [link(run, corpus_called(about["corpus"]), dict.fromkeys(about["train"], "")), *before]
 
 
-def about_of(weights: Path) -> Path:
-    """The JSON beside weights."""
-    return weights.with_name(weights.name.removesuffix(WEIGHTS) + ".json")
-
-
 def read_json(path: Path) -> dict:
     """A JSON file that this program wrote; UsageError where it is missing or damaged."""
     try:
@@ -209,7 +214,7 @@ def read_json(path: Path) -> dict:
 
 
 def write_json(path: Path, content: Mapping) -> None:
-    """Writes a JSON file in one piece."""
+    """Write a JSON file in one piece."""
     with storage.replacing(path) as part:
         part.write_text(json.dumps(jsonable(content), indent=1) + "\n")
 

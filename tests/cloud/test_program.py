@@ -79,7 +79,7 @@ def test_from_the_first_download_to_the_test_with_nothing_on_the_disk(program, r
     program("train", *common, *SMALL, "--epochs", "2")
     assert [row["epoch"] for row in history(results)] == ["1", "2"]
     said = program("train", *common, *SMALL, "--epochs", "3")
-    assert "own state after 2 epochs" in said
+    assert "latest checkpoint after 2 epochs" in said
     assert [row["epoch"] for row in history(results)] == ["1", "2", "3"]
     whole = tmp_path / "whole"
     program("train", "-d", "tiny", "-p", root, "--results", whole, *SMALL, "--epochs", "3")
@@ -134,7 +134,7 @@ def test_a_training_that_is_stopped_goes_on(start, program, remote, tmp_path, nu
     process.send_signal(number)
     process.communicate()
     assert process.returncode == code
-    assert "msinet_tiny's own state" in program("train", *train, "--results", results)
+    assert "msinet_tiny's latest checkpoint" in program("train", *train, "--results", results)
     program("train", *train, "--results", tmp_path / "whole")
     assert losses(history(results)) == losses(history(tmp_path / "whole"))
     states = [path.name for path in latest.parent.iterdir()]

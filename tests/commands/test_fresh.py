@@ -7,11 +7,12 @@ import pytest
 from conftest import SMALL
 from helpers import history, killed
 from networks import tiny
+from run_files import save_best
 
 from config import Config
 from data.corpus import open_corpus
 from errors import UsageError
-from model.checkpoints import restore, states
+from model.checkpoints import folders, restore
 from model.checkpoints.fresh import begun
 from model.checkpoints.keeper import Keeper
 from model.checkpoints.runs import Run
@@ -22,11 +23,11 @@ SETTINGS = Config(encoder="small", epochs=4)
 
 
 def left(run, epoch, began=None, settings=SETTINGS, runs=("first",), **far):
-    """The state of a run after some epochs, as a command of these runs leaves it, whose start has
-    this name."""
+    """Leave the checkpoint of a run after some epochs, as a command of these runs leaves it, whose
+    start has this name."""
     began = began and {"name": began, "runs": list(runs)}
     start = restore.find_start(run, CORPUS, settings, fresh=True, weights=None, began=began)
-    keeper = Keeper(run, tiny(), start, {}, 0, 0.0, lambda *_: None)
+    keeper = Keeper(run, tiny(), start, {"config": {}}, 0, 0.0, lambda *_: None)
     keeper.save(Progress(epoch, **far))
 
 
@@ -77,7 +78,7 @@ def test_another_command_begins_anew(tmp_path):
         assert begun(planned(run, settings=other), CORPUS)[1] == set()
     assert begun([(run, SETTINGS, tmp_path / "w.weights.h5")], CORPUS)[1] == set()
     assert begun(planned(run), CORPUS)[1] == {"first"}
-    (states.newest(run.latest) / restore.MODEL).write_bytes(b"")  # damaged
+    folders.newest(run.latest).weights.write_bytes(b"")  # damaged
     assert begun(planned(run), CORPUS)[1] == set()
 
 
@@ -95,10 +96,10 @@ def test_a_killed_fresh_start_goes_on_by_the_command_it_says(cli, own, tmp_path)
     with killed("epoch 2, step 1"):
         assert cli(*command)[0] == 130
     code, out, _ = cli(*command)
-    assert code == 0 and "own state after 1 epochs" in out
+    assert code == 0 and "latest checkpoint after 1 epochs" in out
     first = history(tmp_path)
     code, out, _ = cli(*command)
-    assert code == 0 and "own state" not in out
+    assert code == 0 and "latest checkpoint" not in out
     assert history(tmp_path) == first and len(first) == 2
 
 
@@ -142,13 +143,11 @@ def test_what_a_fresh_start_kept_of_its_split_ends_where_it_begins_anew(
 
 
 def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
-    """Whoever was killed in between: what it stands on is told by its own state."""
-    from model.checkpoints.weights import save_weights
-
+    """Whoever was killed in between: what it stands on is told by its own checkpoint."""
     first, second = Run(tmp_path, "msinet_first"), Run(tmp_path, "second")
     settings = dataclasses.replace(SETTINGS, initial="msinet_first")
     about = {"corpus": "own", "config": {"encoder": "small"}, "size": [8, 8], "epoch": 1}
-    save_weights(first.best, tiny(), about)
+    save_best(first, tiny(), about)
     left(second, 1, settings=settings)
 
     def start(follow_initial):
@@ -157,8 +156,11 @@ def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
         )
 
     assert start(follow_initial=True).resume
-    save_weights(first.best, tiny(), about)  # other weights
-    assert not start(follow_initial=True).resume and start(follow_initial=True).path == first.best
+    save_best(first, tiny(), about)  # other weights
+    assert (
+        not start(follow_initial=True).resume
+        and start(follow_initial=True).checkpoint == first.best
+    )
     assert start(follow_initial=False).resume  # a fine-tune by itself goes on with what it began
 
 
@@ -176,10 +178,8 @@ def test_a_later_stage_starts_anew_where_the_one_before_learned_more(tmp_path):
     ],
 )
 def test_weights_of_another_option_that_they_depend_on_are_refused(tmp_path, before, now, said):
-    from model.checkpoints.weights import save_weights
-
     about = {"corpus": "own", "config": {"encoder": "small", **before}, "size": [8, 8], "epoch": 1}
-    save_weights(Run(tmp_path, "other").best, tiny(), about)
+    save_best(Run(tmp_path, "other"), tiny(), about)
     settings = Config(encoder="small", initial="other", **now)
     given = {"fresh": False, "weights": None}
     if said is None:
@@ -187,7 +187,7 @@ def test_weights_of_another_option_that_they_depend_on_are_refused(tmp_path, bef
         return
     with pytest.raises(restore.UsageError, match=f"other was trained with {said}; use the same"):
         restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given)
-    file = {"fresh": False, "weights": Run(tmp_path, "other").best}
+    file = {"fresh": False, "weights": Run(tmp_path, "other").best_place}
     with pytest.raises(restore.UsageError, match=said):
         restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **file)
 
@@ -200,4 +200,6 @@ def test_published_weights_say_nothing_of_a_missing_fixation_at_the_centre(tmp_p
     with pytest.raises(restore.UsageError, match="--missing none, this run has centre"):
         restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given)
     settings = dataclasses.replace(settings, missing="none")
-    assert restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given).path == file
+    assert (
+        restore.find_start(Run(tmp_path, "x"), CORPUS, settings, **given).checkpoint.weights == file
+    )

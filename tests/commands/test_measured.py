@@ -16,6 +16,7 @@ from data.samples import load
 from data.scenes import SYNTHETIC
 from model.baselines.centre_bias import centre_bias, uniform
 from model.baselines.gold import gold_standard
+from model.checkpoints.runs import Run, read_about
 
 PARTS = ["LL", "IG", "AUC", "sAUC", "NSS"]
 FINAL = [*PARTS, "AUC_Judd", "CC", "SIM", "KLDiv"]
@@ -291,7 +292,7 @@ def test_a_centre_bias_is_fitted_again_where_the_training_side_grew(cli, tmp_pat
     """Also where the picture that came sends others to the other side."""
     own, results, said = make_own(tmp_path / "own"), tmp_path / "r", []
     make_own(tmp_path / "more", count=14)
-    weights = results / "ckpts/best/centerbias_own.weights.h5"
+    run = Run(results, "centerbias_own")
     for added in (None, None, "fixations", "picture"):
         if added == "fixations":
             rewrite(own, [*lines_of(own), *(f"{i:02d}.png,7,3,3" for i in range(13))])
@@ -299,7 +300,7 @@ def test_a_centre_bias_is_fitted_again_where_the_training_side_grew(cli, tmp_pat
             (tmp_path / "more/stimuli/13.png").rename(own / "stimuli/13.png")
             rewrite(own, [*lines_of(own), *lines_of(tmp_path / "more")[-12:]])
         found, out = evaluated(cli, results, "-d", own, "-m", "centerbias")
-        said.append(("weights: " in out, weights.stat().st_mtime_ns))
+        said.append(("weights: " in out, run.best.weights.stat().st_mtime_ns))
         assert found["image"]["IG"] == pytest.approx(0, abs=1e-12)
     fitted, times = zip(*said, strict=True)
     assert fitted == (True, False, True, True) and times[0] == times[1] < times[2] < times[3]
@@ -317,7 +318,7 @@ def test_a_centre_bias_is_fitted_on_coordinates_as_they_are_tested(cli, tmp_path
     code, _, err = cli(*asked)
     assert code == 2 and "--units fractions" in err
     assert cli(*asked, "--units", "fractions")[0] == 0
-    about = json.loads((results / "ckpts/best/centerbias_own.json").read_text())
+    about = read_about(Run(results, "centerbias_own"))
     assert about["config"]["units"] == "fractions"
     assert cli("test", "--name", "centerbias_own", "--results", results)[0] == 0
 
@@ -345,7 +346,7 @@ def test_a_centre_bias_without_first_fixations_is_not_taken_for_one_with_them(cl
         assert cli("test", "--results", tmp_path, *asked, *more)[0] == 0
         name = "centerbias_timed" + "_skipfirst" * ("--skip-first" in more)
         found.append(json.loads((tmp_path / f"reports/{name}.metrics.json").read_text())["image"])
-        files.append((tmp_path / "ckpts/best/centerbias_timed.weights.h5").stat().st_mtime_ns)
+        files.append(Run(tmp_path, "centerbias_timed").best.weights.stat().st_mtime_ns)
     assert found[0] == found[2] != found[1] and len({*files}) == 1
     assert all(image["IG"] == pytest.approx(0, abs=1e-12) for image in found)
 
@@ -353,7 +354,7 @@ def test_a_centre_bias_without_first_fixations_is_not_taken_for_one_with_them(cl
 def test_a_centre_bias_is_tested_on_another_corpus_as_it_is(cli, own, tmp_path):
     other = make_own(tmp_path / "other", seed=3)
     assert cli("train", "-d", own, "--results", tmp_path, "-m", "centerbias")[0] == 0
-    weights = tmp_path / "ckpts/best/centerbias_own.weights.h5"
+    weights = Run(tmp_path, "centerbias_own").best.weights
     before = weights.stat().st_mtime_ns
     more = ("-d", other, "-m", "centerbias", "--name", "centerbias_own")
     assert cli("test", "--results", tmp_path, *more)[0] == 0

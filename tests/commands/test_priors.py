@@ -49,9 +49,10 @@ def test_a_prior_takes_the_place_of_that_of_the_training(cli, told):
     own, results = told
     usual, line = image(cli, told, "")
     assert "prior" not in line and line.endswith("epoch 1, chosen on the validation side")
-    file = results / "ckpts/best/deepgaze_own.centerbias.h5"
-    same, line = image(cli, told, priors.suffix(str(file)), "--prior", file)
-    assert same == usual and line.endswith(f"; prior: {file}")
+    best = Run(results, "deepgaze_own")
+    for file in (best.best.centre_bias, best.best_place):
+        same, line = image(cli, told, priors.suffix(str(file)), "--prior", file)
+        assert same == usual and line.endswith(f"; prior: {file}")
     assert image(cli, told, priors.suffix(str(own)), "--prior", own)[0] == usual
     uniform, _ = image(cli, told, "_prior-uniform", "--prior", "uniform")
     elsewhere = str(own.with_name("other"))

@@ -189,5 +189,5 @@ def test_a_stopped_training_of_scanpaths_goes_on_as_if_it_had_not_been(cli, own,
     assert not (tmp_path / "parts" / "history").exists()
     code, out, err = cli("train", "-d", own, *SMALL, *more, tmp_path / "parts")
     assert (code, err) == (0, "")
-    assert "deepgaze_own's own state after 0 epochs and 2 steps" in out
+    assert "deepgaze_own's latest checkpoint after 0 epochs and 2 steps" in out
     assert left(tmp_path / "parts", "deepgaze_own") == left(tmp_path / "whole", "deepgaze_own")

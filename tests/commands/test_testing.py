@@ -11,7 +11,7 @@ from PIL import Image
 from commands.sides import refuse_other
 from data.corpus import open_corpus
 from errors import UsageError
-from model.checkpoints.runs import Run, about_of
+from model.checkpoints.runs import Run
 
 BLUR = ("--pixels-per-degree", "4")
 NAMES = ["LL", "IG", "AUC", "AUC_Judd", "sAUC", "NSS", "CC", "SIM", "KLDiv"]
@@ -67,7 +67,7 @@ def test_the_centre_bias_gains_nothing_over_itself(cli, trained):
     found, _ = evaluate(cli, trained, "centerbias_own", "-m", "centerbias", *BLUR)
     assert found["image"]["IG"] == pytest.approx(0, abs=1e-12)
     assert found["image"] == pytest.approx(found["baselines"]["centerbias"]["image"])
-    assert (trained[1] / "ckpts/best/centerbias_own.weights.h5").is_file()
+    assert Run(trained[1], "centerbias_own").best
 
 
 def test_the_gold_standard_is_all_that_is_explainable(cli, trained):
@@ -118,7 +118,7 @@ def test_predictions_are_scored_as_the_model_that_made_them(cli, trained, tmp_pa
 
     own, results = trained
     wanted, _ = evaluate(cli, trained, "centerbias_own", "-m", "centerbias", *BLUR)
-    bias = CentreBias.load(results / "ckpts/best/centerbias_own.weights.h5").log_density(48, 64)
+    bias = CentreBias.load(Run(results, "centerbias_own").best.weights).log_density(48, 64)
     for kind, values in (("density", bias), ("saliency", 7 * np.exp(bias))):
         for path in (own / "stimuli").iterdir():
             (tmp_path / kind).mkdir(exist_ok=True)
@@ -260,9 +260,10 @@ def test_a_corpus_that_was_moved_is_asked_for(cli, trained, tmp_path):
 
 def test_weights_that_a_kill_left_without_their_json_are_no_other_run(trained, tmp_path):
     corpus, run = open_corpus(str(trained[0]), None), Run(tmp_path, "msinet_own")
-    run.best.parent.mkdir(parents=True)
-    run.best.write_bytes(b"")
+    weights = tmp_path / "ckpts/best/msinet_own.weights.h5"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
     refuse_other(run, corpus, tmp_path)
-    about_of(run.best).write_text("{}")
+    run.best.record.write_text("{}")
     with pytest.raises(UsageError, match="damaged"):
         refuse_other(run, corpus, tmp_path)

@@ -11,8 +11,7 @@ from PIL import Image
 from run_files import newest
 
 from errors import UsageError
-from model.checkpoints import states
-from model.checkpoints.restore import MODEL
+from model.checkpoints import folders
 
 pytestmark = pytest.mark.usefixtures("quick")
 GAZE = ("-m", "deepgaze", *SMALL)
@@ -181,7 +180,7 @@ def test_the_cache_of_pictures_changes_nothing(cli, own, tmp_path):
     assert "fitting" not in out and not (tmp_path / "without/cache/pictures").exists()
     one, other = (tmp_path / name for name in ("with", "without"))
     assert history(one, "msinet_own") == history(other, "msinet_own")
-    assert arrays(newest(one) / MODEL) == arrays(newest(other) / MODEL)
+    assert arrays(newest(one).weights) == arrays(newest(other).weights)
 
 
 def test_a_batch_that_cannot_be_parted_evenly_is_refused(monkeypatch):
@@ -216,7 +215,7 @@ def test_what_a_pipeline_finds_wrong_is_one_line(tmp_path):
 
 def test_a_run_that_another_process_has_is_refused(cli, own, tmp_path):
     """Before anything is read or written."""
-    with states.locked(tmp_path / "ckpts/latest/msinet_own"):
+    with folders.locked(tmp_path / "ckpts/latest/msinet_own"):
         code, _, err = cli("train", "-d", own, "--results", tmp_path, *SMALL)
     assert code == 2 and err.startswith("msinet_own is being trained by another process")
     assert err.count("\n") == 1 and not (tmp_path / "cache").exists()

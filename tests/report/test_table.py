@@ -256,15 +256,13 @@ def test_what_cannot_be_compared_says_why_in_one_line(stored):
 
 
 def test_runs_are_listed_from_the_json_beside_their_weights(tmp_path):
-    assert runs(tmp_path) == ["none yet"]
-    best = tmp_path / "ckpts" / "best"
-    best.mkdir(parents=True)
+    assert runs({}) == ["none yet"]
     about = {"corpus": "osie", "config": {"encoder": "vgg16"}, "epoch": 3}
     about["metrics"] = {"epoch": 3, "loss": 1.0, "val_kld": 0.5}
-    (best / "r.json").write_text(json.dumps(about))
-    (best / "s.json").write_text("{}")
-    (best / "t.json").write_text("{")
-    assert runs(tmp_path) == [
+    files = {name: tmp_path / f"{name}.json" for name in "rst"}
+    for name, content in zip("rst", (json.dumps(about), "{}", "{"), strict=True):
+        files[name].write_text(content)
+    assert runs(files) == [
         "r: osie, msinet on vgg16, epoch 3, kld 0.500",
         "s: its JSON is damaged",
         "t: its JSON is damaged",

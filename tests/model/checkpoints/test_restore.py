@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from helpers import one_line
 from networks import one_device, tiny
+from run_files import lay_flat, save_best
 from sample_files import sample
 
 from batches.pipeline import batches
-from config import Config
+from config import Config, read
 from errors import UsageError
 from formats.fixations import table
-from model.checkpoints import restore
+from model.checkpoints import folders, restore
 from model.checkpoints.keeper import Keeper
 from model.checkpoints.lineage import refuse_seen
-from model.checkpoints.runs import Run, chain_of, chosen, link, read_about, run_name
-from model.checkpoints.weights import save_weights
+from model.checkpoints.runs import Run, chain_of, chosen, link, read_about, run_name, with_best
 from model.training.optimizer import make
 from model.training.trainer import Data, Interrupted, Progress, fit
 
-NOWHERE = restore.Start("", {})
+NOWHERE = restore.Start("")
 
 
 def named(name, initial=None, own=False, stimuli=()):
@@ -35,7 +35,7 @@ CORPUS = named("own")
 
 def saved(run, more=(), **config):
     about = {"corpus": "own", "config": {"encoder": "small", **config}, "size": [8, 8], "epoch": 1}
-    save_weights(run.best, tiny(), {**about, **dict(more)})
+    save_best(run, tiny(), {**about, **dict(more)})
     return run
 
 
@@ -45,10 +45,10 @@ def start(run, settings=None, corpus=CORPUS, fresh=False, weights=None):
 
 
 def keeper_of(run, model, begun=NOWHERE, about=None, minutes=0.0):
-    return Keeper(run, model, begun, about or {}, 0, minutes, lambda *_: None)
+    return Keeper(run, model, begun, about or {"config": {}}, 0, minutes, lambda *_: None)
 
 
-def save_state(run, begun, progress, model=None):
+def save_latest(run, begun, progress, model=None):
     keeper_of(run, model or tiny(), begun).save(progress)
 
 
@@ -58,14 +58,14 @@ def test_the_order_of_candidates(tmp_path):
     saved(Run(tmp_path, "msinet_first"))
     file = tmp_path / "mine.weights.h5"
     file.touch()
-    assert start(run).path is None
-    assert start(run, corpus=corpus).path == Run(tmp_path, "msinet_first").best
+    assert start(run).checkpoint is None
+    assert start(run, corpus=corpus).checkpoint == Run(tmp_path, "msinet_first").best
     assert start(run, corpus=corpus).initial == "msinet_first"
-    assert start(run, corpus=corpus, weights=file).path == file
-    save_state(run, start(run, corpus=corpus, weights=file), Progress(epoch=3))
+    assert start(run, corpus=corpus, weights=file).checkpoint.weights == file
+    save_latest(run, start(run, corpus=corpus, weights=file), Progress(epoch=3))
     found = start(run, corpus=corpus, weights=file)
-    assert found.resume and found.path == run.latest / "000001"
-    assert found.line == "msinet_own's own state after 3 epochs"
+    assert found.resume and found.checkpoint.folder == run.latest / "000001"
+    assert found.line == "msinet_own's latest checkpoint after 3 epochs"
     assert not start(run, corpus=corpus, weights=file, fresh=True).resume
 
 
@@ -74,10 +74,12 @@ def test_initial_none_and_another_corpus(tmp_path):
     corpus = named("own", "first")
     with one_line("first run python main.py train -d first, or .*--initial"):
         start(run, corpus=corpus)
-    assert start(run, Config(encoder="small", initial="none"), corpus).path is None
+    assert start(run, Config(encoder="small", initial="none"), corpus).checkpoint is None
     other = saved(Run(tmp_path, "msinet_other"))
-    assert start(run, Config(encoder="small", initial="other"), corpus).path == other.best
-    assert start(run, Config(encoder="small", initial="msinet_other"), corpus).path == other.best
+    assert start(run, Config(encoder="small", initial="other"), corpus).checkpoint == other.best
+    assert (
+        start(run, Config(encoder="small", initial="msinet_other"), corpus).checkpoint == other.best
+    )
 
 
 def test_weights_of_another_encoder_are_refused(tmp_path):
@@ -89,7 +91,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path):
 def test_a_changed_configuration_names_what_differs(tmp_path):
     run = Run(tmp_path, "msinet_own")
     before = start(run, Config(encoder="small", seed=1, size=(64, 96)))
-    save_state(run, before, Progress(epoch=1))
+    save_latest(run, before, Progress(epoch=1))
     with pytest.raises(UsageError) as error:
         start(run, Config(encoder="small", seed=2, epochs=50))
     assert "seed 1 (now 2), size 64x96 (now None)" in str(error.value)
@@ -99,26 +101,26 @@ def test_a_changed_configuration_names_what_differs(tmp_path):
 def test_a_run_does_not_go_on_with_other_fixations(tmp_path):
     """Of the same pictures; a state of before they were told apart goes on."""
     run, sides = Run(tmp_path, "r"), ([], [])
-    save_state(run, restore.on_pictures(start(run), run, CORPUS, *sides, "a"), Progress(epoch=1))
+    save_latest(run, restore.on_pictures(start(run), run, CORPUS, *sides, "a"), Progress(epoch=1))
     assert restore.on_pictures(start(run), run, CORPUS, *sides, "a").resume
     with pytest.raises(UsageError, match="r was trained with fixations a .now b."):
         restore.on_pictures(start(run), run, CORPUS, *sides, "b")
-    save_state(run, restore.on_pictures(start(run), run, CORPUS, *sides), Progress(epoch=1))
+    save_latest(run, restore.on_pictures(start(run), run, CORPUS, *sides), Progress(epoch=1))
     assert restore.on_pictures(start(run), run, CORPUS, *sides, "b").resume
 
 
-def test_states_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
+def test_checkpoints_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
     """A field that they do not have has its default there; no initial weights are known of them."""
     run, settings = Run(tmp_path, "msinet_own"), Config(encoder="small", initial="first")
     saved(Run(tmp_path, "msinet_first"))
-    shape = restore.shape_of
+    whole = restore.fingerprint_of
     lacking = ("hold_out", "prior")
     monkeypatch.setattr(
-        restore, "shape_of",
-        lambda *given: {k: v for k, v in shape(*given).items() if k not in lacking},
+        restore, "fingerprint_of",
+        lambda *given: {k: v for k, v in whole(*given).items() if k not in lacking},
     )  # fmt: skip
     begun = dataclasses.replace(start(run, settings), source=None)
-    save_state(run, begun, Progress(epoch=1))
+    save_latest(run, begun, Progress(epoch=1))
     monkeypatch.undo()
     given = {"fresh": False, "weights": None, "follow_initial": True}
     assert restore.find_start(run, CORPUS, settings, **given).resume
@@ -126,15 +128,17 @@ def test_states_of_before_there_was_a_field_go_on(tmp_path, monkeypatch):
         start(run, dataclasses.replace(settings, hold_out=3))
 
 
-def test_a_state_brings_back_weights_optimizer_and_progress(tmp_path):
+def test_a_checkpoint_brings_back_weights_optimizer_and_progress(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
     history = [{"epoch": 1}, {"epoch": 2, "loss": 0.1}]
     progress = Progress(2, 5, {"loss": 1 / 3, "weight": 20.0}, best=0.25, history=history)
-    save_state(run, start(run), progress, model)
-    assert start(run).line == "r's own state after 2 epochs and 5 steps"
+    save_latest(run, start(run), progress, model)
+    assert start(run).line == "r's latest checkpoint after 2 epochs and 5 steps"
     again = tiny()
-    found = restore.begin(restore.Start("", {}, run.latest / "000001", resume=True), again)
+    found = restore.begin(
+        restore.Start("", checkpoint=folders.newest(run.latest), resume=True), again
+    )
     assert found == progress
     for a, b in zip(model.weights + model.optimizer.variables,
                     again.weights + again.optimizer.variables, strict=True):  # fmt: skip
@@ -142,13 +146,73 @@ def test_a_state_brings_back_weights_optimizer_and_progress(tmp_path):
     assert int(again.optimizer.iterations) == 1
 
 
+def test_best_weights_of_before_are_found_by_every_name(tmp_path):
+    run = saved(Run(tmp_path, "msinet_first"), chained("msinet_first", **{"1": "f1"}))
+    lay_flat(run.best_place)
+    lay_flat(saved(Run(tmp_path, "older")).best_place)
+    saved(Run(tmp_path, "now"))
+    flat = tmp_path / "ckpts/best/msinet_first.weights.h5"
+    assert run.best.weights == flat and [*with_best(tmp_path)] == ["msinet_first", "now", "older"]
+    assert chosen(tmp_path, "msinet_first") == (run, read_about(run))
+    settings = Config(encoder="small", initial="first")
+    wanted = (link("msinet_first", "own", {"1": "f1"}),)
+    for given in ({"settings": settings}, {"weights": flat}, {"weights": run.best_place}):
+        begun = start(Run(tmp_path, "r"), **given)
+        assert begun.checkpoint == run.best and begun.chain == wanted
+    for path in (run.best_place, run.best.record):
+        assert read(folders.record_of(path)) == {"encoder": "small"}
+    again = saved(run)  # and go with what comes in their place
+    assert again.best.folder == tmp_path / "ckpts/best/msinet_first/000001"
+    assert not flat.exists() and [*with_best(tmp_path)] == ["msinet_first", "now", "older"]
+
+
+def test_a_configuration_is_read_from_a_checkpoint_and_from_files(tmp_path):
+    run = saved(Run(tmp_path, "r"))
+    for path in (run.best_place, run.best.folder, run.best.record):
+        assert read(folders.record_of(path)) == {"encoder": "small"}
+    file = tmp_path / "own.yaml"
+    file.write_text("epochs: 3")
+    assert folders.record_of(file) == file and folders.record_of(None) is None
+    with one_line("--config .*none.yaml"):
+        read(folders.record_of(tmp_path / "none.yaml"))
+
+
+def test_a_run_of_before_goes_on(tmp_path):
+    """Its latest checkpoint has Keras' file of weights, and calls the fingerprint a shape."""
+    run, model, settings = Run(tmp_path, "r"), tiny(), Config(encoder="small", epochs=7)
+    model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
+    progress, before = Progress(2, 5, {"loss": 1.0}, 0.25, [{"epoch": 1}]), [link("a", "A", {})]
+    fingerprint = restore.fingerprint_of(CORPUS, settings, None)
+    del fingerprint["hold_out"]
+    record = {"shape": fingerprint, "chain": before, "epochs": 7, "initial": "a", "source": "s"}
+    record |= {"began": None, "split": SPLIT, "progress": dataclasses.asdict(progress)}
+    folders.save(run.latest, {
+        "model.weights.h5": model.save_weights,
+        "state.json": lambda path: path.write_text(json.dumps(record)),
+    })  # fmt: skip
+    begun = start(run, settings)
+    assert (begun.resume, begun.chain, begun.epochs, begun.split) == (True, (*before,), 7, SPLIT)
+    again = tiny()
+    assert restore.begin(begun, again) == progress
+    for one, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    for one, other in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    with one_line("hold_out 0 .now 3"):
+        start(run, dataclasses.replace(settings, hold_out=3))
+    unknown, *rest = start(Run(tmp_path, "x"), settings, weights=run.latest).chain
+    assert unknown["train"] is None and rest == before
+    save_latest(run, begun, progress, again)
+    assert start(run, settings).chain == begun.chain[1:]  # of whose own link it has none here
+
+
 def test_weights_come_without_the_optimizers_state(tmp_path):
     run, model = Run(tmp_path, "r"), tiny()
     model.optimizer.apply([np.ones(w.shape, "f4") for w in model.trainable_variables])
     about = {"corpus": "own", "config": {}, "size": [8, 8], "epoch": 1}
-    save_weights(run.best, model, about)
+    save_best(run, model, about)
     again = tiny()
-    restore.begin(restore.Start("", {}, run.best), again)
+    restore.begin(restore.Start("", checkpoint=run.best), again)
     np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
     assert int(again.optimizer.iterations) == 0
     assert read_about(run) == {**about, "address": "own"}
@@ -160,7 +224,7 @@ def test_the_newest_best_weights_are_chosen(tmp_path):
     with pytest.raises(UsageError, match="no weights; first run python main.py train -d"):
         chosen(tmp_path, None)
     for age, name in enumerate(("b", "a", "c")):
-        os.utime(saved(Run(tmp_path, name)).best, (1000 - age, 1000 - age))
+        os.utime(saved(Run(tmp_path, name)).best.weights, (1000 - age, 1000 - age))
     assert chosen(tmp_path, None)[0].name == "b"
     assert chosen(tmp_path, "c")[0].name == "c"
     with pytest.raises(UsageError, match="no weights of d, only of"):
@@ -173,10 +237,11 @@ def test_pictures_keep_their_folders(tmp_path):
 
 
 def test_the_encoders_weights_are_left_out_where_others_follow(tmp_path):
-    assert restore.Start("", {}).encoder_weights(Config()) == "imagenet"
-    assert restore.Start("", {}).encoder_weights(Config(encoder="small")) == "none"
-    assert restore.Start("", {}).encoder_weights(Config(encoder_weights="hed")) == "hed"
-    assert restore.Start("", {}, tmp_path).encoder_weights(Config(encoder_weights="hed")) == "none"
+    assert restore.Start("").encoder_weights(Config()) == "imagenet"
+    assert restore.Start("").encoder_weights(Config(encoder="small")) == "none"
+    assert restore.Start("").encoder_weights(Config(encoder_weights="hed")) == "hed"
+    other = restore.Start("", checkpoint=folders.beside(tmp_path))
+    assert other.encoder_weights(Config(encoder_weights="hed")) == "none"
 
 
 def test_the_files_of_a_run(tmp_path):
@@ -184,9 +249,8 @@ def test_the_files_of_a_run(tmp_path):
     assert run.metrics == tmp_path / "reports/deepgaze_own.metrics.json"
     assert run.page == tmp_path / "reports/deepgaze_own.html"
     assert run.on("other").page == tmp_path / "reports/deepgaze_own_on_other.html"
-    assert run.centre_bias == tmp_path / "ckpts/best/deepgaze_own.centerbias.h5"
     saved(run)
-    run.centre_bias.touch()
+    assert run.best.centre_bias == tmp_path / "ckpts/best/deepgaze_own/000001/centre_bias.h5"
     assert chosen(tmp_path, None)[0] == run
     assert run_name("deepgaze_own", 10, 3) == "deepgaze_own_fold3of10"
     assert run_name("deepgaze_own") == "deepgaze_own"
@@ -205,7 +269,7 @@ def samples(*names, **digests):
 def test_a_run_does_not_go_on_with_other_pictures(tmp_path):
     run = Run(tmp_path, "r")
     fresh = restore.on_pictures(start(run), run, CORPUS, samples("a", "b"), samples("c"))
-    save_state(run, fresh, Progress(epoch=1))
+    save_latest(run, fresh, Progress(epoch=1))
     assert restore.on_pictures(start(run), run, CORPUS, samples("a", "b"), samples("c")).resume
     with pytest.raises(UsageError, match=r"pictures 2\+1 of \w{8} \(now 1\+2 of \w{8}\)"):
         restore.on_pictures(start(run), run, CORPUS, samples("a"), samples("b", "c"))
@@ -226,7 +290,7 @@ DAMAGES = {
 @pytest.mark.parametrize("key", DAMAGES)
 def test_a_damaged_json_beside_weights(tmp_path, key):
     run = saved(Run(tmp_path, "r"))
-    path = tmp_path / "ckpts/best/r.json"
+    path = run.best.record
     about = {"corpus": "own", "config": {}, "size": [64, 64], "epoch": 1, "split": SPLIT}
     path.write_text(json.dumps(about))
     assert read_about(run)["split"] == SPLIT
@@ -238,7 +302,7 @@ def test_a_damaged_json_beside_weights(tmp_path, key):
 @pytest.mark.parametrize("content", ["null", "[]", "{}"])
 def test_a_json_of_something_else_beside_weights(tmp_path, content):
     run = saved(Run(tmp_path, "r"))
-    (tmp_path / "ckpts/best/r.json").write_text(content)
+    run.best.record.write_text(content)
     with pytest.raises(UsageError, match="damaged, it has no corpus"):
         read_about(run)
 
@@ -264,7 +328,7 @@ def test_weights_of_another_model_are_refused(tmp_path, config, wanted):
     with pytest.raises(UsageError, match=f"^before was trained {'with ' * ('has' in wanted)}.*"):
         start(Run(tmp_path, "x"), settings)
     with one_line(wanted):
-        start(Run(tmp_path, "x"), Config(model="deepgaze", encoder="small"), weights=run.best)
+        start(Run(tmp_path, "x"), Config(model="deepgaze", encoder="small"), weights=run.best_place)
 
 
 def test_an_initial_corpus_means_the_same_model(tmp_path):
@@ -274,7 +338,7 @@ def test_an_initial_corpus_means_the_same_model(tmp_path):
     with one_line("none of deepgaze; first run .* -d first -m deepgaze,"):
         start(Run(tmp_path, "deepgaze_own"), settings, corpus)
     first = saved(Run(tmp_path, "deepgaze_first"), model="deepgaze")
-    assert start(Run(tmp_path, "deepgaze_own"), settings, corpus).path == first.best
+    assert start(Run(tmp_path, "deepgaze_own"), settings, corpus).checkpoint == first.best
 
 
 def test_published_weights_are_of_deepgaze(tmp_path):
@@ -289,7 +353,7 @@ def test_published_weights_are_of_deepgaze(tmp_path):
     assert start(run, own, weights=file).encoder_weights(own) == "imagenet"
 
 
-def test_the_chain_goes_along_with_weights_and_states(tmp_path):
+def test_the_chain_goes_along_with_weights_and_checkpoints(tmp_path):
     """From a first run over a second, cut and resumed, to a third that starts from its file."""
     first, second, third = (Run(tmp_path, name) for name in ("msinet_a", "b", "c"))
     begun = restore.on_pictures(start(first), first, named("A"), samples("1", **{"1": "f1"}), [])
@@ -300,7 +364,7 @@ def test_the_chain_goes_along_with_weights_and_states(tmp_path):
         start(second, settings), second, named("B"), samples("2"), samples("3")
     )
     keep(second, begun, {**about, "corpus": "B"}, improved=False)
-    first.best.unlink()
+    first.best.weights.unlink()
     resumed = start(second, settings)
     assert resumed.resume and resumed.initial == "msinet_a"
     resumed = restore.on_pictures(resumed, second, named("B"), samples("2"), samples("3"))
@@ -308,11 +372,11 @@ def test_the_chain_goes_along_with_weights_and_states(tmp_path):
     wanted = [link("b", "B", {"2": ""}), link("msinet_a", "A", {"1": "f1"})]
     assert read_about(second)["chain"] == wanted
     assert read_about(second)["initial"] == "msinet_a"
-    assert list(start(third, weights=second.best).chain) == wanted
+    assert list(start(third, weights=second.best_place).chain) == wanted
 
 
 def keep(run, begun, about, improved=True):
-    epoch = int(begun.path.name) + 1 if begun.resume else 1
+    epoch = int(begun.checkpoint.folder.name) + 1 if begun.resume else 1
     progress = Progress(epoch, best=0.5, history=[{"epoch": epoch}])
     keeper_of(run, tiny(), begun, about).epoch(progress, improved)
 
@@ -380,7 +444,7 @@ def test_what_changed_is_named(tmp_path):
     run = Run(tmp_path, "r")
     sides, before = (samples("a", "b"), samples("v")), split(a="0" * 32, b="1" * 16 + TRUTH, z="")
     begun = restore.on_pictures(start(run), run, CORPUS, *sides, split=before)
-    save_state(run, begun, Progress(epoch=1))
+    save_latest(run, begun, Progress(epoch=1))
     assert start(run).split == before
     same = restore.on_pictures(start(run), run, CORPUS, *sides, split={**before, "origin": "x"})
     assert same.split == before

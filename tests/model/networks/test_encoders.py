@@ -76,10 +76,10 @@ def test_same_seed_same_start():
 
 def test_split_takes_every_second_row_and_column():
     x = np.arange(2 * 4 * 6, dtype="float32").reshape(2, 4, 6, 1)
-    found = ops.convert_to_numpy(encoders.split(ops.convert_to_tensor(x), 2))
+    found = ops.convert_to_numpy(encoders.space_to_batch(ops.convert_to_tensor(x), 2))
     wanted = [x[i, top::2, left::2] for i in (0, 1) for top in (0, 1) for left in (0, 1)]
     np.testing.assert_array_equal(found, wanted)
-    np.testing.assert_array_equal(encoders.joined(ops.convert_to_tensor(found), 2), x)
+    np.testing.assert_array_equal(encoders.batch_to_space(ops.convert_to_tensor(found), 2), x)
 
 
 @pytest.mark.parametrize("size", [(32, 48), (40, 48)])
@@ -97,7 +97,7 @@ def test_split_dense_blocks_compute_what_whole_ones_do(size, monkeypatch):
     """A dilation of 4 on grids that split into 16, into 4, not at all."""
     image = keras.Input((*size, 3))
     split = keras.Model(image, encoders._dense_block(image, 2, "split", 4))
-    monkeypatch.setattr(encoders, "pieces", lambda *_: 1)
+    monkeypatch.setattr(encoders, "common_stride", lambda *_: 1)
     whole = keras.Model(image, encoders._dense_block(image, 2, "whole", 4))
     whole.set_weights(split.get_weights())
     np.testing.assert_allclose(split(picture(*size)), whole(picture(*size)), rtol=1e-4, atol=1e-3)

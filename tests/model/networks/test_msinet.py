@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from model.checkpoints.folders import beside
+from model.checkpoints.weights import load_weights, write_weights
 from model.metrics import losses
 from model.networks import density, encoders, msinet
 
@@ -175,7 +177,7 @@ def test_products_are_a_dilated_convolution(size, dilation):
     """Also where rows or columns of the kernel see nothing but padding."""
     random = np.random.default_rng(0)
     given = {"padding": "same", "dilation_rate": dilation, "activation": "tanh"}
-    ours, keras_own = (kind(4, 3, **given) for kind in (msinet.Conv2D, layers.Conv2D))
+    ours, keras_own = (kind(4, 3, **given) for kind in (msinet.ByProducts, layers.Conv2D))
     x = random.normal(size=(2, *size, 6)).astype("float32")
     for layer in (ours, keras_own):
         layer.build(x.shape)
@@ -206,18 +208,24 @@ def test_doubling_is_bilinear(size):
 
 
 @pytest.mark.parametrize("encoder", ["vgg16", "small"])
-def test_weights_of_keras_own_layers_are_taken(encoder, tmp_path, monkeypatch):
-    """Files of earlier runs: the same network without products, and without splitting."""
-    values, file = batch(), tmp_path / "model.checkpoints.weights.h5"
+@pytest.mark.parametrize("ours", [False, True])
+def test_either_kind_of_layers_takes_the_others_weights(encoder, ours, tmp_path, monkeypatch):
+    """The network of a GPU: without products, and without splitting. Its weights in files of ours,
+    and as Keras itself has them, which is how those of earlier runs are."""
+    values, file = batch(), tmp_path / "model.weights.h5"
     with monkeypatch.context() as patch:
-        patch.setattr(msinet, "Conv2D", layers.Conv2D)
+        patch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
         patch.setattr(msinet, "Doubled", layers.UpSampling2D)
         whole = functools.partial(encoders.vgg16, whole=True)
         patch.setitem(encoders.ENCODERS, "vgg16", whole)
         earlier = msinet.build(encoder, SIZE, "softmax")
-    earlier.save_weights(file)
     now = msinet.build(encoder, SIZE, "softmax")
-    now.load_weights(file)
-    assert [w.path for w in now.weights] == [w.path for w in earlier.weights]
+    kinds = [type(model.get_layer("aspp_dilated4")) for model in (earlier, now)]
+    assert kinds == [layers.Conv2D, msinet.ByProducts]
+    if ours:
+        write_weights(file, earlier)
+    else:
+        earlier.save_weights(file)
+    load_weights(now, beside(file))
     answers = [model({"image": values["image"]})["logits"] for model in (earlier, now)]
     np.testing.assert_allclose(*answers, atol=1e-5 * np.abs(answers[0]).max())

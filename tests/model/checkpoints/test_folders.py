@@ -1,4 +1,4 @@
-"""Which state of a run counts, whatever was cut off or damaged, and who has the run."""
+"""Which checkpoint of a run counts, whatever was cut off or damaged, and who has the run."""
 
 import signal
 import subprocess
@@ -10,20 +10,25 @@ import pytest
 from helpers import flip, one_line
 
 import storage
-from model.checkpoints import states
+from model.checkpoints import folders
 
 ROOT = Path(__file__).parents[3]
-FILES = ("model.checkpoints.weights.h5", "state.json")
+FILES = ("weights.h5", "run.json")
 
 
 def save(folder, text, before=None):
-    """A state whose files say a text."""
+    """Save a checkpoint whose files say a text; return its folder."""
     files = {name: lambda part: part.write_text(f"{part.suffixes} {text}") for name in FILES}
-    return states.save(folder, files, before)
+    return folders.save(folder, files, before)
+
+
+def newest(place):
+    found = folders.newest(place)
+    return found and found.folder
 
 
 def two(folder):
-    """Two states, as a run leaves them that goes on."""
+    """Save two checkpoints, as a run leaves them that goes on."""
     first = save(folder, "first")
     return first, save(folder, "second", first)
 
@@ -31,8 +36,8 @@ def two(folder):
 # saving
 
 
-def test_two_states_stay_and_what_else_lies_there(tmp_path):
-    others = {"thesis.txt", "12345"}  # a state's name has six digits
+def test_two_checkpoints_stay_and_what_else_lies_there(tmp_path):
+    others = {"thesis.txt", "12345"}  # a checkpoint's name has six digits
     (tmp_path / "thesis.txt").touch()
     (tmp_path / "12345").mkdir()
     before = None
@@ -40,19 +45,19 @@ def test_two_states_stay_and_what_else_lies_there(tmp_path):
         state = save(tmp_path, count, before)
         kept = {path.name for path in (state, before) if path}
         assert {path.name for path in tmp_path.iterdir()} == {"latest", *kept, *others}
-        assert state.name == f"{count:06d}" and states.newest(tmp_path) == state
+        assert state.name == f"{count:06d}" and newest(tmp_path) == state
         before = state
     assert {path.name for path in before.iterdir()} == {*FILES, "checks.json"}
 
 
-def test_states_of_another_line_go(tmp_path):
+def test_checkpoints_of_another_line_go(tmp_path):
     """A run started anew has none before its first; one that fell back goes on from that."""
     first, second = two(tmp_path)
     (second / FILES[0]).write_text("damaged")
-    third = save(tmp_path, "third", states.newest(tmp_path))
-    assert sorted(states.states(tmp_path)) == [first, third] and third.name == "000003"
+    third = save(tmp_path, "third", newest(tmp_path))
+    assert sorted(folders.numbered(tmp_path)) == [first, third] and third.name == "000003"
     fresh = save(tmp_path, "fresh", None)
-    assert states.states(tmp_path) == [fresh] and fresh.name == "000004"
+    assert folders.numbered(tmp_path) == [fresh] and fresh.name == "000004"
 
 
 @pytest.fixture
@@ -77,7 +82,7 @@ def cut(monkeypatch):
     return after
 
 
-def test_the_pointer_is_written_last_and_until_then_the_state_before_counts(tmp_path, cut):
+def test_the_pointer_is_written_last_and_until_then_the_one_before_counts(tmp_path, cut):
     order = [*FILES, "checks.json", "latest"]
     for before in (None, save(tmp_path / "later", "first")):
         folder = tmp_path / "later" if before else tmp_path / "first"
@@ -85,28 +90,28 @@ def test_the_pointer_is_written_last_and_until_then_the_state_before_counts(tmp_
             cut(count)
             with pytest.raises(KeyboardInterrupt):
                 save(folder, "cut", before)
-            found = states.newest(folder)
+            found = newest(folder)
             assert found == before or (before is None and count == 3)  # whole, unless pointed at
         came = cut()
         state = save(folder, "whole", before)
-        assert came == order and states.newest(folder) == state
-        assert (state / "state.json").read_text().endswith("whole")
+        assert came == order and newest(folder) == state
+        assert (state / "run.json").read_text().endswith("whole")
 
 
-def test_states_that_were_cut_off_say_nothing_and_go_with_the_next(tmp_path, cut, caplog):
+def test_checkpoints_that_were_cut_off_say_nothing_and_go_with_the_next(tmp_path, cut, caplog):
     first = save(tmp_path, "first")
     for count in (1, 2):
         cut(count)
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path, "cut", first)
-        assert states.newest(tmp_path) == first
+        assert newest(tmp_path) == first
     cut()
     state = save(tmp_path, "whole", first)
-    assert sorted(states.states(tmp_path)) == [first, state] and not caplog.records
+    assert sorted(folders.numbered(tmp_path)) == [first, state] and not caplog.records
 
 
 @pytest.mark.parametrize("name", ["a", "b", "checks.json", "latest"])
-def test_what_cannot_be_written_takes_no_room_and_leaves_the_state_before(
+def test_what_cannot_be_written_takes_no_room_and_leaves_the_one_before(
     tmp_path, monkeypatch, name
 ):
     first, whole = save(tmp_path, "first"), storage.replacing
@@ -120,9 +125,9 @@ def test_what_cannot_be_written_takes_no_room_and_leaves_the_state_before(
 
     monkeypatch.setattr(storage, "replacing", full)
     with pytest.raises(OSError, match="No space left"):
-        states.save(tmp_path, dict.fromkeys("ab", lambda part: part.write_text("")), first)
+        folders.save(tmp_path, dict.fromkeys("ab", lambda part: part.write_text("")), first)
     assert {path.name for path in tmp_path.iterdir()} == {"latest", first.name}
-    assert states.newest(tmp_path) == first
+    assert newest(tmp_path) == first
 
 
 # damage
@@ -143,20 +148,20 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(tmp_path, damage, caplog):
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path, damage, caplog):
     first, second = two(tmp_path)
     DAMAGES[damage](second)
-    assert states.newest(tmp_path) == first
+    assert newest(tmp_path) == first
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith(f"{second}: ") and line.endswith("; the state before it is tried")
+    assert line.startswith(f"{second}: ") and line.endswith("; the checkpoint before it is tried")
     assert "\n" not in line
 
 
-def test_a_run_whose_states_are_all_damaged_does_not_start_anew_by_itself(tmp_path):
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_by_itself(tmp_path):
     for state in two(tmp_path):
         flip(state / FILES[0])
-    with one_line("no state in it is whole; --fresh starts") as error:
-        states.newest(tmp_path)
+    with one_line("no checkpoint in it is whole; --fresh starts") as error:
+        folders.newest(tmp_path)
     assert str(error.value).startswith(str(tmp_path))
 
 
@@ -166,14 +171,14 @@ def test_a_damaged_pointer_is_no_obstacle(tmp_path, content):
     (tmp_path / "latest").unlink()
     if content is not None:
         (tmp_path / "latest").write_bytes(content)
-    assert states.newest(tmp_path) == second
+    assert newest(tmp_path) == second
 
 
-def test_where_nothing_was_saved_there_is_no_state(tmp_path):
-    assert states.newest(tmp_path / "nothing") is None
+def test_where_nothing_was_saved_there_is_no_checkpoint(tmp_path):
+    assert folders.newest(tmp_path / "nothing") is None
     (tmp_path / "000001").mkdir()
     (tmp_path / "000001" / FILES[0]).touch()  # the very first was cut off
-    assert states.newest(tmp_path) is None
+    assert folders.newest(tmp_path) is None
 
 
 # the lock
@@ -181,7 +186,7 @@ def test_where_nothing_was_saved_there_is_no_state(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from model.checkpoints.states import locked
+from model.checkpoints.folders import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -195,15 +200,15 @@ def test_a_run_has_one_process_until_that_is_gone_even_killed(tmp_path):
     try:
         assert holder.stdout.readline() == b"held\n"
         said = "^msinet_own is being trained by another"
-        with one_line(said) as error, states.locked(folder):
+        with one_line(said) as error, folders.locked(folder):
             pass
         assert "--name" in str(error.value)
-        with states.locked(folder.with_name("other")):
+        with folders.locked(folder.with_name("other")):
             pass
         holder.send_signal(signal.SIGKILL)
         assert holder.wait() == -signal.SIGKILL
-        with states.locked(folder):
-            assert states.newest(folder) is None
+        with folders.locked(folder):
+            assert folders.newest(folder) is None
     finally:
         holder.kill()
         holder.communicate()
@@ -211,5 +216,5 @@ def test_a_run_has_one_process_until_that_is_gone_even_killed(tmp_path):
 
 def test_a_lock_is_let_go_where_the_run_fails(tmp_path):
     for _ in range(2):
-        with pytest.raises(KeyError), states.locked(tmp_path / "r"):
+        with pytest.raises(KeyError), folders.locked(tmp_path / "r"):
             raise KeyError
