@@ -13,8 +13,9 @@ from absl.flags import argparse_flags
 
 import config
 import storage
-from config import MODELS, OUTSIDE, UNITS, Config
+from config import OUTSIDE, UNITS, Config
 from errors import UsageError, near
+from model.networks.registry import MODELS, named
 from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"
@@ -102,7 +103,7 @@ def add_fields(parser) -> None:
     """A flag for every field of Config, with its default and help; only given ones are set."""
     for item in dataclasses.fields(Config):
         flag, kind = config.flag_of(item), config.kind(item)
-        default = "" if item.default is None else f" [{config.show(item.default)}]"
+        default = "" if item.default is None else f" [{usual(item)}]"
         common = {"dest": item.name, "default": argparse.SUPPRESS}
         common["help"] = item.metadata["help"] + default
         if kind is bool:
@@ -110,6 +111,13 @@ def add_fields(parser) -> None:
             continue
         common |= {"type": config.reader(item), "metavar": config.metavar(item)}
         parser.add_argument(*["-m"] * (item.name == "model"), flag, **common)
+
+
+def usual(item: dataclasses.Field) -> str:
+    """A field's default, and those of models whose usual value is another."""
+    others = {name: m.usual[item.name] for name, m in MODELS.items() if item.name in m.usual}
+    lines = [f"{name}: {config.show(value)}" for name, value in others.items()]
+    return "; ".join([config.show(item.default), *lines])
 
 
 def given(args) -> dict:
@@ -166,7 +174,8 @@ def prior(parser: Parser) -> None:
     """--prior, in place of the one that a run was trained with."""
     parser.add_argument(
         "--prior", metavar="CORPUS|uniform|FILE",
-        help="deepgaze: the centre bias that it is told, or a file of one [that of its training]",
+        help=f"{', '.join(named(prior=True))}: the centre bias that it is told, or a file of one "
+        "[that of its training]",
     )  # fmt: skip
 
 

@@ -31,9 +31,9 @@ import storage  # noqa: E402
 
 storage.import_tensorflow()
 
+from batches.free_viewing import truth  # noqa: E402
 from batches.pipeline import batches  # noqa: E402
 from batches.reading import keep  # noqa: E402
-from batches.truth import keys  # noqa: E402
 from data import corpora  # noqa: E402, F401  its classes register themselves
 from data.corpus import open_corpus  # noqa: E402
 from data.samples import Sample, load  # noqa: E402
@@ -89,7 +89,7 @@ def measure(found: dict[str, list[float]], samples: list[Sample], size: tuple[in
         def first() -> None:
             epoch(0, keep(Path(folder), samples, size, names))
 
-        names = ("image", *keys(samples))
+        names = ("image", *truth(samples))
         rate("plain loop", lambda: looped(samples, size))
         rate("first epoch", first)
         store = keep(Path(folder), samples, size, names)
@@ -105,7 +105,7 @@ def looped(samples: list[Sample], size: tuple[int, int]) -> None:
         shapes = [fitted(sample.shape, size) for sample in part]
         pictures = [fit(decode(s.stimulus), shape) for s, shape in zip(part, shapes, strict=True)]
         pad(pictures, size, turned, GREY)
-        if keys(part):
+        if truth(part):
             maps = [blurred(s, shape) for s, shape in zip(part, shapes, strict=True)]
             pad(maps, size, turned)
 

@@ -14,11 +14,11 @@ from absl import logging
 
 import config
 import storage
-from batches.histories import gather
-from batches.histories import names as names_of
+from batches.keys import prepare
 from batches.pipeline import batches
 from batches.reading import keep
-from batches.truth import keys, relative_points
+from batches.tasks import TASKS
+from batches.truth import relative_points
 from commands import priors
 from commands.sides import load_sides, record, refuse_other
 from commands.stopping import Stop, Stopped
@@ -34,7 +34,7 @@ from model.checkpoints.keeper import GOES_ON, Idle, Keeper, describe, saving
 from model.checkpoints.runs import Run
 from model.inference import features
 from model.metrics import scoring
-from model.networks.build import TAKE_PRIOR, build
+from model.networks.registry import MODELS, build
 from model.training import optimizer, trainer
 from model.training.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
@@ -52,7 +52,8 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         Stopped: a signal came; the run is saved.
         WorkerLost: another worker is gone; the run goes on from the state that was saved last.
     """
-    if settings.model in ("uniform", "goldstandard"):
+    model = MODELS[settings.model]
+    if not model.trained:
         raise UsageError(f"-m {settings.model}: there is nothing to train; test has it")
     # First of all: workers find one another before anything else touches a device.
     strategy = strategy_of(settings)
@@ -63,7 +64,7 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         logging.set_verbosity(logging.WARNING)  # the chief says what all do
     with states.locked(run.latest) if chief else nullcontext():
         cache = cache_of(run, chief)
-        if settings.model == "centerbias":
+        if model.fitted:
             loaded = load_sides(corpus, cache, settings)
             refuse_other(run, corpus, cache)
             if chief:
@@ -113,8 +114,7 @@ def sides_of(loaded: Loaded, settings: Config) -> tuple[list[Sample], list[Sampl
     if settings.hold_out:
         training, held = held_out(training, settings.hold_out, settings.seed)
         validation = held
-    if settings.scanpath:
-        gather([*training, *validation])  # refuses what has no order
+    TASKS[settings.task].truth([*training, *validation])  # refuses what lacks some
     return training, validation, fingerprint([*training, *validation], blur=True), held
 
 
@@ -165,7 +165,7 @@ def learn(
     """Builds the network, fills what is cached, runs the loop."""
     size, chief = settings.size or corpus.size, is_chief(strategy)
     cache, prior, maps = cache_of(run, chief), None, {}
-    if settings.model in TAKE_PRIOR:
+    if MODELS[settings.model].prior:
         begun = run.centre_bias if start.resume and run.centre_bias.exists() else None
         given = (settings.prior, corpus, root, cache, training, begun)
         prior, maps["centre_bias"] = priors.of_training(*given)
@@ -191,7 +191,7 @@ def learn(
             prior.save(run.centre_bias)
     fill = kept(strategy, settings, cache, model, size)
     data = wire(settings, size, maps, training, validation, fill, cache)
-    known = ("fixations",) if settings.scanpath else keys([*training, *validation])
+    known = TASKS[settings.task].truth([*training, *validation])
     with stoppable(progress) as stop:
         trainer.fit(
             strategy,
@@ -258,30 +258,28 @@ def kept(strategy, settings: Config, cache: Path, model: keras.Model, size) -> C
 
 def wire(settings: Config, size, maps: Mapping, training, validation, fill, cache: Path):
     """The datasets of a run."""
-    samples, known = [*training, *validation], keys([*training, *validation])
+    task, samples = TASKS[settings.task], [*training, *validation]
     common = {
+        "task": task,
+        "group": settings.fixations_per_picture,
+        "weigh": settings.weigh,
         "maps": maps,
         "features": fill(samples) if fill else None,
-        "group": settings.fixations_per_picture if settings.scanpath else 0,
-        "weigh": settings.weigh,
     }
     if settings.cache:
-        names = {*(() if fill else ("image",)), *(() if settings.scanpath else known)}
+        names = {*(() if fill else ("image",)), *task.truth(samples)}
         common["store"] = keep(cache / "pictures", samples, size, names)
-    batch, seed, flip = settings.batch_size, settings.seed, settings.flip
+    batch, order = settings.batch_size, {"seed": settings.seed, "flip": settings.flip}
 
     def train(epoch: int, skip: int, share: trainer.Share):
-        order = {"seed": seed, "epoch": epoch, "flip": flip, "skip": skip, "share": share}
-        return batches(training, size, batch, **order, **common)
+        where = {"epoch": epoch, "skip": skip, "share": share}
+        return batches(training, size, batch, **order, **where, **common)
 
     def valid(share: trainer.Share):
-        # Scanpaths: the same fixations of each picture every time, not all of them.
-        order = {"seed": 0 if settings.scanpath else None, "share": share}
-        return batches(validation, size, batch, **order, **common)
+        return batches(validation, size, batch, seed=task.validated_by, share=share, **common)
 
     steps = -(-len(training) // batch)
-    shown = names_of(training) if settings.scanpath else [sample.name for sample in training]
-    return trainer.Data(train, valid, steps, shown)
+    return trainer.Data(train, valid, prepare, steps, task.names(training))
 
 
 def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, loaded: Loaded) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from batches.pipeline import batches, plan
+from batches.keys import prepare
+from batches.pipeline import batches
 from batches.truth import truth
 from config import Config
 from data.samples import Sample
@@ -140,21 +141,16 @@ def draw_batch(
     if not training:
         return []
     order = {"seed": settings.seed, "epoch": 0, "flip": settings.flip}
-    rows = plan(len(training), EACH, **order)
     batch = next(iter(batches(training, tuple(size), EACH, **order)))
-    drawn = []
-    for place, (index, mirrored, weight) in enumerate(
-        zip(rows["id"][:EACH], rows["flip"], rows["weight"], strict=False)
-    ):
-        if not weight:
-            break
-        frame = {key: values[place].numpy() for key, values in batch.items()}
+    seen, drawn = prepare(batch), []
+    for place in range(min(EACH, len(training))):
+        frame = {key: values[place].numpy() for key, values in seen.items()}
         path = run.images / f"batch{place}.png"
         save_view(path, np.uint8(frame["image"]), framed(frame), pixels(frame))
         padding = float(1 - frame["valid"].mean(dtype=np.float64))
         drawn.append({
-            "name": training[index].name,
-            "mirrored": bool(mirrored),
+            "name": training[frame["id"]].name,
+            "mirrored": bool(batch["flip"][place]),
             "padding": padding,
             "picture": below_page(run, path),
         })  # fmt: skip

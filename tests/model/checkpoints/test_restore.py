@@ -10,7 +10,9 @@ from helpers import one_line
 from networks import one_device, tiny
 from sample_files import sample
 
+from batches.keys import prepare
 from batches.pipeline import batches
+from batches.tasks import TASKS
 from config import Config
 from errors import UsageError
 from formats.fixations import table
@@ -255,7 +257,7 @@ def chained(name, corpus="own", initial=None, **train):
         ({}, "--model msinet, this run has deepgaze"),  # as its first version wrote it
         ({"model": "deepgaze", "encoder": "vgg16"}, "--encoder vgg16, this run has small"),
         ({"model": "deepgaze", "mixture": 10}, "--mixture 10, this run has 1"),
-        ({"model": "deepgaze", "scanpath": True}, "with --scanpath, this run is not"),
+        ({"model": "deepgaze", "scanpath": True}, "with --scanpath, this run has none"),
     ],
 )
 def test_weights_of_another_model_are_refused(tmp_path, config, wanted):
@@ -483,16 +485,17 @@ def pictures(folder, group):
     (folder / "pictures").mkdir()
     drawn = [sample(folder / "pictures", (8 + i, 12), LOOKED, i) for i in range(8)]
     rows = table(*np.float64(LOOKED).T, 0, scanpath=0)
+    task = {"task": TASKS["scanpaths" if group else "free viewing"], "group": group}
     drawn = [dataclasses.replace(each, table=rows) for each in drawn]
 
     def train(epoch, skip, share):
         order = {"seed": 3, "epoch": epoch, "flip": True, "skip": skip, "share": share}
-        return batches(drawn[:5], SIZE, 2, group=group, **order)
+        return batches(drawn[:5], SIZE, 2, **order, **task)
 
     def valid(share):
-        return batches(drawn[5:], SIZE, 2, seed=0, group=group, share=share)
+        return batches(drawn[5:], SIZE, 2, seed=0, share=share, **task)
 
-    return Data(train, valid, 3, [str(i) for i in range(25)])
+    return Data(train, valid, prepare, 3, [str(i) for i in range(25)])
 
 
 def network(group, optimizer):
