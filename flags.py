@@ -15,7 +15,7 @@ import config
 import storage
 from config import OUTSIDE, UNITS, Config
 from errors import UsageError, near
-from model.networks.registry import MODELS, named
+from model.networks.registry import MODELS, TAKE_PRIOR
 from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"
@@ -174,7 +174,7 @@ def prior(parser: Parser) -> None:
     """--prior, in place of the one that a run was trained with."""
     parser.add_argument(
         "--prior", metavar="CORPUS|uniform|FILE",
-        help=f"{', '.join(named(prior=True))}: the centre bias that it is told, or a file of one "
+        help=f"{', '.join(TAKE_PRIOR)}: the centre bias that it is told, or a file of one "
         "[that of its training]",
     )  # fmt: skip
 

@@ -13,20 +13,18 @@ from formats.fixations import inside
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Rows of a batch that show a picture each."""
+class FreeViewing:
+    """See batches.tasks."""
 
     samples: Sequence[Sample]
     group: int = 1
 
+    drawn_by, label, conditional, validated_by = "test", "", False, None
+
     def plan(self, weigh: str = "images", **options) -> dict[str, np.ndarray]:
         """What an epoch shows, by order.plan.
 
-        Args:
-            weigh: what counts the same: `images`, or `fixations`.
-
-        Raises:
-            UsageError: fixations are to be weighed, and a sample has a map alone.
+        weigh: what counts the same: `images`, or `fixations`, which all samples must have then.
         """
         rows = order.plan(len(self.samples), 1, **options)
         if weigh == "fixations":
@@ -37,29 +35,35 @@ class Pictures:
         return self.samples[id]
 
     def keys(self, size: tuple[int, int]) -> list[Key]:
-        """The keys of the truth that all samples know."""
-        known = truth(self.samples)
+        known = self.truth(self.samples)
         keys = [Grid("density", (*size, 1))] if "density" in known else []
         if "fixations" in known:
             most = max((len(sample.points) for sample in self.samples), default=0)
             keys.append(Points("pixels", (most, 2), pixels, np.int32, -1))
         return keys
 
+    def names(self) -> list[str]:
+        return [sample.name for sample in self.samples]
+
+    @staticmethod
+    def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
+        pointed = all(s.points is not None for s in samples)
+        known = pointed or all(s.density_map or s.points is not None for s in samples)
+        return ("density",) * known + ("fixations",) * pointed
+
+    @staticmethod
+    def asked(samples: Sequence[Sample]) -> list[Sample]:
+        return [sample.bare() for sample in samples]
+
+    @staticmethod
+    def answers(sample: Sample, frames: Iterator[np.ndarray]) -> Iterable[tuple]:
+        return [(next(frames), None)]
+
 
 def pixels(shown: Shown) -> np.ndarray:
     """int32 (M, 2), where the fixations on a picture are counted."""
     points = shown.sample.points
     return shown.pixels(points[inside(*points.T, *shown.shape)])
-
-
-def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Which truth all samples know: density, fixations."""
-    known = []
-    if all(s.density_map or s.points is not None for s in samples):
-        known.append("density")
-    if all(s.points is not None for s in samples):
-        known.append("fixations")
-    return tuple(known)
 
 
 def numbers(samples: Sequence[Sample]) -> np.ndarray:
@@ -71,18 +75,3 @@ def numbers(samples: Sequence[Sample]) -> np.ndarray:
             f"'{without[0]}'; --weigh images"
         )
     return np.array([len(sample.table) for sample in samples], np.float32)
-
-
-def names(samples: Sequence[Sample]) -> list[str]:
-    """What to call each sample, by its `id`."""
-    return [sample.name for sample in samples]
-
-
-def asked(samples: Sequence[Sample]) -> list[Sample]:
-    """Samples without their truth, of which no answer depends."""
-    return [sample.bare() for sample in samples]
-
-
-def answers(sample: Sample, frames: Iterator[np.ndarray]) -> Iterable[tuple]:
-    """The next frame, which answers for all of a picture's fixations."""
-    return [(next(frames), None)]

@@ -7,11 +7,11 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
+from batches.free_viewing import FreeViewing
 from batches.keys import Features, Grid, Key
 from batches.order import filled, parts
 from batches.reading import Reader
 from batches.store import Store
-from batches.tasks import TASKS, Task
 from data.samples import Sample
 from errors import UsageError
 from formats.pictures.images import GREY
@@ -27,7 +27,7 @@ def batches(
     size: tuple[int, int],
     batch_size: int,
     *,
-    task: Task = TASKS["free viewing"],
+    task: type = FreeViewing,
     group: int = 1,
     seed: int | None = None,
     epoch: int = 0,
@@ -44,6 +44,7 @@ def batches(
 
     Args:
         batch_size: B pictures; with a share, of all workers together.
+        task: of batches.tasks.TASKS.
         group: how many of the task's samples come with each picture, where it may have several.
         weigh: what counts the same: `images`, or `fixations`.
         maps: more keys, and what gives a sample's (h, w) where its picture is fitted to (h, w).
@@ -62,9 +63,9 @@ def batches(
     """
     if features and flip:
         raise UsageError("features from the cache cannot be mirrored; train with --no-flip")
-    rows = task.rows(samples, group)
-    keys = [*seen(samples[0], size, maps, features), *rows.keys(size)]
-    read, types = Reader(rows, keys, size, store), [key.dtype for key in keys]
+    shown = task(samples, group)
+    keys = [*seen(samples[0], size, maps, features), *shown.keys(size)]
+    read, types = Reader(shown.sample, keys, size, store), [key.dtype for key in keys]
 
     def load(part):
         values = tf.numpy_function(read, [part["id"]], types)
@@ -73,7 +74,7 @@ def batches(
             k.name: tf.ensure_shape(v, (part["id"].shape[0], *k.shape)) for k, v in pairs
         }
 
-    plan = filled(rows.plan(weigh, seed=seed, epoch=epoch, flip=flip), batch_size)
+    plan = filled(shown.plan(weigh, seed=seed, epoch=epoch, flip=flip), batch_size)
     dataset = tf.data.Dataset.from_tensor_slices(parts(plan, batch_size, skip, share))
     dataset = dataset.map(load, num_parallel_calls=AT_ONCE, deterministic=True).prefetch(AHEAD)
     return dataset.with_options(settled())

@@ -1,7 +1,7 @@
 """What a batch is made of: rows of an epoch's plan -> arrays, from files, memory and the store."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from absl import logging
 
 from batches.keys import Key, Shown
 from batches.store import KINDS, Store
-from batches.tasks import Rows
 from batches.truth import density, shape_of
 from data.samples import Sample
 from formats.pictures.decode import decode
@@ -19,9 +18,10 @@ from formats.pictures.images import cleared, fit, fitted, resize
 
 @dataclass(frozen=True)
 class Reader:
-    """What a batch holds: the `id` of rows -> the arrays of the keys."""
+    """What a batch holds: the `id` of rows -> the arrays of the keys; `sample` gives the picture of
+    a row."""
 
-    rows: Rows
+    sample: Callable[[np.ndarray], Sample]
     keys: Sequence[Key]
     size: tuple[int, int]
     store: Store | None
@@ -39,7 +39,7 @@ class Reader:
 
     def shown(self, id: np.ndarray) -> Shown:
         """A row's picture and its place in the frame."""
-        sample = self.rows.sample(id)
+        sample = self.sample(id)
         shape = shape_of(sample)
         return Shown(sample, id, shape, fitted(shape, self.size), self.size)
 

@@ -1,7 +1,6 @@
 """Scanpaths: a sample is one fixation, and the fixations before it come with it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import compress
 
 import numpy as np
@@ -13,21 +12,25 @@ from errors import UsageError
 from formats.fixations import EARLIER, concatenate
 
 
-@dataclass(frozen=True, eq=False)
-class Fixations:
-    """Rows of a batch that show a picture each, and `group` of its fixations.
+class Scanpaths:
+    """See batches.tasks: a row shows a picture, and `group` of its fixations.
 
-    All fixations of the samples lie under one another; a row's place is the `id` in a batch:
-    picture: (M,) int64, index of the sample, ascending.
-    points: (M, 2) float64, x and y in pixels of the original stimulus.
-    earlier: float32 (M, 4, 2), those before it in its scanpath, as Fixations.history.
+    rows: all fixations of the samples under one another; a row's place is the `id` in a batch.
+    picture: (M,) int64, the index of each one's sample, ascending.
+
+    Raises:
+        UsageError: as `truth` has it.
     """
 
-    samples: Sequence[Sample]
-    group: int
-    picture: np.ndarray
-    points: np.ndarray
-    earlier: np.ndarray
+    drawn_by, label, conditional = "scanpaths", ", on the scanpath so far", True
+    validated_by = 0  # the same fixations of each picture every time, not all of them
+
+    def __init__(self, samples: Sequence[Sample], group: int):
+        self.truth(samples)
+        self.samples, self.group = samples, group
+        self.rows = concatenate(sample.table for sample in samples)
+        lengths = [len(sample.table) for sample in samples]
+        self.picture = np.repeat(np.arange(len(samples)), lengths)
 
     def plan(
         self, weigh: str = "images", *, seed: int | None = None, epoch: int = 0, flip: bool = False
@@ -75,55 +78,39 @@ class Fixations:
         """The fixations before each, and each one's own pixel."""
 
         def history(shown: Shown) -> np.ndarray:
-            return shown.placed(self.earlier[shown.id])
+            return shown.placed(self.rows.history[shown.id])
 
         def pixels(shown: Shown) -> np.ndarray:
-            return shown.pixels(self.points[shown.id])[:, None]
+            points = np.stack([self.rows.x[shown.id], self.rows.y[shown.id]], -1)
+            return shown.pixels(points)[:, None]
 
         return [
             Points("history", (self.group, EARLIER, 2), history),
             Points("pixels", (self.group, 1, 2), pixels, np.int32),
         ]
 
+    def names(self) -> list[str]:
+        """Such as "1001.jpg, fixation 3", counted from 1 in the table of the picture."""
+        return [f"{s.name}, fixation {n}" for s in self.samples for n in range(1, len(s.table) + 1)]
 
-def gather(samples: Sequence[Sample], group: int) -> Fixations:
-    """The fixations of all samples with their histories; UsageError as `truth` has it."""
-    truth(samples)
-    rows = concatenate(sample.table for sample in samples)
-    picture = np.repeat(np.arange(len(samples)), [len(sample.table) for sample in samples])
-    points = np.stack([rows.x, rows.y], 1)
-    return Fixations(samples, group, picture, points, rows.history)
+    @staticmethod
+    def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
+        """Fixations; UsageError where a sample has none, or ones whose order is not known."""
+        for sample in samples:
+            if sample.table is None or (sample.table.scanpath < 0).any():
+                raise UsageError(
+                    f"{sample.name}: the order of its fixations is not known; scanpaths need one "
+                    "that is, as in a fixations.hdf5 of FixationTrains"
+                )
+        return ("fixations",)
 
+    @staticmethod
+    def asked(samples: Sequence[Sample]) -> Sequence[Sample]:
+        return samples  # an answer depends on the fixations before it
 
-def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Which truth samples know: fixations.
-
-    Raises:
-        UsageError: a sample has no fixations, or ones whose order is not known.
-    """
-    for sample in samples:
-        if sample.table is None or (sample.table.scanpath < 0).any():
-            raise UsageError(
-                f"{sample.name}: the order of its fixations is not known; scanpaths need one that "
-                "is, as in a fixations.hdf5 of FixationTrains"
-            )
-    return ("fixations",)
-
-
-def names(samples: Sequence[Sample]) -> list[str]:
-    """What to call each sample, by its `id`: "1001.jpg, fixation 3"; counted from 1 in the table
-    of the picture."""
-    return [f"{s.name}, fixation {n}" for s in samples for n in range(1, len(s.table) + 1)]
-
-
-def asked(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """The samples: an answer depends on the fixations before it."""
-    return samples
-
-
-def answers(sample: Sample, frames: Iterator[np.ndarray]) -> Iterable[tuple]:
-    """The next frames, one a fixation, and the fixation (1, 2) that each answers for; none of those
-    that are not scored."""
-    seen = [next(frames) for _ in range(len(sample.table))]
-    scored = seen if sample.scored is None else compress(seen, sample.scored)
-    return zip(scored, sample.points[:, None], strict=True)
+    @staticmethod
+    def answers(sample: Sample, frames: Iterator[np.ndarray]) -> Iterable[tuple]:
+        """A frame a fixation; none of those that are not scored."""
+        seen = [next(frames) for _ in range(len(sample.table))]
+        scored = seen if sample.scored is None else compress(seen, sample.scored)
+        return zip(scored, sample.points[:, None], strict=True)

@@ -31,7 +31,7 @@ from model.baselines.gold import GoldStandard, lacking
 from model.checkpoints.runs import Run
 from model.checkpoints.weights import load_weights
 from model.metrics.scoring import as_log_density
-from model.networks.registry import MODELS, build, named
+from model.networks.registry import MODELS, TAKE_PRIOR, build
 from model.training import trainer
 from model.training.strategy import mirrored
 
@@ -53,7 +53,7 @@ def of_run(
     `prior`: instead of the one that it was trained with."""
     model, task = MODELS[settings.model], TASKS[settings.task]
     if prior and not model.prior:
-        takes = " and ".join(named(prior=True))
+        takes = " and ".join(TAKE_PRIOR)
         raise UsageError(f"--prior: {model.title} takes no centre bias, {takes} does")
     if model.fitted:
         return Subject(files, model.title, everywhere(CentreBias.load(run.best).log_density))

@@ -279,7 +279,7 @@ def wire(settings: Config, size, maps: Mapping, training, validation, fill, cach
         return batches(validation, size, batch, seed=task.validated_by, share=share, **common)
 
     steps = -(-len(training) // batch)
-    return trainer.Data(train, valid, prepare, steps, task.names(training))
+    return trainer.Data(train, valid, prepare, steps, task(training, 1).names())
 
 
 def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, loaded: Loaded) -> None:

@@ -1,7 +1,7 @@
 """What `-m` can name: networks and baselines, a record each, without TensorFlow."""
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FREE_VIEWING, SCANPATHS = "free viewing", "scanpaths"  # names of tasks, see batches.tasks
@@ -72,11 +72,7 @@ MODELS = {
 }
 
 
-def named(**wanted: object) -> Iterator[str]:
-    """Yield the names of the models whose records have these values."""
-    for name, model in MODELS.items():
-        if all(getattr(model, key) == value for key, value in wanted.items()):
-            yield name
+TAKE_PRIOR = tuple(name for name, model in MODELS.items() if model.prior)
 
 
 def foreign(name: str) -> set[str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sample_files import mapped, picture, sample
 
-from batches.free_viewing import truth
+from batches.free_viewing import FreeViewing
 from batches.keys import prepare
 from batches.order import filled, parts, plan
 from batches.pipeline import batches
@@ -100,9 +100,9 @@ def test_a_batch_has_its_keys_types_shapes_and_ranges(tmp_path):
 
 def test_a_batch_has_what_all_samples_know(tmp_path):
     points, drawn = sample(tmp_path, (9, 9), [(1, 1)]), mapped(tmp_path, (9, 9), np.eye(9))
-    assert truth([points]) == ("density", "fixations")
-    assert truth([points, drawn]) == ("density",)
-    assert truth([points, points.bare()]) == ()
+    assert FreeViewing.truth([points]) == ("density", "fixations")
+    assert FreeViewing.truth([points, drawn]) == ("density",)
+    assert FreeViewing.truth([points, points.bare()]) == ()
     assert set(one([points.bare()], 1)) == {"image", "valid", "weight", "id"}
 
 

@@ -9,7 +9,7 @@ from helpers import refusal_of
 from sample_files import mapped, noise, picture, sample
 
 from batches import reading, store
-from batches.free_viewing import truth
+from batches.free_viewing import FreeViewing
 from batches.pipeline import batches
 from batches.reading import keep, make
 from batches.tasks import TASKS
@@ -112,7 +112,7 @@ def test_a_damaged_row_whose_picture_is_gone_is_one_line(tmp_path, samples):
 
 
 def test_each_side_of_a_corpus_reads_from_the_store_of_both(tmp_path, samples):
-    kept = keep(tmp_path / "s", samples, SIZE, truth(samples) + ("image",))
+    kept = keep(tmp_path / "s", samples, SIZE, FreeViewing.truth(samples) + ("image",))
     for side in (samples[:3], samples[3:]):
         alike(listed(side, store=kept), listed(side))
 

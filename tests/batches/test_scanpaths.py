@@ -10,7 +10,7 @@ from PIL import Image
 from batches.keys import prepare
 from batches.order import plan as order_of_pictures
 from batches.pipeline import batches
-from batches.scanpaths import Fixations, gather, names
+from batches.scanpaths import Scanpaths
 from batches.tasks import TASKS
 from data.samples import Sample
 from formats.fixations import counts, table
@@ -57,24 +57,24 @@ def seed_of(mirrored: bool) -> dict:
 
 def test_a_history_has_the_four_before_it_last_first(tmp_path):
     points = [(n, 10 * n) for n in range(6)]
-    found = gather([sample(tmp_path, (60, 60), points, 0)], 1)
+    found = Scanpaths([sample(tmp_path, (60, 60), points, 0)], 1).rows
     expected = np.full((6, 4, 2), np.nan)
     for now in range(6):
         for back, then in enumerate(range(now - 1, max(now - 5, -1), -1)):
             expected[now, back] = then, 10 * then
-    np.testing.assert_array_equal(found.earlier, expected)
-    np.testing.assert_array_equal(found.earlier[5, :, 0], [4, 3, 2, 1])
-    np.testing.assert_array_equal(found.points, points)
+    np.testing.assert_array_equal(found.history, expected)
+    np.testing.assert_array_equal(found.history[5, :, 0], [4, 3, 2, 1])
+    np.testing.assert_array_equal(np.stack([found.x, found.y], 1), points)
 
 
 def test_a_history_is_of_its_own_scanpath_and_picture(tmp_path):
     # The rows of two scanpaths lie in one another; two pictures have scanpaths of the same number.
     first = sample(tmp_path, (9, 9), [(1, 0), (2, 0), (3, 0), (4, 0)], [7, 3, 7, 3])
     second = sample(tmp_path, (9, 9), [(5, 0), (6, 0)], [7, 7])
-    found = gather([first, second], 1)
-    last = found.earlier[:, 0, 0]
+    found = Scanpaths([first, second], 1)
+    last = found.rows.history[:, 0, 0]
     np.testing.assert_array_equal(last, [np.nan, np.nan, 1, 2, np.nan, 5])
-    assert np.isnan(found.earlier[:, 1:]).all()
+    assert np.isnan(found.rows.history[:, 1:]).all()
     np.testing.assert_array_equal(found.picture, [0, 0, 0, 0, 1, 1])
 
 
@@ -87,17 +87,23 @@ def test_fixations_in_no_order_are_refused_by_name(tmp_path, known):
 
 def test_names_say_picture_and_fixation(tmp_path):
     samples = several(tmp_path, (2, 1))
-    assert names(samples) == ["0.png, fixation 1", "0.png, fixation 2", "1.png, fixation 1"]
+    assert Scanpaths(samples, 1).names() == [
+        "0.png, fixation 1",
+        "0.png, fixation 2",
+        "1.png, fixation 1",
+    ]
 
 
 # plan
 
 
 def planned(lengths, group, batch_seed=None, epoch=0, **options):
-    picture = np.repeat(np.arange(len(lengths)), lengths)
-    points, earlier = np.zeros((len(picture), 2)), np.zeros((len(picture), 4, 2))
-    rows = Fixations([None] * len(lengths), group, picture, points, earlier)
-    return rows.plan(seed=batch_seed, epoch=epoch, **options), picture
+    samples = [
+        Sample(f"{n}.png", Path(), (9, 9), table(np.zeros(n), np.zeros(n), 0, scanpath=0))
+        for n in lengths
+    ]
+    shown = Scanpaths(samples, group)
+    return shown.plan(seed=batch_seed, epoch=epoch, **options), shown.picture
 
 
 def test_without_a_seed_all_fixations_in_order():

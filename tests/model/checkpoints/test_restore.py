@@ -532,8 +532,8 @@ def ran(folder, name, settings, data, cuts):
 
         begun = start(run, settings)
         with strategy.scope():
-            group = data.valid((0, 1, 1)).element_spec["id"].shape[0] // 2
-            model = network(group if group > 1 else 0, make(settings, data.steps))
+            group = tuple(data.valid((0, 1, 1)).element_spec["id"].shape[1:])
+            model = network(group[0] if group else 0, make(settings, data.steps))
             progress = restore.begin(begun, model)
         # One that is killed has a state after each step.
         keeper = keeper_of(run, model, begun, minutes=1e-9 * (end is KeyboardInterrupt))
