@@ -1,5 +1,6 @@
 """The keys of a batch: how each gets from a sample into its row, and what devices make of it."""
 
+import collections
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.samples import Sample
-from formats.pictures.images import aligned, cleared, margins
+from formats.pictures.images import cleared, margins
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,6 @@ class Key:
 
     of_picture = False  # whether there is one of it a picture, however many samples that has
 
-    def room(self, count: int) -> np.ndarray:
-        """An array for so many rows."""
-        return aligned((count, *self.shape), np.dtype(self.dtype))
-
     def put(self, row: np.ndarray, values: np.ndarray) -> None:
         """Puts a sample's part at the beginning of its row."""
         row[: len(values)] = values
@@ -107,13 +104,9 @@ class Points(Key):
         return tf.stack([x, values[..., 1]], -1)
 
 
-# A name means the same in every batch; one that is not here is a grid.
-KINDS = {"id": Key, "weight": Key, "features": Features, "pixels": Points, "history": Points}
-
-
-def kind(name: str) -> type[Key]:
-    """What kind of a key bears a name."""
-    return KINDS.get(name, Grid)
+# The kind of a key that bears a name, in every batch: of others a grid.
+KINDS = collections.defaultdict(lambda: Grid)
+KINDS |= {"id": Key, "weight": Key, "features": Features, "pixels": Points, "history": Points}
 
 
 def prepare(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -127,7 +120,7 @@ def prepare(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """
     size = batch["valid"].shape[1:3]
     found = {
-        name: kind(name).mirrored(values, batch["flip"], size[1])
+        name: KINDS[name].mirrored(values, batch["flip"], size[1])
         for name, values in batch.items()
         if name != "flip"
     }
@@ -142,7 +135,7 @@ def spread(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """A batch of P pictures with F samples each, of which each has a row now."""
     pictures, group = batch["weight"].shape
     rows = {
-        name: values if kind(name).of_picture else tf.reshape(values, [-1, *values.shape[2:]])
+        name: values if KINDS[name].of_picture else tf.reshape(values, [-1, *values.shape[2:]])
         for name, values in batch.items()
     }
     shape = batch["valid"].shape[1:]

@@ -13,7 +13,7 @@ from batches.store import KINDS, Store
 from batches.truth import density, shape_of
 from data.samples import Sample
 from formats.pictures.decode import decode
-from formats.pictures.images import cleared, fit, fitted, resize
+from formats.pictures.images import aligned, cleared, fit, fitted, resize
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Reader:
     store: Store | None
 
     def __call__(self, ids: np.ndarray) -> list[np.ndarray]:
-        found = [key.room(len(ids)) for key in self.keys]
+        found = [aligned((len(ids), *key.shape), np.dtype(key.dtype)) for key in self.keys]
         for place, id in enumerate(ids):
             shown = self.shown(id)
             rows = [(key, array[place]) for key, array in zip(self.keys, found, strict=True)]

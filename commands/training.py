@@ -164,29 +164,14 @@ def learn(
 ) -> None:
     """Builds the network, fills what is cached, runs the loop."""
     size, chief = settings.size or corpus.size, is_chief(strategy)
-    cache, prior, maps = cache_of(run, chief), None, {}
+    cache, maps = cache_of(run, chief), {}
     if MODELS[settings.model].prior:
         begun = run.centre_bias if start.resume and run.centre_bias.exists() else None
         given = (settings.prior, corpus, root, cache, training, begun)
         prior, maps["centre_bias"] = priors.of_training(*given)
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy(settings.precision)
-    with strategy.scope():
-        model = build(settings, size, start.encoder_weights(settings))
-        trainer.freeze(model, settings.freeze)
-        model.compile(optimizer=optimizer.make(settings, -(-len(training) // settings.batch_size)))
-        progress = restore.begin(start, model)
-    agree(strategy, repr((settings, start.shape, start.source, progress.epoch, progress.step)))
-    if progress.epoch >= settings.epochs:
-        logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
-    elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
-        how = "stretched" if settings.epochs > start.epochs else "shortened"
-        logging.warning(
-            "--epochs %d, %d before: the rest of the learning rate's cosine is %s to end there; it "
-            "goes on from %.3g", settings.epochs, start.epochs, how,
-            float(model.optimizer.learning_rate),
-        )  # fmt: skip
-    if prior and chief:
+    model, progress = begin(strategy, settings, size, start, len(training))
+    say_what_is_left(settings, start, progress, model)
+    if maps and chief:
         with saving(run):
             prior.save(run.centre_bias)
     fill = kept(strategy, settings, cache, model, size)
@@ -209,6 +194,33 @@ def learn(
             stop=stop,
         )
     agree(strategy, run.name)  # what the chief has written is there, for a run that starts from it
+
+
+def begin(strategy, settings: Config, size: tuple[int, int], start, count: int) -> tuple:
+    """The compiled network of a run on so many pictures, as it starts or goes on, and how far it
+    is."""
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    with strategy.scope():
+        model = build(settings, size, start.encoder_weights(settings))
+        trainer.freeze(model, settings.freeze)
+        model.compile(optimizer=optimizer.make(settings, -(-count // settings.batch_size)))
+        progress = restore.begin(start, model)
+    agree(strategy, repr((settings, start.shape, start.source, progress.epoch, progress.step)))
+    return model, progress
+
+
+def say_what_is_left(settings: Config, start, progress, model: keras.Model) -> None:
+    """Says where nothing is left to do, or where the rest of the learning rate is another now."""
+    if progress.epoch >= settings.epochs:
+        logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
+    elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
+        how = "stretched" if settings.epochs > start.epochs else "shortened"
+        logging.warning(
+            "--epochs %d, %d before: the rest of the learning rate's cosine is %s to end there; it "
+            "goes on from %.3g", settings.epochs, start.epochs, how,
+            float(model.optimizer.learning_rate),
+        )  # fmt: skip
 
 
 @contextmanager
