@@ -164,9 +164,10 @@ class Config:
             raise UsageError(
                 f"--accumulate {self.accumulate}: must divide --batch-size {self.batch_size}"
             )
+        foreign = registry.foreign(self.model)
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name in registry.foreign(self.model) and value != item.default:
+            if item.name in foreign and value != item.default:
                 raise UsageError(f"{typed(item, value)}: {self.model} has no such thing")
         if self.warmup > self.epochs:
             raise UsageError(f"--warmup {self.warmup:g}: must be at most --epochs {self.epochs}")

@@ -49,10 +49,10 @@ class Reader:
         if self.store and shown.target[1] == self.size[1]:  # lies in one piece there
             self.store.read(shown.sample, inner)
             return
-        made = (
+        kept = (
             self.store.read if self.store else functools.partial(make, size=self.size, names=inner)
         )
-        for name, values in made(shown.sample).items():
+        for name, values in kept(shown.sample).items():
             inner[name][...] = values
 
 

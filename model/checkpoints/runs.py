@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import storage
 from errors import UsageError
+from model.networks.registry import MODELS
 
 WEIGHTS = ".weights.h5"  # the ending that Keras demands
 CENTRE_BIAS = ".centerbias.h5"
@@ -123,7 +124,7 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
 def suits(about: Mapping, model: str | None) -> bool:
     """Whether what JSON describes is of a model, or of any network."""
     found = about["config"].get("model", "msinet")
-    return found == model if model else found != "centerbias"
+    return found == model if model else found not in MODELS or MODELS[found].module is not None
 
 
 def read_about(run: Run) -> dict:
