@@ -79,21 +79,14 @@ def of_run(
 
 def predicted(strategy, run: Run, settings: Config, network, size, samples, maps) -> Iterator:
     """The `id` of each of the task's samples and a network's log-density for it, in its frame."""
-    fill, task = (
-        kept(strategy, settings, storage.cache(run.results), network, size),
-        TASKS[settings.task],
-    )
-    options = {
-        "task": task,
-        "group": settings.fixations_per_picture,
-        "maps": maps,
-        "features": fill(samples) if fill else None,
-    }
+    task, cache = TASKS[settings.task], storage.cache(run.results)
+    seen, shown = kept(strategy, settings, cache, network, size, samples), task.asked(samples)
+    options = {"task": task, "group": settings.fixations_per_picture, "maps": maps}
 
     def make(share: trainer.Share):
-        return batches(task.asked(samples), size, settings.batch_size, share=share, **options)
+        return batches(shown, size, settings.batch_size, share=share, features=seen, **options)
 
-    network = network.get_layer("readout") if fill else network
+    network = network.get_layer("readout") if seen else network
     return trainer.predict(strategy, network, make, prepare)
 
 

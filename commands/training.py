@@ -3,7 +3,7 @@
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -174,8 +174,8 @@ def learn(
     if maps and chief:
         with saving(run):
             prior.save(run.centre_bias)
-    fill = kept(strategy, settings, cache, model, size)
-    data = wire(settings, size, maps, training, validation, fill, cache)
+    seen = kept(strategy, settings, cache, model, size, [*training, *validation])
+    data = wire(settings, size, maps, training, validation, seen, cache)
     known = TASKS[settings.task].truth([*training, *validation])
     with stoppable(progress) as stop:
         trainer.fit(
@@ -245,30 +245,26 @@ def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size) ->
     return Keeper(run, model, start, about, every, minutes, save_history)
 
 
-def kept(strategy, settings: Config, cache: Path, model: keras.Model, size) -> Callable | None:
-    """What makes a list of samples' frozen features be on disk, and gives the function that reads
-    a sample's; None where the encoder runs in every step."""
+def kept(strategy, settings: Config, cache: Path, model: keras.Model, size, samples: Sequence):
+    """What reads a sample's frozen features, which are on disk then; None where the encoder runs in
+    every step."""
     if not settings.cached:
         return None
     encoder = model.get_layer("encoder")
     folder = cache / "features" / features.fingerprint(encoder, size)
+    lacking = features.lacking(folder, [sample.digest for sample in samples])
+    if lacking:
+        bare = [samples[i].bare() for i in lacking]
+        logging.info("computing the encoder's features of %d pictures", len(bare))
 
-    def fill(samples: Sequence[Sample]) -> Callable:
-        lacking = features.lacking(folder, [sample.digest for sample in samples])
-        if lacking:
-            bare = [samples[i].bare() for i in lacking]
-            logging.info("computing the encoder's features of %d pictures", len(bare))
+        def make(share: trainer.Share):
+            return batches(bare, size, settings.batch_size, share=share)
 
-            def make(share: trainer.Share):
-                return batches(bare, size, settings.batch_size, share=share)
-
-            features.fill(strategy, encoder, make, [samples[i].digest for i in lacking], folder)
-        return lambda sample: features.read(folder, sample.digest)
-
-    return fill
+        features.fill(strategy, encoder, make, [samples[i].digest for i in lacking], folder)
+    return lambda sample: features.read(folder, sample.digest)
 
 
-def wire(settings: Config, size, maps: Mapping, training, validation, fill, cache: Path):
+def wire(settings: Config, size, maps: Mapping, training, validation, seen, cache: Path):
     """The datasets of a run."""
     task, samples = TASKS[settings.task], [*training, *validation]
     common = {
@@ -276,10 +272,10 @@ def wire(settings: Config, size, maps: Mapping, training, validation, fill, cach
         "group": settings.fixations_per_picture,
         "weigh": settings.weigh,
         "maps": maps,
-        "features": fill(samples) if fill else None,
+        "features": seen,
     }
     if settings.cache:
-        names = {*(() if fill else ("image",)), *task.truth(samples)}
+        names = {*(() if seen else ("image",)), *task.truth(samples)}
         common["store"] = keep(cache / "pictures", samples, size, names)
     batch, order = settings.batch_size, {"seed": settings.seed, "flip": settings.flip}
 
