@@ -13,8 +13,9 @@ from absl.flags import argparse_flags
 
 import config
 import storage
-from config import MODELS, OUTSIDE, UNITS, Config
+from config import OUTSIDE, UNITS, Config
 from errors import UsageError, near
+from model.networks.registry import MODELS, TAKE_PRIOR
 from presets import PRESETS
 
 CORPUS = "a corpus (see info), or the path of a folder of one's own"
@@ -95,7 +96,7 @@ def add_fields(parser) -> None:
     """Add a flag for every field of Config; only those that are given are set."""
     for item in dataclasses.fields(Config):
         flag, kind = config.flag_of(item), config.kind(item)
-        default = "" if item.default is None else f" [{config.show(item.default)}]"
+        default = "" if item.default is None else f" [{usual(item)}]"
         common = {"dest": item.name, "default": argparse.SUPPRESS}
         common["help"] = item.metadata["help"] + default
         if kind is bool:
@@ -103,6 +104,13 @@ def add_fields(parser) -> None:
             continue
         common |= {"type": config.reader(item), "metavar": config.metavar(item)}
         parser.add_argument(*["-m"] * (item.name == "model"), flag, **common)
+
+
+def usual(item: dataclasses.Field) -> str:
+    """A field's default, and those of models whose usual value is another."""
+    others = {name: m.usual[item.name] for name, m in MODELS.items() if item.name in m.usual}
+    lines = [f"{name}: {config.show(value)}" for name, value in others.items()]
+    return "; ".join([config.show(item.default), *lines])
 
 
 def given(args) -> dict:
@@ -207,7 +215,8 @@ def shared(parser: Parser, *names: str) -> None:
     results = os.environ.get(OUTPUT) or "results"
     flags_of = {
         "--config": {
-            "type": storage.path, "metavar": "FILE", "help": "YAML, or a checkpoint's folder or JSON",
+            "type": storage.path, "metavar": "FILE",
+            "help": "YAML, or a checkpoint's folder or JSON",
         },
         "--corpora": {"type": Path, "metavar": "FILE.py", "help": "a file of further corpora"},
         "--max-pixels": {
@@ -218,8 +227,8 @@ def shared(parser: Parser, *names: str) -> None:
         "--name": {"help": "name of the run [MODEL_CORPUS]"},
         "--prior": {
             "metavar": "CORPUS|uniform|FILE",
-            "help": "deepgaze: the centre bias that it is told, or a file of one [that of its "
-            "training]",
+            "help": f"{', '.join(TAKE_PRIOR)}: the centre bias that it is told, or a file of one "
+            "[that of its training]",
         },
         "--results": {
             "type": storage.path, "default": results, "metavar": "DIR",

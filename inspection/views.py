@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from batches.pipeline import batches, plan
+from batches.keys import prepare
+from batches.pipeline import batches
 from batches.truth import truth
 from config import Config
 from data.samples import Sample
@@ -139,16 +140,15 @@ def draw_batch(
     if not training:
         return []
     order = {"seed": settings.seed, "epoch": 0, "flip": settings.flip}
-    rows = plan(len(training), EACH, **order)
     batch = next(iter(batches(training, tuple(size), EACH, **order)))
-    drawn = []
-    for place in np.flatnonzero(rows["weight"][:EACH]):
-        frame = {key: values[place].numpy() for key, values in batch.items()}
+    seen, drawn = prepare(batch), []
+    for place in range(min(EACH, len(training))):
+        frame = {key: values[place].numpy() for key, values in seen.items()}
         path = run.images / f"batch{place}.png"
         save_view(path, np.uint8(frame["image"]), *truth_in(frame))
         drawn.append({
-            "name": training[rows["id"][place]].name,
-            "mirrored": bool(rows["flip"][place]),
+            "name": training[frame["id"]].name,
+            "mirrored": bool(batch["flip"][place]),
             "padding": float(1 - frame["valid"].mean(dtype=np.float64)),
             "picture": below_page(run, path),
         })  # fmt: skip

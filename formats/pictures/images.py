@@ -75,32 +75,11 @@ def margins(shape, size: tuple[int, int]):
     return (size[0] - shape[0]) // 2, (size[1] - shape[1]) // 2
 
 
-def pad(
-    pictures: Sequence[np.ndarray], size: tuple[int, int], mirrored: Sequence[bool], value=0
-) -> np.ndarray:
-    """Return (B, H, W, c), of the pictures' type: each, mirrored or not, in the middle of a frame
-    of `size` that is filled with `value`."""
-    frames = aligned((len(pictures), *size, pictures[0].shape[2]), pictures[0].dtype)
-    for frame, picture, turned in zip(frames, pictures, mirrored, strict=True):
-        put(cleared(frame, picture.shape, value), picture, turned)
-    return frames
-
-
 def cleared(frame: np.ndarray, shape: tuple[int, ...], value) -> np.ndarray:
     """Fill a frame around its middle (h, w, c) with `value`; return the middle."""
     if shape[:2] != frame.shape[:2]:
         frame[...] = value
     return crop(frame, shape[:2])
-
-
-def put(inner: np.ndarray, picture: np.ndarray, mirrored: bool) -> None:
-    """Put a picture, mirrored or not, into (h, w, c) of its shape."""
-    if not mirrored:
-        inner[...] = picture
-        return
-    # Channel by channel, runs are long enough for NumPy to be quick at reversing them.
-    for channel in range(picture.shape[2]):
-        inner[..., channel] = picture[:, ::-1, channel]
 
 
 def aligned(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
@@ -112,13 +91,13 @@ def aligned(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
 
 
 def crop(framed, shape: tuple[int, int]):
-    """Return the middle (h, w, c) of a frame, where `pad` puts it; array or tensor."""
+    """Return the (h, w, c) in the middle of a frame; array or tensor."""
     top, left = margins(shape, framed.shape[:2])
     return framed[top : top + shape[0], left : left + shape[1]]
 
 
 def unfit(framed, shape: tuple[int, int]) -> tf.Tensor:
-    """Return a map (H, W, c) in a model's frame at the picture's `shape`, as before fit and pad.
+    """Return a (H, W, c) map in a model's frame at the picture's `shape`, its placing undone.
 
     Bilinear, since what comes back is smooth. Values are interpolated: a log-density has to be
     normalised again at the new shape.
