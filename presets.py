@@ -35,7 +35,7 @@ PRESETS = {
 
 
 def stages(preset: str | None) -> dict[str, dict]:
-    """The stages of a preset; without one a single stage that sets nothing.
+    """Return the stages of a preset; without one a single stage that sets nothing.
 
     Raises:
         UsageError: there is no such preset; names those there are.

@@ -1,66 +1,25 @@
-"""tf.data: an epoch's plan -> batches of fitted, mirrored, padded pictures and their truth."""
+"""tf.data: an epoch's plan -> batches of fitted, padded pictures and their truth."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
-from batches import histories
-from batches.reading import Features, Maker, Reader
+from batches.free_viewing import FreeViewing
+from batches.keys import Features, Grid, Key
+from batches.order import filled, parts
+from batches.reading import Reader
 from batches.store import Store
 from data.samples import Sample
 from errors import UsageError
+from formats.pictures.images import GREY
 
 AT_ONCE, AHEAD = min(os.cpu_count() or 1, 8), 2  # batches in the making; those that wait, made
+Maker = Callable[[Sample, int, int], np.ndarray]  # of a sample at (height, width)
+Encoded = Callable[[Sample], np.ndarray]
 NOTHING: Mapping[str, Maker] = MappingProxyType({})
-
-
-def plan(
-    count: int, batch_size: int, *, seed: int | None = None, epoch: int = 0, flip: bool = False
-) -> dict[str, np.ndarray]:
-    """What an epoch shows, in order: sample `id`, `flip` and `weight`, each (steps * batch,).
-
-    A function of (seed, epoch, index) alone, chosen before anything is read, so that a resumed
-    run sees what an uninterrupted one does. Without a seed: in order, nothing mirrored.
-    """
-    steps = {"id": np.arange(count), "flip": np.zeros(count, bool)}
-    if seed is not None:
-        random = np.random.default_rng([seed, epoch])
-        steps = {"id": random.permutation(count), "flip": flip & (random.random(count) < 0.5)}
-    return filled({**steps, "weight": np.ones(count, np.float32)}, batch_size)
-
-
-def filled(steps: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
-    """An epoch's rows, and after them as many of the first again, with weight 0, as the last
-    batch lacks: every step has one shape."""
-    count = len(steps["weight"])
-    again = np.resize(np.arange(count), -count % batch_size)
-    whole = {key: np.concatenate([rows, rows[again]]) for key, rows in steps.items()}
-    whole["weight"][count:] = 0
-    return whole
-
-
-def parts(
-    rows: Mapping[str, np.ndarray], batch_size: int, skip: int, share: tuple[int, int, int]
-) -> dict[str, np.ndarray]:
-    """An epoch's rows as the parts of batches that one of several workers computes, in order.
-
-    Args:
-        skip: so many batches were done before.
-        share: which of how many workers, and how many devices they have together: each device
-            computes an equal part of each batch, a worker's devices parts next to one another.
-    """
-    worker, workers, devices = share
-
-    def part(values: np.ndarray) -> np.ndarray:
-        each = values.reshape(
-            -1, workers, devices // workers, batch_size // devices, *values.shape[1:]
-        )
-        return each[skip:, worker].reshape(-1, *each.shape[3:])
-
-    return {key: part(values) for key, values in rows.items()}
 
 
 def batches(
@@ -68,63 +27,75 @@ def batches(
     size: tuple[int, int],
     batch_size: int,
     *,
+    task: type = FreeViewing,
+    group: int = 1,
     seed: int | None = None,
     epoch: int = 0,
     flip: bool = False,
     weigh: str = "images",
     maps: Mapping[str, Maker] = NOTHING,
-    features: Features | None = None,
-    group: int = 0,
+    features: Encoded | None = None,
     store: Store | None = None,
     skip: int = 0,
     share: tuple[int, int, int] = (0, 1, 1),
 ) -> tf.data.Dataset:
-    """Batches of samples as dicts, in the order of `plan`, at the model's input size.
+    """Batches of samples as they travel to a device, where keys.prepare makes of them what models
+    take; in the order of the task's plan, at the model's input size.
 
     Args:
         batch_size: B pictures; with a share, of all workers together.
+        task: of batches.tasks.TASKS.
+        group: how many of the task's samples come with each picture, where it may have several.
         weigh: what counts the same: `images`, or `fixations`.
         maps: more keys, and what gives a sample's (h, w) where its picture is fitted to (h, w).
         features: gives the (h', w', C) that a batch has in place of the picture, which is then
             not even decoded.
-        group: F > 0: a sample is a fixation, and each picture comes with F; see histories.plan.
         store: where fitted pictures and densities of these samples are kept; see `keep`.
         skip, share: see `parts`; a part of a batch is what comes at a time.
 
     Returns:
         image (B, H, W, 3) uint8 RGB, or features (B, h', w', C) float32; valid (B, H, W, 1) uint8
-        1 on the picture, 0 on the padding; weight (B,); id (B,) index into samples; each of maps
-        (B, H, W, 1), 0 on the padding; and where the samples know it: density (B, H, W, 1) summing
-        to 1, fixations (B, H, W, 1) counts. Bytes become float32 on the device that computes.
-        With a group no density, and N = B F rows, F for a picture, of valid, weight, id and
-        fixations (1 at the one pixel), as histories.spread says, and history (N, 4, 2).
+        1 on the picture, 0 on the padding; each of maps (B, H, W, 1), 0 on the padding; flip (B,);
+        weight and id of samples, (B,) or (B, group); and the keys of the task.
 
     Raises:
-        UsageError: the fixations lack what is asked for; features are to be mirrored.
+        UsageError: the samples lack what is asked for; features are to be mirrored.
     """
     if features and flip:
         raise UsageError("features from the cache cannot be mirrored; train with --no-flip")
-    steps = plan(len(samples), 1, seed=seed, epoch=epoch, flip=flip)
-    found = histories.gather(samples) if group else None
-    if found:
-        steps = histories.plan(found, steps, group, seed=seed, epoch=epoch, weigh=weigh)
-    elif weigh == "fixations":
-        steps["weight"] *= numbers(samples)[steps["id"]]
-    read = Reader(samples, size, maps, features, found, store)
+    shown = task(samples, group)
+    keys = [*seen(samples[0], size, maps, features), *shown.keys(size)]
+    read, types = Reader(shown.sample, keys, size, store), [key.dtype for key in keys]
 
-    def load(rows):
-        values = tf.numpy_function(read, [rows["id"], rows["flip"]], read.types)
-        count = rows["id"].shape[:1]
-        shaped = zip(read.names, values, strict=True)
-        grids = {name: tf.ensure_shape(grid, count + read.shape(name)) for name, grid in shaped}
-        return {"id": rows["id"], "weight": rows["weight"], **grids}
+    def load(part):
+        values = tf.numpy_function(read, [part["id"]], types)
+        pairs = zip(keys, values, strict=True)
+        return part | {
+            k.name: tf.ensure_shape(v, (part["id"].shape[0], *k.shape)) for k, v in pairs
+        }
 
-    rows = parts(filled(steps, batch_size), batch_size, skip, share)
-    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    plan = filled(shown.plan(weigh, seed=seed, epoch=epoch, flip=flip), batch_size)
+    dataset = tf.data.Dataset.from_tensor_slices(parts(plan, batch_size, skip, share))
     dataset = dataset.map(load, num_parallel_calls=AT_ONCE, deterministic=True).prefetch(AHEAD)
-    # Spread, a batch is many times as large: one of those waits, not many.
-    dataset = dataset.map(histories.spread).prefetch(1) if found else dataset
     return dataset.with_options(settled())
+
+
+def seen(
+    first: Sample, size: tuple[int, int], maps: Mapping[str, Maker], features: Encoded | None
+) -> list[Key]:
+    """The keys of what a network sees of a picture; `first`: one of the samples, of whose features
+    those of all have the shape."""
+    picture = Grid("image", (*size, 3), dtype=np.uint8, fill=GREY)
+    if features:
+        shape = features(first).shape
+        picture = Features("features", shape, lambda shown: features(shown.sample))
+    valid = Grid("valid", (*size, 1), lambda shown: np.ones((*shown.target, 1), np.uint8), np.uint8)
+    return [picture, valid, *(mapped(name, size, make) for name, make in maps.items())]
+
+
+def mapped(name: str, size: tuple[int, int], make: Maker) -> Key:
+    """The key of a map that is made of a sample."""
+    return Grid(name, (*size, 1), lambda shown: make(shown.sample, *shown.target)[..., None])
 
 
 def settled() -> tf.data.Options:
@@ -133,14 +104,3 @@ def settled() -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
-
-
-def numbers(samples: Sequence[Sample]) -> np.ndarray:
-    """float32, a number of fixations for each sample; UsageError where one has a map alone."""
-    without = [sample.name for sample in samples if sample.table is None]
-    if without:
-        raise UsageError(
-            f"--weigh fixations: {len(without)} stimuli have no fixations, only a map, first "
-            f"'{without[0]}'; --weigh images"
-        )
-    return np.array([len(sample.table) for sample in samples], np.float32)

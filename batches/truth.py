@@ -12,16 +12,6 @@ from formats.pictures import decode, maps
 from formats.pictures.images import resize
 
 
-def keys(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Which truth all samples know: density, fixations."""
-    known = []
-    if all(s.density_map or s.points is not None for s in samples):
-        known.append("density")
-    if all(s.points is not None for s in samples):
-        known.append("fixations")
-    return tuple(known)
-
-
 def shape_of(sample: Sample) -> tuple[int, int]:
     """A stimulus' height and width, where need be from its file."""
     return sample.shape or decode.shape(sample.stimulus)

@@ -31,15 +31,15 @@ import storage  # noqa: E402
 
 storage.import_tensorflow()
 
+from batches.free_viewing import FreeViewing  # noqa: E402
 from batches.pipeline import batches  # noqa: E402
 from batches.reading import keep  # noqa: E402
-from batches.truth import keys  # noqa: E402
 from data import corpora  # noqa: E402, F401  its classes register themselves
 from data.corpus import open_corpus  # noqa: E402
 from data.samples import Sample, load  # noqa: E402
 from formats.fixations import counts  # noqa: E402
 from formats.pictures.decode import decode  # noqa: E402
-from formats.pictures.images import GREY, fit, fitted, pad, resize  # noqa: E402
+from formats.pictures.images import GREY, cleared, fit, fitted, resize  # noqa: E402
 
 BATCH, WORKERS, LATER = 8, (0, 1, 2, 3), 5
 PEER = Path(__file__).parent / "peers" / "loader.py"
@@ -89,7 +89,7 @@ def measure(found: dict[str, list[float]], samples: list[Sample], size: tuple[in
         def first() -> None:
             epoch(0, keep(Path(folder), samples, size, names))
 
-        names = ("image", *keys(samples))
+        names = ("image", *FreeViewing.truth(samples))
         rate("plain loop", lambda: looped(samples, size))
         rate("first epoch", first)
         store = keep(Path(folder), samples, size, names)
@@ -104,10 +104,18 @@ def looped(samples: list[Sample], size: tuple[int, int]) -> None:
         part, turned = samples[start : start + BATCH], flips[start : start + BATCH]
         shapes = [fitted(sample.shape, size) for sample in part]
         pictures = [fit(decode(s.stimulus), shape) for s, shape in zip(part, shapes, strict=True)]
-        pad(pictures, size, turned, GREY)
-        if keys(part):
+        padded(pictures, size, turned, GREY)
+        if FreeViewing.truth(part):
             maps = [blurred(s, shape) for s, shape in zip(part, shapes, strict=True)]
-            pad(maps, size, turned)
+            padded(maps, size, turned)
+
+
+def padded(pictures: list[np.ndarray], size, turned, value=0) -> np.ndarray:
+    """(B, H, W, c): each, mirrored or not, in the middle of a frame of `value`."""
+    found = np.empty((len(pictures), *size, pictures[0].shape[2]), pictures[0].dtype)
+    for frame, picture, mirrored in zip(found, pictures, turned, strict=True):
+        cleared(frame, picture.shape, value)[...] = picture[:, ::-1] if mirrored else picture
+    return found
 
 
 def blurred(sample: Sample, shape: tuple[int, int]) -> np.ndarray:

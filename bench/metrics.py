@@ -102,9 +102,12 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
     """Values by metric; seconds of each metric alone and of all at once; those on the clock of all,
     by number of threads."""
     from formats.fixations import blur, counts
-    from model.metrics import scoring
+    from model.metrics.picture import Picture
+    from model.metrics.registry import METRICS
+    from model.metrics.scoring import score
 
-    alone = dict.fromkeys(["maps", *scoring.LABELS.values()], 0.0)
+    metrics = [m for m in METRICS.values() if m.final and "tuebingen" in m.protocols]
+    alone = dict.fromkeys(["maps", *(metric.label for metric in metrics)], 0.0)
 
     def known(sample) -> dict:
         seen = counts(*sample.points.T, sample.shape)
@@ -113,7 +116,7 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
         return {"fixations": seen, "density": density, "negatives": prepared["others"](sample)}
 
     def scored(sample, prediction, baseline) -> dict:
-        return scoring.score(prediction, known(sample), baseline)
+        return score(prediction, known(sample), baseline)
 
     def work() -> list:  # files are mapped anew, so that reading them counts each time
         return [prepared["samples"], *opened(folder, len(prepared["samples"])).values()]
@@ -122,13 +125,10 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
         start = time.process_time()
         truth = known(sample)
         alone["maps"] += time.process_time() - start
-        batch = {"log_density": prediction, "baseline": baseline, **truth}
-        batch["valid"] = np.ones(sample.shape)
-        batch = {name: np.asarray(x)[None, ..., None] for name, x in batch.items()}
-        for name, label in scoring.LABELS.items():
+        for metric in metrics:
             start = time.process_time()
-            scoring.call(scoring.METRICS[name], batch)
-            alone[label] += time.process_time() - start
+            metric.of_picture(Picture(prediction, {"baseline": baseline, **truth}))
+            alone[metric.label] += time.process_time() - start
     walls, spent = {}, 0.0
     for number in sorted({1, threads}):
         maps = work()
@@ -137,7 +137,7 @@ def measure(prepared: dict, folder: Path, threads: int) -> tuple[dict, dict, flo
             found = list(pool.map(scored, *maps))
         walls[number] = time.perf_counter() - wall
         spent = spent or time.process_time() - start
-    values = {label: [row[name] for row in found] for name, label in scoring.LABELS.items()}
+    values = {metric.label: [row[metric.name] for row in found] for metric in metrics}
     return values, alone, spent, walls
 
 

@@ -133,7 +133,7 @@ def tasks(do: dict) -> dict:
 
     from batches import pipeline
     from config import Config
-    from model.networks import build
+    from model.networks.registry import build
     from model.training import optimizer, steps, strategy, trainer
 
     settings = Config.make({"head": "softmax", "precision": do["precision"]})
@@ -141,7 +141,7 @@ def tasks(do: dict) -> dict:
     devices = strategy.choose("one", do["batch"])
     with devices.scope():
         keras.utils.set_random_seed(0)
-        model = build.build(settings, tuple(do["size"]))
+        model = build(settings, tuple(do["size"]))
         last = model.get_layer("decoder_logits").kernel
         last.assign(1000 * last)  # it starts so small that answers would differ by rounding alone
         adam = optimizer.make(settings, steps=1)
@@ -151,9 +151,9 @@ def tasks(do: dict) -> dict:
     for name in ("image", "density"):
         batch[name].tofile(folder / name)
     np.concatenate([weight.numpy().ravel() for weight in model.weights]).tofile(folder / "weights")
-    step, _ = steps.make_steps(devices, model, adam, {"kld": 1.0}, [])
+    step, _ = steps.make_steps(devices, model, adam, {"kld": 1.0}, [], dict)
     pictures = tf.data.Dataset.from_tensors(batch).repeat().with_options(pipeline.settled())
-    answers = trainer.predict(devices, model, lambda share: pictures)
+    answers = trainer.predict(devices, model, lambda share: pictures, dict)
     first = [next(answers)[1] for _ in range(do["batch"])]
     np.stack(first).tofile(folder / WRITTEN[0])
     given = {name: tf.constant(value) for name, value in batch.items()}

@@ -20,9 +20,11 @@ from formats.pictures.images import resize
 from model.baselines.centre_bias import CentreBias, centre_bias, uniform
 from model.baselines.gold import GoldStandard, gold_standard, lacking
 from model.checkpoints.runs import Run
+from model.metrics.likelihood import BIT, IG, LL
 from model.metrics.maps import tuebingen
 from model.metrics.mit import others
-from model.metrics.scoring import PROTOCOLS, score
+from model.metrics.registry import METRICS
+from model.metrics.scoring import score
 from model.networks.density import OUTSIDE
 from report.pictures import save_map, save_overlay, save_stimulus
 from report.statistics import percentiles
@@ -63,20 +65,13 @@ class Yardstick:
     others: Callable[[Sample, np.ndarray], np.ndarray | None] | None = None
 
     def scores(self, sample: Sample, part: Part, known: Mapping) -> dict[str, float]:
-        """A part's metrics by the names that the field writes."""
-        names, centre = PROTOCOLS[self.protocol], self.centre(*sample.shape)
-        whole = part.points is None
-        found = score(part.log_density, known, centre, part.saliency, self.protocol, whole)
+        """Return a part's metrics by the names that the field writes."""
+        answer, centre, maps = part.log_density, self.centre(*sample.shape), None
         if self.others:
-            others = self.others(sample, part.log_density)
-            maps = tuebingen(part.log_density, others, sample.sigma)
-            for name in found:
-                key = name.removesuffix("_judd")
-                if key in maps and key != "ig":
-                    on = maps[key]
-                    scored = {} if on is None else score(part.log_density, known, centre, on)
-                    found[name] = scored.get(name, np.nan)
-        return {names[name]: value for name, value in found.items()}
+            maps = tuebingen(answer, self.others(sample, answer), sample.sigma)
+        whole = part.points is None
+        found = score(answer, known, centre, part.saliency, self.protocol, whole, maps)
+        return {METRICS[name].label: value for name, value in found.items()}
 
 
 def yardstick(
@@ -164,8 +159,8 @@ def ceiling(gold: GoldStandard, sample: Sample, centre: np.ndarray, own: bool) -
     column, row = np.int64(points).T
     gain = found - centre[row, column]
     return {
-        "LL": float(found.mean() + np.log(np.prod(shape))) / np.log(2),
-        "IG": float(gain.mean()) / np.log(2),
+        LL.label: float(found.mean() + np.log(np.prod(shape))) / BIT,
+        IG.label: float(gain.mean()) / BIT,
     }
 
 

@@ -9,7 +9,9 @@ from absl import logging
 from keras import ops
 
 import storage
+from batches.keys import prepare
 from batches.pipeline import batches
+from batches.tasks import TASKS
 from commands import subjects
 from commands.priors import prior_of, suffix
 from config import Config
@@ -22,21 +24,21 @@ from model.baselines.centre_bias import Prior
 from model.checkpoints.runs import Run, chosen
 from model.checkpoints.weights import load_weights
 from model.inference.scanpaths import sample
-from model.networks.build import build
 from model.networks.density import log_density
-from model.training.steps import floats
+from model.networks.registry import MODELS, SCANPATHS, build
 from report.scanpaths import save_scanpaths, write_csv
 
 
 def scanpaths(args) -> None:
     """Samples scanpaths over a picture; writes them as CSV and drawn on it."""
-    name = args.name or (args.data and f"deepgaze_{corpus_name(args.data)}")
-    run, about = chosen(args.results, name, "deepgaze")
+    model = next(name for name, known in MODELS.items() if SCANPATHS in known.tasks)
+    name = args.name or (args.data and f"{model}_{corpus_name(args.data)}")
+    run, about = chosen(args.results, name, model)
     settings = subjects.settings_of(run, about)
-    if not settings.scanpath:
+    if TASKS[settings.task].drawn_by != "scanpaths":
         raise UsageError(
             f"{run.name} knows no scanpaths; train one: python main.py train -d "
-            f"{about['corpus']} -m deepgaze --scanpath, or choose one with --name"
+            f"{about['corpus']} -m {model} --scanpath, or choose one with --name"
         )
     found = pictures(args.path, storage.cache(args.results) / "checked.json")
     if len(found) > 1:
@@ -60,7 +62,7 @@ def viewer(
     keras.config.set_dtype_policy(settings.precision)
     model = build(settings, size)
     load_weights(model, run.best)
-    (batch,) = map(floats, batches([looked], size, 1, maps=subjects.priors(settings, run, prior)))
+    (batch,) = map(prepare, batches([looked], size, 1, maps=subjects.priors(settings, run, prior)))
     seen = {"features": model.get_layer("encoder")(batch["image"])}
     seen["centre_bias"] = batch["centre_bias"]
     target = fitted(looked.shape, size)

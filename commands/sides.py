@@ -70,8 +70,8 @@ def is_of(run: Run, corpus: Corpus, cache: Path) -> bool:
     about = read_about(run)
     trained = chain_of(about, run.name)[0]["train"] or {}
     common = {n: p for n, p in corpus.stimuli.items() if corpus.own and n in trained}
-    found = integrity.check(common.values(), cache / "checked.json")
-    digests = {name: found[picture].digest for name, picture in common.items()}
+    seen = integrity.check(common.values(), cache / "checked.json")
+    digests = {name: seen[picture].digest for name, picture in common.items()}
     return same_corpus(about["corpus"], trained, corpus, digests)
 
 

@@ -6,7 +6,6 @@ Each is a function of samples that yields, for each of them in order, the parts 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import compress
 from pathlib import Path
 
 import keras
@@ -15,8 +14,11 @@ from tqdm import tqdm
 
 import config
 import storage
+from batches.keys import prepare
 from batches.pipeline import batches
-from commands.evaluation import Part, Subject
+from batches.tasks import TASKS
+from batches.truth import relative_points
+from commands.evaluation import Part, Subject, gold_of, observers_of
 from commands.priors import same_for_all
 from commands.training import kept
 from config import Config
@@ -24,12 +26,12 @@ from data.predictions import Predictions
 from data.samples import Sample
 from errors import UsageError
 from formats.pictures.images import unfit
-from model.baselines.centre_bias import CentreBias, Prior, load_prior
-from model.baselines.gold import GoldStandard
+from model.baselines.centre_bias import CentreBias, Prior, centre_bias, load_prior, uniform
+from model.baselines.gold import GoldStandard, lacking
 from model.checkpoints.runs import Run
 from model.checkpoints.weights import load_weights
-from model.metrics.scoring import as_log_density
-from model.networks.build import TAKE_PRIOR, TITLES, build, title
+from model.metrics.picture import as_log_density
+from model.networks.registry import MODELS, TAKE_PRIOR, build
 from model.training import trainer
 from model.training.strategy import mirrored
 
@@ -49,62 +51,58 @@ def of_run(
 ) -> Subject:
     """A trained model, whose answers are at the input size of the corpus that it is tested on;
     `prior`: instead of the one that it was trained with."""
-    if prior and settings.model not in TAKE_PRIOR:
+    model, task = MODELS[settings.model], TASKS[settings.task]
+    if prior and not model.prior:
         takes = " and ".join(TAKE_PRIOR)
-        raise UsageError(f"--prior: {TITLES[settings.model]} takes no centre bias, {takes} does")
-    if settings.model == "centerbias":
-        bias = CentreBias.load(run.best.weights)
-        return Subject(files, TITLES["centerbias"], everywhere(bias.log_density))
+        raise UsageError(f"--prior: {model.title} takes no centre bias, {takes} does")
+    if model.fitted:
+        return Subject(
+            files, model.title, everywhere(CentreBias.load(run.best.weights).log_density)
+        )
 
     def answers(samples: list[Sample]) -> Iterator[Iterator[Part]]:
         keras.config.set_dtype_policy(settings.precision)
         strategy = mirrored(settings.batch_size, 0)
         with strategy.scope():
-            model = build(settings, size)
-            load_weights(model, run.best)
+            network = build(settings, size)
+            load_weights(network, run.best)
         maps = priors(settings, run, prior)
-        frames = predicted(strategy, run, settings, model, size, samples, maps)
+        found = predicted(strategy, run, settings, network, size, samples, maps)
+        frames = (frame for _, frame in found)
         for sample in tqdm(samples, disable=None):
-            if settings.scanpath:
-                seen = [next(frames)[1] for _ in range(len(sample.table))]
-                scored = seen if sample.scored is None else compress(seen, sample.scored)
-                yield parts(sample, zip(scored, sample.points, strict=True))
-            else:
-                yield parts(sample, [(next(frames)[1], None)])
+            yield parts(sample, task.answers(sample, frames))
 
     held = settings.hold_out
     chosen = f"{held} held-out training pictures" if held else "the validation side"
-    line = f"{title(settings)}, epoch {about['epoch']}, chosen on {chosen}"
-    return Subject(files, line, answers, settings.scanpath)
+    line = f"{model.title} on {settings.encoder}{task.label}"
+    line += f", epoch {about['epoch']}, chosen on {chosen}"
+    return Subject(files, line, answers, task.conditional)
 
 
-def predicted(strategy, run: Run, settings: Config, model, size, samples, maps) -> Iterator:
-    """A network's log-densities in its frame: one a sample, of scanpaths one a fixation."""
-    fill = kept(strategy, settings, storage.cache(run.results), model, size)
-    shown = samples if settings.scanpath else [sample.bare() for sample in samples]
-    options = {
-        "maps": maps,
-        "features": fill(samples) if fill else None,
-        "group": settings.fixations_per_picture if settings.scanpath else 0,
-    }
+def predicted(strategy, run: Run, settings: Config, network, size, samples, maps) -> Iterator:
+    """The `id` of each of the task's samples and a network's log-density for it, in its frame."""
+    task, cache = TASKS[settings.task], storage.cache(run.results)
+    seen, shown = kept(strategy, settings, cache, network, size, samples), task.asked(samples)
+    options = {"task": task, "group": settings.fixations_per_picture, "maps": maps}
 
     def make(share: trainer.Share):
-        return batches(shown, size, settings.batch_size, share=share, **options)
+        return batches(shown, size, settings.batch_size, share=share, features=seen, **options)
 
-    return trainer.predict(strategy, model.get_layer("readout") if fill else model, make)
+    network = network.get_layer("readout") if seen else network
+    return trainer.predict(strategy, network, make, prepare)
 
 
 def priors(settings: Config, run: Run, prior: Prior | None = None) -> dict[str, Callable]:
     """The maps that a network takes beside the picture: a prior, or the one of its training."""
-    takes = settings.model in TAKE_PRIOR
-    return {"centre_bias": same_for_all(prior or load_prior(run.best.centre_bias))} if takes else {}
+    if not MODELS[settings.model].prior:
+        return {}
+    return {"centre_bias": same_for_all(prior or load_prior(run.best.centre_bias))}
 
 
 def parts(sample: Sample, frames) -> Iterator[Part]:
     """Each log-density in a network's frame at the picture's own shape, when it is asked for."""
-    for frame, point in frames:
-        answer = at_shape(frame, sample.shape)
-        yield Part(answer, None if point is None else point[None])
+    for frame, points in frames:
+        yield Part(at_shape(frame, sample.shape), points)
 
 
 def at_shape(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -140,6 +138,18 @@ def observers(gold: GoldStandard) -> Callable:
         return (Part(answer, sample.points[mine]) for mine, answer in found)
 
     return lambda samples: (of(sample) for sample in tqdm(samples, disable=None))
+
+
+def gold(training: list[Sample], tested: list[Sample]) -> Callable:
+    """What the gold standard of a corpus answers; UsageError where its observers are not known."""
+    why = lacking(observers_of([*training, *tested]))
+    if why:
+        raise UsageError(why)
+    return observers(gold_of(training, tested, centre_bias(relative_points(training))))
+
+
+# What a baseline answers that is never trained, given the sides of a corpus.
+UNTRAINED = {"uniform": lambda training, tested: everywhere(uniform), "goldstandard": gold}
 
 
 def foreign(folder: Path, kind: str) -> Callable:

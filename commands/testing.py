@@ -9,15 +9,14 @@ from pathlib import Path
 from absl import logging
 
 import storage
+from batches.tasks import TASKS
 from batches.truth import relative_points
 from commands import subjects
 from commands.evaluation import (
     Subject,
     draw,
-    gold_of,
     in_threads,
     negatives_of,
-    observers_of,
     rows,
     yardstick,
 )
@@ -26,17 +25,14 @@ from commands.reporting import difference, measured, report
 from commands.sides import is_of, load_sides, record, refuse_other
 from commands.training import fit_centre_bias
 from config import Config
-from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
+from data.corpus import Corpus, corpus_name, has_stimuli, in_folder, open_corpus
 from data.samples import Sample, fingerprint, pictures
 from errors import UsageError
 from formats.pictures.decode import decode_whole
-from model.baselines.centre_bias import centre_bias, uniform
-from model.baselines.gold import lacking
+from model.baselines.centre_bias import centre_bias
 from model.checkpoints.lineage import changes, refuse_seen
 from model.checkpoints.runs import Run, chosen, run_name
-from model.networks.build import TITLES
-
-UNTRAINED = ("uniform", "goldstandard")
+from model.networks.registry import MODELS
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def test(args) -> dict[str, float]:
     """
     if (args.kind is None) != (args.predictions is None):
         raise UsageError("--predictions FOLDER and --kind density or saliency belong together")
-    if args.prior is not None and (args.predictions or args.model in UNTRAINED):
+    if args.prior is not None and not asks_run(args):
         raise UsageError("--prior: only a trained network takes a centre bias")
     if args.compare:
         return difference(args.results, *args.compare) or {}
@@ -84,21 +80,27 @@ def test(args) -> dict[str, float]:
     return report(subject, cases, measured(cases, args), found, args)
 
 
+def asks_run(args) -> bool:
+    """Whether it is a run that is asked for."""
+    return not args.predictions and MODELS[args.model or Config.model].trained
+
+
 def is_root(args) -> bool:
     """Whether -p is where corpora lie, not pictures."""
     asked = args.on or args.data or chosen(args.results, args.name, args.model)[1]["address"]
     if not args.path.exists():
         raise UsageError(f"-p {args.path}: no such file or folder")
-    return listed(asked, args.path)
+    return has_stimuli(asked, args.path)
 
 
 def draw_pictures(args) -> dict:
     """Draws where people will look in pictures without truth."""
     run, about = chosen(args.results, named(args), args.model)
     settings = subjects.settings_of(run, about)
-    if settings.scanpath:
+    command = TASKS[settings.task].drawn_by
+    if command != "test":
         raise UsageError(
-            f"{run.name} looks fixation by fixation: python main.py scanpaths -p {args.path} "
+            f"{run.name} looks fixation by fixation: python main.py {command} -p {args.path} "
             f"--name {run.name}"
         )
     samples = pictures(args.path, storage.cache(args.results) / "checked.json")
@@ -118,7 +120,7 @@ def draw_pictures(args) -> dict:
 def all_cases(args) -> Iterator[Case]:
     """What is to be tested: one case, or one a fold."""
     without = foreign if args.predictions else untrained
-    make = without if args.predictions or args.model in UNTRAINED else trained
+    make = trained if asks_run(args) else without
     pooled = args.folds and not args.fold
     for fold in range(1, args.folds + 1) if pooled else [args.fold]:
         yield make(args, fold)
@@ -129,7 +131,7 @@ def base_name(args) -> str | None:
     if args.name or (args.data is None and not args.predictions):
         return args.name
     if not args.predictions:
-        return f"{args.model or 'msinet'}_{corpus_name(args.data)}"
+        return f"{args.model or Config.model}_{corpus_name(args.data)}"
     name = args.predictions.resolve().name
     return f"{name}_predictions" if Run(args.results, name).best else name
 
@@ -173,8 +175,9 @@ def as_asked(args, settings: Config) -> Config:
 def trained(args, fold: int) -> Case:
     """A run, or the mean of those whose names `+` joins."""
     name = named(args, fold)
-    if args.model == "centerbias" and args.data and not Run(args.results, name).best:
-        settings = Config(model="centerbias", folds=args.folds, fold=fold, partial=args.partial)
+    model = args.model or Config.model
+    if MODELS[model].fitted and args.data and not Run(args.results, name).best:
+        settings = Config(model=model, folds=args.folds, fold=fold, partial=args.partial)
         fit(args, Run(args.results, name), settings, args.data)
     if name is None or Run(args.results, name).best:
         return one(args, name)
@@ -193,10 +196,11 @@ def one(args, name: str | None) -> Case:
     """A run, on its own corpus or another one: there at that corpus' geometry."""
     run, about = chosen(args.results, name, args.model)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
+    fitted = MODELS[settings.model].fitted
     size, files = tuple(about["size"]), run
     if not (args.name or args.on):
         refuse_other(run, corpus, storage.cache(args.results))
-    if settings.model == "centerbias":
+    if fitted:
         fit(args, run, settings, about["address"], about.get("training", ""))
         run, about = chosen(args.results, run.name)
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
@@ -213,7 +217,7 @@ def one(args, name: str | None) -> Case:
     subject = subjects.of_run(run, about, settings, size, files, prior)
     if prior:
         subject = replace(subject, line=f"{subject.line}; prior: {args.prior}")
-    if settings.model == "centerbias" and args.skip_first:
+    if fitted and args.skip_first:
         known, _ = sides_of(args, open_corpus(about["address"], root_of(args)), settings)
         bias = centre_bias(relative_points(known))
         subject = replace(subject, answers=subjects.everywhere(bias.log_density))
@@ -243,18 +247,11 @@ def untrained(args, fold: int) -> Case:
     """A baseline that nothing is trained for."""
     corpus = corpus_of(args)
     training, tested = sides_of(args, corpus, Config(folds=args.folds, fold=fold))
-    if args.model == "uniform":
-        answers = subjects.everywhere(uniform)
-    else:
-        why = lacking(observers_of([*training, *tested]))
-        if why:
-            raise UsageError(why)
-        bias = centre_bias(relative_points(training))
-        answers = subjects.observers(gold_of(training, tested, bias))
+    answers = subjects.UNTRAINED[args.model](training, tested)
     files = Run(
         args.results, args.name or run_name(f"{args.model}_{corpus.name}", args.folds, fold)
     )
-    return Case(Subject(files, TITLES[args.model], answers), corpus, training, tested)
+    return Case(Subject(files, MODELS[args.model].title, answers), corpus, training, tested)
 
 
 def foreign(args, fold: int) -> Case:

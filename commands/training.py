@@ -3,7 +3,7 @@
 import re
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +14,11 @@ from absl import logging
 
 import config
 import storage
-from batches.histories import gather
-from batches.histories import names as names_of
+from batches.keys import prepare
 from batches.pipeline import batches
 from batches.reading import keep
-from batches.truth import keys, relative_points
+from batches.tasks import TASKS
+from batches.truth import relative_points
 from commands import priors
 from commands.sides import load_sides, record, refuse_other
 from commands.stopping import Stop, Stopped
@@ -33,8 +33,8 @@ from model.checkpoints import folders, restore
 from model.checkpoints.keeper import GOES_ON, Idle, Keeper, save_baseline
 from model.checkpoints.runs import Run
 from model.inference import features
-from model.metrics import scoring
-from model.networks.build import TAKE_PRIOR, build
+from model.metrics import choice
+from model.networks.registry import MODELS, build
 from model.training import optimizer, trainer
 from model.training.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
@@ -52,7 +52,8 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         Stopped: a signal came; the run is saved.
         WorkerLost: another worker is gone; the run goes on from the checkpoint that was saved last.
     """
-    if settings.model in ("uniform", "goldstandard"):
+    model = MODELS[settings.model]
+    if not model.trained:
         raise UsageError(f"-m {settings.model}: there is nothing to train; test has it")
     # First of all: workers find one another before anything else touches a device.
     strategy = strategy_of(settings)
@@ -63,13 +64,13 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
         logging.set_verbosity(logging.WARNING)  # the chief says what all do
     with folders.locked(run.latest) if chief else nullcontext():
         cache = cache_of(run, chief)
-        if settings.model == "centerbias":
+        if model.fitted:
             loaded = load_sides(corpus, cache, settings)
             refuse_other(run, corpus, cache)
             if chief:
                 fit_centre_bias(settings, corpus, run, loaded)
             return
-        scoring.check_names(settings.loss, settings.metrics)
+        choice.check_names(settings.loss, settings.metrics)
         start, loaded, sides = starting(run, corpus, settings, cache, **asked)  # which takes long
         training, validation, _, _ = sides
         shapes = {sample.name: sample.shape for sample in [*loaded.train, *loaded.valid]}
@@ -113,8 +114,7 @@ def sides_of(loaded: Loaded, settings: Config) -> tuple[list[Sample], list[Sampl
     if settings.hold_out:
         training, held = held_out(training, settings.hold_out, settings.seed)
         validation = held
-    if settings.scanpath:
-        gather([*training, *validation])  # refuses what has no order
+    TASKS[settings.task].truth([*training, *validation])  # refuses what lacks some
     return training, validation, fingerprint([*training, *validation], blur=True), held
 
 
@@ -165,39 +165,22 @@ def learn(
     """Builds the network, fills what is cached, runs the loop."""
     size, chief = settings.size or corpus.size, is_chief(strategy)
     cache, prior, maps = cache_of(run, chief), None, {}
-    if settings.model in TAKE_PRIOR:
+    if MODELS[settings.model].prior:
         begun = begun_with(run, start) if start.resume else None
         given = (settings.prior, corpus, root, cache, training, begun)
         prior, maps["centre_bias"] = priors.of_training(*given)
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy(settings.precision)
-    with strategy.scope():
-        model = build(settings, size, start.encoder_weights(settings))
-        trainer.freeze(model, settings.freeze)
-        model.compile(optimizer=optimizer.make(settings, -(-len(training) // settings.batch_size)))
-        progress = restore.begin(start, model)
-    agree(
-        strategy, repr((settings, start.fingerprint, start.source, progress.epoch, progress.step))
-    )
-    if progress.epoch >= settings.epochs:
-        logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
-    elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
-        how = "stretched" if settings.epochs > start.epochs else "shortened"
-        logging.warning(
-            "--epochs %d, %d before: the rest of the learning rate's cosine is %s to end there; it "
-            "goes on from %.3g", settings.epochs, start.epochs, how,
-            float(model.optimizer.learning_rate),
-        )  # fmt: skip
-    fill = kept(strategy, settings, cache, model, size)
-    data = wire(settings, size, maps, training, validation, fill, cache)
-    known = ("fixations",) if settings.scanpath else keys([*training, *validation])
+    model, progress = begin(strategy, settings, size, start, len(training))
+    say_what_is_left(settings, start, progress, model)
+    seen = kept(strategy, settings, cache, model, size, [*training, *validation])
+    data = wire(settings, size, maps, training, validation, seen, cache)
+    known = TASKS[settings.task].truth([*training, *validation])
     with stoppable(progress) as stop:
         trainer.fit(
             strategy,
             model,
             data,
             config.weights(settings.loss),
-            scoring.choose(settings.loss, settings.metrics, known),
+            choice.choose(settings.loss, settings.metrics, known),
             settings.epochs,
             progress,
             keeper_of(settings, corpus, run, start, model, size, prior) if chief else Idle(),
@@ -208,6 +191,35 @@ def learn(
             stop=stop,
         )
     agree(strategy, run.name)  # what the chief has written is there, for a run that starts from it
+
+
+def begin(strategy, settings: Config, size: tuple[int, int], start, count: int) -> tuple:
+    """The compiled network of a run on so many pictures, as it starts or goes on, and how far it
+    is."""
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    with strategy.scope():
+        model = build(settings, size, start.encoder_weights(settings))
+        trainer.freeze(model, settings.freeze)
+        model.compile(optimizer=optimizer.make(settings, -(-count // settings.batch_size)))
+        progress = restore.begin(start, model)
+    agree(
+        strategy, repr((settings, start.fingerprint, start.source, progress.epoch, progress.step))
+    )
+    return model, progress
+
+
+def say_what_is_left(settings: Config, start, progress, model: keras.Model) -> None:
+    """Says where nothing is left to do, or where the rest of the learning rate is another now."""
+    if progress.epoch >= settings.epochs:
+        logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
+    elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
+        how = "stretched" if settings.epochs > start.epochs else "shortened"
+        logging.warning(
+            "--epochs %d, %d before: the rest of the learning rate's cosine is %s to end there; it "
+            "goes on from %.3g", settings.epochs, start.epochs, how,
+            float(model.optimizer.learning_rate),
+        )  # fmt: skip
 
 
 @contextmanager
@@ -238,55 +250,49 @@ def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size, pr
     return Keeper(run, model, start, about, every, minutes, save_history, prior)
 
 
-def kept(strategy, settings: Config, cache: Path, model: keras.Model, size) -> Callable | None:
-    """What makes a list of samples' frozen features be on disk, and gives the function that reads
-    a sample's; None where the encoder runs in every step."""
+def kept(strategy, settings: Config, cache: Path, model: keras.Model, size, samples: Sequence):
+    """What reads a sample's frozen features, which are on disk then; None where the encoder runs in
+    every step."""
     if not settings.cached:
         return None
     encoder = model.get_layer("encoder")
     folder = cache / "features" / features.fingerprint(encoder, size)
+    lacking = features.lacking(folder, [sample.digest for sample in samples])
+    if lacking:
+        bare = [samples[i].bare() for i in lacking]
+        logging.info("computing the encoder's features of %d pictures", len(bare))
 
-    def fill(samples: Sequence[Sample]) -> Callable:
-        lacking = features.lacking(folder, [sample.digest for sample in samples])
-        if lacking:
-            bare = [samples[i].bare() for i in lacking]
-            logging.info("computing the encoder's features of %d pictures", len(bare))
+        def make(share: trainer.Share):
+            return batches(bare, size, settings.batch_size, share=share)
 
-            def make(share: trainer.Share):
-                return batches(bare, size, settings.batch_size, share=share)
-
-            features.fill(strategy, encoder, make, [samples[i].digest for i in lacking], folder)
-        return lambda sample: features.read(folder, sample.digest)
-
-    return fill
+        features.fill(strategy, encoder, make, [samples[i].digest for i in lacking], folder)
+    return lambda sample: features.read(folder, sample.digest)
 
 
-def wire(settings: Config, size, maps: Mapping, training, validation, fill, cache: Path):
+def wire(settings: Config, size, maps: Mapping, training, validation, seen, cache: Path):
     """The datasets of a run."""
-    samples, known = [*training, *validation], keys([*training, *validation])
+    task, samples = TASKS[settings.task], [*training, *validation]
     common = {
-        "maps": maps,
-        "features": fill(samples) if fill else None,
-        "group": settings.fixations_per_picture if settings.scanpath else 0,
+        "task": task,
+        "group": settings.fixations_per_picture,
         "weigh": settings.weigh,
+        "maps": maps,
+        "features": seen,
     }
     if settings.cache:
-        names = {*(() if fill else ("image",)), *(() if settings.scanpath else known)}
+        names = {*(() if seen else ("image",)), *task.truth(samples)}
         common["store"] = keep(cache / "pictures", samples, size, names)
-    batch, seed, flip = settings.batch_size, settings.seed, settings.flip
+    batch, order = settings.batch_size, {"seed": settings.seed, "flip": settings.flip}
 
     def train(epoch: int, skip: int, share: trainer.Share):
-        order = {"seed": seed, "epoch": epoch, "flip": flip, "skip": skip, "share": share}
-        return batches(training, size, batch, **order, **common)
+        where = {"epoch": epoch, "skip": skip, "share": share}
+        return batches(training, size, batch, **order, **where, **common)
 
     def valid(share: trainer.Share):
-        # Scanpaths: the same fixations of each picture every time, not all of them.
-        order = {"seed": 0 if settings.scanpath else None, "share": share}
-        return batches(validation, size, batch, **order, **common)
+        return batches(validation, size, batch, seed=task.validated_by, share=share, **common)
 
     steps = -(-len(training) // batch)
-    shown = names_of(training) if settings.scanpath else [sample.name for sample in training]
-    return trainer.Data(train, valid, steps, shown)
+    return trainer.Data(train, valid, prepare, steps, task(training, 1).names())
 
 
 def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, loaded: Loaded) -> None:

@@ -1,6 +1,7 @@
 """One class per corpus: what it is, its input size, split, blur, chain and archives."""
 
-from data.corpus import Assumed, Corpus, Source
+from data.contract import Source
+from data.corpus import Assumed, Corpus
 from data.splits import Folders, PerFolder, Shuffled
 from formats.authors import read_cat2000, read_dutomron, read_osie, read_pascals, read_salicon
 
@@ -47,13 +48,10 @@ class MIT1003(Corpus):
     initial = "salicon"
     sources = (
         Source(
-            MIT + "ALLSTIMULI.zip",
-            {"*.jpeg": "stimuli/"},
-            md5="0d7df8b954ecba69b6796e77b9afe4b6",
+            MIT + "ALLSTIMULI.zip", {"*.jpeg": "stimuli/"}, md5="0d7df8b954ecba69b6796e77b9afe4b6"
         ),
         Source(
-            MIT + "ALLFIXATIONMAPS.zip",
-            {"*_fixMap.jpg": "saliency/", "*_fixPts.jpg": "fixations/"},
+            MIT + "ALLFIXATIONMAPS.zip", {"*_fixMap.jpg": "saliency/", "*_fixPts.jpg": "fixations/"}
         ),
     )
 

@@ -28,7 +28,7 @@ def install(
     checksums: bool = True,
     partial: bool = False,
 ) -> Path:
-    """Makes `root`/<corpus>/ and returns it; a folder that is there already is left as it is.
+    """Make `root`/<corpus>/ and return it; a folder that is there already is left as it is.
 
     Args:
         archives: files on disk, instead of downloads.
@@ -40,106 +40,106 @@ def install(
         UsageError, DownloadError: what is missing, broken or not to be had, or another process is
             at it. What was downloaded stays, and the next try goes on from there.
     """
-    there = place_of(corpus, root)
-    if installed(corpus, there):
-        return there
-    with workplace(corpus, there.parent) as work:
-        if installed(corpus, there):  # another process was quicker
-            return there
-        whole = work / "corpus"
+    place = place_of(corpus, root)
+    if installed(corpus, place):
+        return place
+    with workplace(corpus, place.parent) as work:
+        if installed(corpus, place):  # another process was quicker
+            return place
+        folder = work / "corpus"
         if hasattr(corpus, "make"):
-            corpus.make(whole)
+            corpus.make(folder)
         elif archives:
-            take_archives(corpus, archives, whole)
+            take_archives(corpus, archives, folder)
         else:
-            take_downloads(corpus, mirror, work / "archives", whole, checksums)
-        check_count(corpus, whole, fewer=partial or bool(archives))
-        convert(corpus, whole)
-        check_whole(corpus, whole)
-        move(whole, there)
+            take_downloads(corpus, mirror, work / "archives", folder, checksums)
+        check_count(corpus, folder, fewer=partial or bool(archives))
+        convert(corpus, folder)
+        check_truth(corpus, folder)
+        move(folder, place)
         shutil.rmtree(work)
-    return there
+    return place
 
 
 def place_of(corpus: type[Corpus], root: Path) -> Path:
-    """Where a corpus lies, or will; behind a link that may be another disk, where it is made."""
-    there = corpus.locate(root) or root / corpus.name
-    return there.resolve() if not storage.is_remote(there) and there.is_symlink() else there
+    """Return where a corpus lies or will: of a link, where it leads, maybe to another disk."""
+    place = corpus.locate(root) or root / corpus.name
+    return place.resolve() if not storage.is_remote(place) and place.is_symlink() else place
 
 
-def installed(corpus: type[Corpus], there: Path) -> bool:
-    """Whether all of a corpus is in its folder already, which is said.
+def installed(corpus: type[Corpus], place: Path) -> bool:
+    """Return whether all of a corpus is in its folder already, and say so.
 
     Raises:
         UsageError: something else is there.
     """
-    cut = storage.is_remote(there) and upload_marker(there).exists()
-    if cut or not there.exists() or not any(there.iterdir()):
+    cut = storage.is_remote(place) and upload_marker(place).exists()
+    if cut or not place.exists() or not any(place.iterdir()):
         return False
-    if not corpus.contents(there)[1]:
-        raise UsageError(f"{there} is there, without pictures of {corpus.name}; move it away")
-    logging.info("%s is there already; remove it to install the corpus anew", there)
+    if not corpus.contents(place)[1]:
+        raise UsageError(f"{place} is there, without pictures of {corpus.name}; move it away")
+    logging.info("%s is there already; remove it to install the corpus anew", place)
     return True
 
 
 @contextmanager
 def workplace(corpus: type[Corpus], root: Path) -> Iterator[Path]:
-    """A folder of one process for a corpus that is not whole yet, with an empty corpus/ in it; what
-    was downloaded into archives/ outlasts a failure.
+    """Yield a folder of one process for a corpus that is not whole yet, with an empty corpus/ in
+    it; what was downloaded into archives/ outlasts a failure.
 
     Raises:
         UsageError: another process has it.
     """
     work = (storage.cache(root) if storage.is_remote(root) else root) / f".{corpus.name}.part"
-    whole, archives = work / "corpus", work / "archives"
+    folder = work / "corpus"
     with storage.locked(work.with_suffix(".lock"), f"{corpus.name} is being installed"):
-        shutil.rmtree(whole, ignore_errors=True)
-        whole.mkdir(parents=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
             yield work
         finally:
-            shutil.rmtree(whole, ignore_errors=True)
-            for folder in (archives, work):
-                with suppress(OSError):
-                    folder.rmdir()  # what was downloaded keeps them
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # what was downloaded keeps them
+                (work / "archives").rmdir()
+            with suppress(OSError):
+                work.rmdir()
 
 
-def move(whole: Path, there: Path) -> None:
-    """Puts a corpus where it belongs: on a disk in one piece, into an object store file by file,
+def move(folder: Path, place: Path) -> None:
+    """Put a corpus where it belongs: on a disk in one piece, into an object store file by file,
     with a marker beside it until all of them are there."""
-    if not storage.is_remote(there):
-        whole.rename(there)
+    if not storage.is_remote(place):
+        folder.rename(place)
         return
-    marker = upload_marker(there)
+    marker = upload_marker(place)
     with storage.replacing(marker) as part:
         part.write_text("not all of the corpus is there yet\n")
-    files = [path for path in whole.rglob("*") if path.is_file()]
-    places = [there / file.relative_to(whole) for file in files]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    places = [place / file.relative_to(folder) for file in files]
     with ThreadPoolExecutor(integrity.AT_ONCE) as pool:
-        done = pool.map(storage.upload, files, places)
-        for _ in tqdm(done, desc="uploading", total=len(files), disable=None):
+        uploads = pool.map(storage.upload, files, places)
+        for _ in tqdm(uploads, desc="uploading", total=len(files), disable=None):
             pass
     marker.unlink()
 
 
 def take_archives(corpus: type[Corpus], archives: Sequence[Path], folder: Path) -> None:
-    """Unpacks archives from disk; another checksum than the authors' is said, not refused."""
-    known = {source.name: source.md5 for source in corpus.sources if source.md5}
+    """Unpack archives from disk; another checksum than the authors' is said, not refused."""
+    checksums = {source.name: source.md5 for source in corpus.sources if source.md5}
     for archive in archives:
         if not archive.is_file():
             raise UsageError(f"--archive {archive}: no such file")
-        if archive.name in known:
-            found = md5_of(archive)
-            if found != known[archive.name]:
-                said = "%s: its md5 is %s, the authors' is %s; used all the same"
-                logging.warning(said, archive, found, known[archive.name])
+        authors = checksums.get(archive.name)
+        if authors and (actual := md5_of(archive)) != authors:
+            said = "%s: its md5 is %s, the authors' is %s; used all the same"
+            logging.warning(said, archive, actual, authors)
         unpack(archive, folder, corpus.take())
 
 
 def take_downloads(
-    corpus: type[Corpus], mirror: str | None, kept: Path, folder: Path, checksums: bool
+    corpus: type[Corpus], mirror: str | None, downloads: Path, folder: Path, checksums: bool
 ) -> None:
-    """Fetches and unpacks each source's archive."""
+    """Fetch each source's archive into `downloads`, and unpack it into `folder`."""
     for source in corpus.sources:
         url = f"{mirror.rstrip('/')}/{source.name}" if mirror else source.url
         if url is None:
@@ -147,7 +147,7 @@ def take_downloads(
                 f"{corpus.name} has no public download; with its archive on disk: "
                 f"python main.py download -d {corpus.name} --archive {source.name}"
             )
-        archive = fetch(url, kept, name=source.name, md5=source.md5 if checksums else None)
+        archive = fetch(url, downloads, name=source.name, md5=source.md5 if checksums else None)
         try:
             unpack(archive, folder, source.take)
         except DownloadError as error:
@@ -159,14 +159,8 @@ def take_downloads(
 
 
 def check_count(corpus: type[Corpus], folder: Path, fewer: bool) -> None:
-    """Checks that as many stimuli were unpacked as the corpus has.
-
-    Args:
-        fewer: another number is said, not refused.
-
-    Raises:
-        UsageError: there are others, or none at all.
-    """
+    """Raise UsageError where not as many stimuli were unpacked as the corpus has; with `fewer`,
+    say so, and raise it where there are none at all."""
     files = canonical_files(folder, {})
     stimuli, count = below(files, "stimuli", pictures=True), corpus.split.count
     if not stimuli:
@@ -175,35 +169,30 @@ def check_count(corpus: type[Corpus], folder: Path, fewer: bool) -> None:
         return
     said = f"{corpus.name}: {len(stimuli)} stimuli, {count} expected"
     if not fewer:
-        kept = f"what was fetched is kept in {folder.with_name('archives')}"
-        raise UsageError(f"{said}; {kept}, download --partial takes it as it is")
+        where = f"what was fetched is kept in {folder.with_name('archives')}"
+        raise UsageError(f"{said}; {where}, download --partial takes it as it is")
     logging.warning("%s; kept, --partial trains on them", said)
 
 
 def convert(corpus: type[Corpus], folder: Path) -> None:
-    """Turns the authors' fixations into pysaliency's files."""
+    """Turn the authors' fixations into pysaliency's files."""
     files = canonical_files(folder, {})
     stimuli = below(files, "stimuli", pictures=True)
-    found = corpus.read(files, stimuli)
-    if found is None:
+    fixations = corpus.read(files, stimuli)
+    if fixations is None:
         return
     seen = integrity.check(stimuli.values(), folder.parent / "checked.json")
-    write_hdf5(
-        folder,
-        list(stimuli),
-        [(*seen[p].shape, 3) for p in stimuli.values()],
-        found,
-    )
-    logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(found))
+    write_hdf5(folder, list(stimuli), [(*seen[p].shape, 3) for p in stimuli.values()], fixations)
+    logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(fixations))
     shutil.rmtree(folder / "fixations")
 
 
-def check_whole(corpus: type[Corpus], folder: Path) -> None:
-    """Raises UsageError where the archives had pictures and no truth: one was forgotten."""
-    found = canonical_files(folder, {})
-    if not any(name.startswith(TRUTHS) for name in found):
+def check_truth(corpus: type[Corpus], folder: Path) -> None:
+    """Raise UsageError where the archives had pictures and no truth: one was forgotten."""
+    files = canonical_files(folder, {})
+    if not any(name.startswith(TRUTHS) for name in files):
         names = ", ".join(source.name for source in corpus.sources)
         raise UsageError(
-            f"{corpus.name}: neither fixations nor maps in the archives, {len(found)} pictures "
+            f"{corpus.name}: neither fixations nor maps in the archives, {len(files)} pictures "
             f"alone; its archives are {names}"
         )

@@ -10,16 +10,16 @@ from data.samples import Sample
 from errors import UsageError
 from formats.layout import PICTURES, listing, walk
 from formats.names import matched, stem
-from formats.pictures.arrays import by, plane, read_array
+from formats.pictures.arrays import in_words, plane, read_array
 from formats.pictures.decode import decode_map
-from formats.pictures.maps import is_inverted
+from formats.pictures.looks import is_inverted
 
 KINDS = ("density", "saliency")
 ROUND_OFF, SLACK = 1e-4, 1e-2  # how far from 1 a density's sum may be unsaid, and at all
 
 
 class Predictions:
-    """A folder of predictions for some samples: called with a sample, it gives its (h, w) float64.
+    """A folder of predictions for samples: called with one, it returns its (h, w) float64.
 
     kind "density": natural logarithms of densities over pixels, .npy, made to sum to 1 exactly;
     where one is off by more than round-off, `off` has by how much. -inf is allowed, and whoever
@@ -44,7 +44,8 @@ class Predictions:
         values = read(path, sample.shape)
         if self.kind == "saliency":
             low, span = finite(path, values).min(), np.ptp(values)
-            self.inverted += [path] * bool(span and is_inverted((values - low) / span))
+            if span and is_inverted((values - low) / span):
+                self.inverted.append(path)
             return values
         total = logarithm_of_sum(path, values)
         if abs(np.expm1(total)) > ROUND_OFF:
@@ -58,16 +59,15 @@ class Predictions:
             said = "%s: %d of %d maps are brighter at the border than in the middle: inverted?"
             logging.warning(said, self.folder, len(self.inverted), len(self.files))
         if self.off:
-            path, most = max(self.off.items(), key=lambda item: abs(item[1]))
-            logging.warning(
-                "%s: %d of %d densities did not sum to 1, the furthest '%s', to %.4f; made to, by "
-                "subtracting their logsumexp", self.folder, len(self.off), len(self.files),
-                path.name, 1 + most,
-            )  # fmt: skip
+            path = max(self.off, key=lambda path: abs(self.off[path]))
+            said = "%s: %d of %d densities did not sum to 1, the furthest '%s', to %.4f; made to, "
+            said += "by subtracting their logsumexp"
+            counts = (len(self.off), len(self.files))
+            logging.warning(said, self.folder, *counts, path.name, 1 + self.off[path])
 
 
 def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """The float64 (height, width) numbers of a .npy file, or grey levels of a picture.
+    """Return the float64 (height, width) numbers of a .npy file, or grey levels of a picture.
 
     Raises:
         UsageError: it cannot be read, or is of another shape.
@@ -76,13 +76,14 @@ def read(path: Path, shape: tuple[int, int]) -> np.ndarray:
     values = plane(np.asarray(values, np.float64))
     if values.shape != shape:
         raise UsageError(
-            f"{path}: its shape is {by(values.shape)}, must be the stimulus' {by(shape)}"
+            f"{path}: its shape is {in_words(values.shape)}, must be the stimulus' "
+            f"{in_words(shape)}"
         )
     return values
 
 
 def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
-    """The file of each stimulus; raises UsageError where some have none or two."""
+    """Return the file of each stimulus; raise UsageError where some have none or two."""
     if not folder.is_dir():
         raise UsageError(f"--predictions {folder}: no such folder")
     endings = {".npy"} if kind == "density" else {".npy", *PICTURES}
@@ -90,10 +91,10 @@ def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
     if not files:
         allowed = ", ".join(sorted(endings))
         raise UsageError(f"{folder}: no {kind} in {listing(folder)}; endings are {allowed}")
-    by_name = {path.relative_to(folder).as_posix(): path for path in files}
-    found = matched(names, by_name, folder)
-    missing = [name for name in names if name not in found]
-    extra = sorted({*by_name} - {*found.values()})
+    paths = {path.relative_to(folder).as_posix(): path for path in files}
+    file_of = matched(names, paths, folder)
+    missing = [name for name in names if name not in file_of]
+    extra = sorted({*paths} - {*file_of.values()})
     if missing:
         beside = f", beside '{extra[0]}', which is of none" if extra else ""
         raise UsageError(
@@ -103,29 +104,28 @@ def paired(folder: Path, kind: str, names: list[str]) -> dict[str, Path]:
     if extra:
         said = "%s: %d files are of no stimulus that is tested, first '%s'; left out"
         logging.info(said, folder, len(extra), extra[0])
-    return {name: by_name[file] for name, file in found.items()}
+    return {name: paths[file] for name, file in file_of.items()}
 
 
 def normalised(path: Path, values: np.ndarray) -> np.ndarray:
-    """A log-density that sums to 1; raises UsageError where it does not nearly do so already."""
+    """Return a log-density that sums to 1; raise UsageError where it did not nearly do so."""
     return values - logarithm_of_sum(path, values)
 
 
 def logarithm_of_sum(path: Path, values: np.ndarray) -> float:
-    """The logarithm of a log-density's sum; raises UsageError where that sum is not nearly 1."""
-    if not (values < np.inf).all():
-        raise UsageError(f"{path}: {count(~(values < np.inf))} are NaN or inf; only -inf may be")
+    """Return the logarithm of a density's sum; raise UsageError where that is not nearly 1."""
+    refuse(path, ~(values < np.inf), "are NaN or inf; only -inf may be")
     highest = values.max()
     total = -np.inf if np.isneginf(highest) else highest + np.log(np.exp(values - highest).sum())
     with np.errstate(over="ignore"):
-        found = np.exp(total)
-    if abs(found - 1) > SLACK:
-        raise UsageError(f"{path}: its density sums to {found:.6g}, must be 1; {cure(values)}")
+        mass = np.exp(total)
+    if abs(mass - 1) > SLACK:
+        raise UsageError(f"{path}: its density sums to {mass:.6g}, must be 1; {cure(values)}")
     return total
 
 
 def cure(values: np.ndarray) -> str:
-    """What makes a log-density of values that are none, in words."""
+    """Return words on what makes a log-density of values that are none."""
     if values.min() >= 0 and sums_to_1(values):
         return "it is a density, of which the natural logarithm is needed"
     for base in (2, 10):
@@ -139,14 +139,14 @@ def sums_to_1(density: np.ndarray) -> bool:
 
 
 def finite(path: Path, values: np.ndarray) -> np.ndarray:
-    """The values; raises UsageError where some are NaN or infinite, or all a log-density."""
-    if not np.isfinite(values).all():
-        raise UsageError(f"{path}: {count(~np.isfinite(values))} are NaN or infinite")
+    """Return the values; raise UsageError where some are NaN or infinite, or all a log-density."""
+    refuse(path, ~np.isfinite(values), "are NaN or infinite")
     if values.max() <= 0 and sums_to_1(np.exp(values)):
         raise UsageError(f"{path}: it is a log-density, no saliency map: --kind density")
     return values
 
 
-def count(wrong: np.ndarray) -> str:
-    """How many of how many values."""
-    return f"{wrong.sum()} of {wrong.size} values"
+def refuse(path: Path, wrong: np.ndarray, why: str) -> None:
+    """Raise UsageError where any values of a file are wrong, with how many of how many."""
+    if wrong.any():
+        raise UsageError(f"{path}: {wrong.sum()} of {wrong.size} values {why}")

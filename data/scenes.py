@@ -32,9 +32,8 @@ class SYNTHETIC(Corpus):
 
     @classmethod
     def make(cls, folder: Path) -> None:
-        """Draws the whole corpus into an empty folder, each scene from (seed, index) alone."""
-        count = cls.split.train + cls.split.valid
-        names = [f"{index:03d}.png" for index in range(count)]
+        """Draw the whole corpus into an empty folder, each scene from (seed, index) alone."""
+        names = [f"{index:03d}.png" for index in range(cls.split.count)]
         for part in ("stimuli", "truth"):
             (folder / part).mkdir(parents=True)
         tables = []
@@ -44,7 +43,7 @@ class SYNTHETIC(Corpus):
             Image.fromarray(picture).save(folder / "stimuli" / name)
             np.save(folder / "truth" / f"{index:03d}.npy", np.float32(np.log(density)))
             tables.append(observed(random, density, index))
-        write_hdf5(folder, names, [(*SHAPE, 3)] * count, concatenate(tables))
+        write_hdf5(folder, names, [(*SHAPE, 3)] * len(names), concatenate(tables))
 
 
 class SYNTHETIC_SHIFTED(SYNTHETIC):
@@ -60,51 +59,51 @@ DEMO = (SYNTHETIC.name, SYNTHETIC_SHIFTED.name)  # to train on, then to fine-tun
 
 
 def scene(random: np.random.Generator, appeal: Mapping[str, float]):
-    """A picture (H, W, 3) uint8 and the density (H, W) float64, summing to 1, of looks at it."""
+    """Draw a picture (H, W, 3) uint8; return it and the density (H, W), summing to 1, of looks."""
     height, width = SHAPE
     y, x = np.mgrid[:height, :width]
     picture = ground(random)
-    looks = 0.5 * bump(x, y, width / 2, height / 2, 0.22 * width) + 0.1 / (height * width)
+    density = 0.5 * bump(x, y, width / 2, height / 2, 0.22 * width) + 0.1 / (height * width)
     for colour in random.choice(list(COLOURS), random.integers(3, 7)):
         radius = random.uniform(7, 14)
         cx, cy = random.uniform(radius, width - radius), random.uniform(radius, height - radius)
-        round_ = random.random() < 0.5
-        inside = (np.hypot if round_ else chessboard)(x - cx, y - cy) < radius
+        distance = np.hypot if random.random() < 0.5 else chessboard
+        inside = distance(x - cx, y - cy) < radius
         picture[inside] = np.array(COLOURS[colour]) + random.normal(0, 12, (inside.sum(), 3))
         central = np.exp(-np.hypot(cx / width - 0.5, cy / height - 0.5) / 0.4)
-        looks += appeal[colour] * central * bump(x, y, cx, cy, radius / 2)
-    return np.uint8(np.clip(picture, 0, 255)), looks / looks.sum()
+        density += appeal[colour] * central * bump(x, y, cx, cy, radius / 2)
+    return np.uint8(np.clip(picture, 0, 255)), density / density.sum()
 
 
 def chessboard(dx, dy):
-    """The distance whose circles are squares."""
+    """Return the distance whose circles are squares."""
     return np.maximum(abs(dx), abs(dy))
 
 
 def bump(x, y, cx: float, cy: float, sigma: float):
-    """A Gaussian of unit sum, or less where the frame cuts it."""
+    """Return a Gaussian of unit sum, or less where the frame cuts it."""
     return np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
 
 
 def ground(random: np.random.Generator) -> np.ndarray:
-    """Clouds of a few pale colours, float64 (H, W, 3)."""
+    """Draw clouds of a few pale colours, float64 (H, W, 3)."""
     coarse = random.uniform(120, 235, (5, 6, 3)).astype(np.uint8)
     clouds = Image.fromarray(coarse).resize(SHAPE[::-1], Image.Resampling.BICUBIC)
     return np.asarray(clouds, np.float64) + random.normal(0, 6, (*SHAPE, 3))
 
 
 def observed(random: np.random.Generator, density: np.ndarray, n: int) -> Fixations:
-    """Fixations of all observers on scene `n`, drawn from its density, uniform in a pixel."""
+    """Draw all observers' fixations on scene `n` from its density, uniformly within a pixel."""
     count = OBSERVERS * PER_SCANPATH
     pixels = random.choice(density.size, count, p=density.ravel())
     row, column = np.divmod(pixels, density.shape[1])
-    who = np.repeat(np.arange(OBSERVERS), PER_SCANPATH)
+    observer = np.repeat(np.arange(OBSERVERS), PER_SCANPATH)
     return table(
         column + random.random(count),
         row + random.random(count),
         np.full(count, n),
-        subject=who,
+        subject=observer,
         t=np.tile(np.arange(PER_SCANPATH) * 0.3, OBSERVERS),
         duration=random.uniform(0.15, 0.35, count),
-        scanpath=who,
+        scanpath=observer,
     )

@@ -12,206 +12,128 @@ import numpy as np
 from absl import logging
 
 from errors import UsageError
-from formats import matlab
+from formats import cached, matlab
 from formats.coordinates import skewed
-from formats.fixations import Fixations, concatenate, table
+from formats.fixations import UNKNOWN, Fixations, concatenate, of_counts, table
+from formats.isolated import Arrays
 from formats.names import matched
-from formats.pictures import maps
+from formats.pictures import looks, maps
 from formats.pictures.decode import shape
 
-MOST = 10**6  # fixations on a picture, and numbers of observers
-
 Files = Mapping[str, Path]
-# A scanpath: stimulus, observer, x, y, and durations where they are known.
-Scanpath = tuple[int, int, np.ndarray, np.ndarray, np.ndarray | float]
 
 
 def read_salicon(files: Files, stimuli: Files) -> Fixations:
-    """SALICON's <picture>.mat: `gaze`, one entry an observer, with its detected `fixations`.
-
-    They are MATLAB's pixels, from 1: 1 is taken off. Their order is that of time.
-    """
-
-    def scanpaths(n: int, path: Path):
-        for observer, rows in enumerate(np.ravel(matlab.variable(path, "gaze")["fixations"])):
-            x, y = matlab.rows(rows, 2).T
-            yield _scanpath(n, observer, x - 1, y - 1)
-
-    return _from_scanpaths(_each(files, stimuli, scanpaths))
+    """Read SALICON's <picture>.mat."""
+    return _of_many(matlab.salicon, files, stimuli)
 
 
 def read_cat2000(files: Files, stimuli: Files) -> Fixations:
-    """CAT2000's <category>/NNN.mat: `fixLocs`, how many fixations each pixel of the picture has.
-
-    Coordinates are the pixels' centres; neither observers nor order are known.
-    """
-
-    def points(n: int, path: Path):
-        yield _of_pixels(matlab.variable(path, "fixLocs"), n)
-
-    return concatenate(_each(files, stimuli, points))
+    """Read CAT2000's <category>/NNN.mat: neither observers nor order are known."""
+    return _of_many(matlab.cat2000, files, stimuli)
 
 
 def read_dutomron(files: Files, stimuli: Files) -> Fixations:
-    """DUT-OMRON's <picture>.mat: `s` with rows (x, y, observer), pixels from 0.
-
-    The row of observer 0 is the picture's size. The rows of an observer are taken to be in order
-    of time, as pysaliency takes them.
-    """
-
-    def scanpaths(n: int, path: Path):
-        x, y, observer = matlab.rows(matlab.variable(path, "s"), 3).T
-        yield from _by_observer(n, x, y, observer)
-
-    return _from_scanpaths(_each(files, stimuli, scanpaths))
+    """Read DUT-OMRON's <picture>.mat. An observer's rows are taken to be in order of time, as
+    pysaliency takes them."""
+    return _of_many(matlab.dutomron, files, stimuli)
 
 
 def read_pascals(files: Files, stimuli: Files) -> Fixations:
-    """PASCAL-S' pascalFix.mat (HDF5): cell k of `fixCell` has rows (y, x, observer) for k.jpg.
-
-    Pixels and observers from 1: 1 is taken off. The rows of an observer are taken to be in order
-    of time, as pysaliency takes them.
-    """
-    path = _only(files)
-    records = {f"{k}.jpg": cell for k, cell in enumerate(matlab.cells(path, "fixCell"), 1)}
-
-    def scanpaths(n: int, cell: np.ndarray):
-        if cell.ndim == 2:  # not an empty one
-            y, x, observer = matlab.floats(cell)
-            yield from _by_observer(n, x - 1, y - 1, observer)
-
-    return _from_scanpaths(_each(records, stimuli, scanpaths, path))
+    """Read PASCAL-S' pascalFix.mat. An observer's rows are taken to be in order of time, as
+    pysaliency takes them."""
+    return _of_one(matlab.pascals, files, stimuli)
 
 
 def read_osie(files: Files, stimuli: Files) -> Fixations:
-    """OSIE's fixations.mat: pictures `img`, each with the scanpaths of 15 `subjects`.
-
-    Coordinates are fractions of pixels and stand as they are, as in pysaliency; durations are
-    milliseconds there. The times of fixations are not known: t counts them.
-    """
-    path = _only(files)
-    cells = matlab.variable(path, "fixations").ravel()
-    with matlab.laid_out(path):
-        records = {str(cell["img"][0, 0].item()): cell["subjects"][0, 0].ravel() for cell in cells}
-
-    def scanpaths(n: int, subjects: np.ndarray):
-        for observer, subject in enumerate(subjects):
-            names = ("fix_x", "fix_y", "fix_duration")
-            x, y, duration = (matlab.floats(subject[name][0, 0]).ravel() for name in names)
-            yield _scanpath(n, observer, x, y, duration / 1000)
-
-    return _from_scanpaths(_each(records, stimuli, scanpaths, path))
+    """Read OSIE's fixations.mat. The times of fixations are not known: t counts them."""
+    return _of_one(matlab.osie, files, stimuli)
 
 
-def _by_observer(n: int, x, y, observer) -> Iterable[Scanpath]:
-    """Scanpaths of rows that name their observer, from 1; 0 is nobody."""
-    if not ((observer >= 0) & (observer < MOST) & (np.floor(observer) == observer)).all():
-        raise ValueError("an observer that is no number of one")
-    for number in np.unique(observer[observer > 0]).astype(int):
-        mine = observer == number
-        yield _scanpath(n, number - 1, x[mine], y[mine])
-
-
-def _scanpath(n: int, observer: int, x, y, duration=np.nan) -> Scanpath:
-    """Checked; raises ValueError."""
-    if not (len(x) == len(y) == len(np.broadcast_to(duration, x.shape))):
-        raise ValueError(f"{len(x)} x and {len(y)} y")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("a coordinate that is not finite")
-    return n, observer, x, y, duration
-
-
-def _from_scanpaths(scanpaths: Iterable[Scanpath]) -> Fixations:
-    found = [scanpath for scanpath in scanpaths if len(scanpath[2])]
-    if not found:
+def _of_many(reader: Callable[..., Arrays], files: Files, stimuli: Files) -> Fixations:
+    """Return the fixations of files that are of one picture each."""
+    places = _paired(files, stimuli, Path("fixations"))
+    if not places:
         return concatenate([])
-    lengths = [len(x) for _, _, x, _, _ in found]
-    durations = [np.broadcast_to(duration, len(x)) for _, _, x, _, duration in found]
-    return table(
-        np.concatenate([x for _, _, x, _, _ in found]),
-        np.concatenate([y for _, _, _, y, _ in found]),
-        n=np.repeat([n for n, *_ in found], lengths),
-        subject=np.repeat([subject for _, subject, *_ in found], lengths),
-        t=np.concatenate([np.arange(length) for length in lengths]),
-        duration=np.concatenate(durations),
-        scanpath=np.repeat(np.arange(len(found)), lengths),
-    )
+    found = cached.read_all(reader, [files[name] for name in places])
+    return _in_scanpaths(found, np.array([*places.values()])[found["record"]])
 
 
-def _of_pixels(levels: np.ndarray, n: int) -> Fixations:
-    """Fixations at the centres of the pixels of a picture of counts, row by row.
+def _of_one(reader: Callable[..., Arrays], files: Files, stimuli: Files) -> Fixations:
+    """Return the fixations of a file that has records of all pictures; raise UsageError where there
+    are others."""
+    if len(files) != 1:
+        found = ", ".join(files) or "none"
+        raise UsageError(f"fixations/: one .mat file expected, found {found}")
+    (path,) = files.values()
+    found = cached.read(reader, path)
+    names = found["names"].tolist()
+    places = _paired(names, stimuli, path)
+    n = np.array([places.get(name, UNKNOWN) for name in names], int)
+    return _in_scanpaths(found, n[found["record"]])
 
-    Raises:
-        ValueError: some are no counts, or there are too many to be fixations of one picture.
-    """
-    if not ((levels >= 0) & (levels <= MOST) & (np.floor(levels) == levels)).all():
-        raise ValueError("its pixels are no counts of fixations")
-    if np.sum(levels, dtype=np.float64) > MOST:
-        raise ValueError(f"more than {MOST} fixations on one picture")
-    row, column = np.nonzero(levels)
-    times = levels[row, column].astype(np.int64)
-    return table(np.repeat(column + 0.5, times), np.repeat(row + 0.5, times), n)
 
-
-def _each(records: Mapping, stimuli: Files, read: Callable, path: Path | None = None):
-    """What `read(n, record)` yields for the records of stimuli, in the order of n.
-
-    Raises:
-        UsageError: a record of another layout; names `path`, or the record where that is one.
-    """
-    found = matched(stimuli, records, path or Path("fixations"))
+def _paired(records: Iterable[str], stimuli: Files, where: Path) -> dict[str, int]:
+    """Return the index of the stimulus of each record that has one, in the order of stimuli."""
+    found = matched(stimuli, records, where)
     missing = sorted({*records} - {*found.values()})
     if missing:
         said = "fixations of %d pictures that are not in stimuli/ are left out, first %r"
         logging.warning(said, len(missing), missing[0])
-    for n, name in enumerate(sorted(stimuli)):
-        if name in found:
-            record = records[found[name]]
-            with matlab.laid_out(path or record):
-                yield from list(read(n, record))
+    return {found[name]: n for n, name in enumerate(sorted(stimuli)) if name in found}
 
 
-def _only(files: Files) -> Path:
-    if len(files) != 1:
-        raise UsageError(f"fixations/: one .mat file expected, found {', '.join(files) or 'none'}")
-    return next(iter(files.values()))
+def _in_scanpaths(found: Arrays, n: np.ndarray) -> Fixations:
+    """Return columns in the order of n, the rows of an observer a scanpath in which t counts;
+    those of no stimulus are left out."""
+    order = np.argsort(n, kind="stable")
+    order = order[n[order] >= 0]
+    n, subject = n[order], found["subject"][order]
+    scanpath, t = np.full(len(n), UNKNOWN), np.nan
+    if (subject >= 0).all():
+        begins = np.diff(n, prepend=UNKNOWN) | np.diff(subject, prepend=UNKNOWN) != 0
+        scanpath = np.cumsum(begins) - 1
+        t = np.arange(len(n)) - np.flatnonzero(begins)[scanpath]
+    x, y, duration = (found[name][order] for name in ("x", "y", "duration"))
+    return table(x, y, n, subject, t, duration, scanpath)
 
 
 def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
-    """Pictures and arrays of points or discs, one a stimulus: a fixation at the centre of each
-    pixel that is set (see maps.marks), or at the middle of each disc.
+    """Read pictures and arrays of points or discs, one a stimulus: a fixation at the centre of
+    each pixel that is set (see looks.marks), or at the middle of each disc.
 
     One that is smaller or larger is scaled to its stimulus. Repeats are lost, but in an array of
-    counts; so are observers and order.
-
-    Raises:
-        UsageError: one of another aspect ratio than its stimulus, or an array of no counts.
+    counts; so are observers and order. Raises UsageError for one of another aspect ratio than its
+    stimulus, or an array of no counts.
     """
-    seen = [path for _, path in sorted(stimuli.items())]
+    stimulus = [stimuli[name] for name in sorted(stimuli)]
 
-    def points(n: int, path: Path):
+    def points(n: int, path: Path) -> Fixations:
         levels = maps.read(path)
-        found = _of_discs(levels, n) if discs else _of_pixels(_counts(path, levels), n)
-        height, width = shape(seen[n])
-        rows, columns = levels.shape
+        try:
+            fixations = _of_discs(levels, n) if discs else of_counts(_counts(path, levels), n)
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}") from None
+        (height, width), (rows, columns) = shape(stimulus[n]), levels.shape
         if skewed(levels.shape, (height, width)):
             raise UsageError(
                 f"{path}: points on {columns}x{rows} pixels, but the stimulus has {width}x{height}"
             )
-        yield table(found.x * (width / columns), found.y * (height / rows), found.n)
+        return fixations.scaled(width / columns, height / rows)
 
-    return concatenate(_each(files, stimuli, points))
+    places = _paired(files, stimuli, Path("fixations"))
+    return concatenate(points(n, files[name]) for name, n in places.items())
 
 
 def _counts(path: Path, levels: np.ndarray) -> np.ndarray:
-    """How many fixations each pixel has: the numbers of an array, unless all that are set are the
-    same; 1 where a picture's is set."""
+    """Return the fixation map: the numbers of an array, unless all that are set are the same; 1
+    where a picture's is set."""
     counted = path.suffix.lower() == ".npy" and len(np.unique(levels[levels > 0])) > 1
-    return levels if counted else maps.marks(levels)
+    return levels if counted else looks.marks(levels)
 
 
 def _of_discs(levels: np.ndarray, n: int) -> Fixations:
-    """A fixation at the middle of each bright component."""
-    edges, _ = maps.components(levels > levels.max() / 2)
+    """Return a fixation at the middle of each bright component."""
+    edges, _ = looks.components(levels > levels.max() / 2)
     y, x = edges.mean(2).T
     return table(x, y, n)

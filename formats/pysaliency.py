@@ -10,8 +10,10 @@ from absl import logging
 
 import storage
 from errors import UsageError
+from formats import cached
 from formats.fixations import EARLIER, UNKNOWN, Fixations, table
 from formats.hdf5 import group, integers, member, numbers, read_typed, texts
+from formats.isolated import Arrays
 from formats.layout import STIMULI
 
 
@@ -96,12 +98,17 @@ def read_hdf5(path: Path) -> Fixations:
     Raises:
         UsageError: a file that is damaged, or of another type or version.
     """
+    return Fixations(**cached.read(fixations, path))
+
+
+def fixations(path: Path) -> Arrays:
+    """Return the columns of a file of fixations, in the process of formats.isolated."""
     readers = {
         "FixationTrains": (_read_trains, ("1.0", "1.1", "1.2", "1.3")),
         "ScanpathFixations": (_read_scanpaths, ("1.0",)),
         "Fixations": (_read_flat, ("1.0", "1.1", "1.2")),
     }
-    return read_typed(path, readers)
+    return vars(read_typed(path, readers))
 
 
 def renumbered(

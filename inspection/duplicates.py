@@ -32,21 +32,21 @@ def alike(hashes: np.ndarray) -> list[list[int]]:
         return []
     # Those of one hash are one, else a corpus of blank pictures would have N * N pairs.
     _, first, same = np.unique(hashes[:, 0], axis=0, return_index=True, return_inverse=True)
-    own, mirrored = np.moveaxis(np.float32(hashes[first]) * 2 - 1, 1, 0)
-    least = own.shape[1] - 2 * NEAR  # a scalar product is the number of equal bits less the others
-    pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(own), ROWS):
-        for other in (own, mirrored):
-            found = np.argwhere(other[start : start + ROWS] @ own.T >= least)
-            pairs.append(found + [start, 0])
+    upright, mirrored = np.moveaxis(np.float32(hashes[first]) * 2 - 1, 1, 0)
+    least = upright.shape[1] - 2 * NEAR  # a scalar product: the equal bits less the others
+    pairs = []
+    for start in range(0, len(upright), ROWS):
+        for bits in (upright, mirrored):
+            near = np.argwhere(bits[start : start + ROWS] @ upright.T >= least)
+            pairs.append(near + [start, 0])
     left, right = np.concatenate(pairs).T
-    links = csr_array((np.ones(len(left), bool), (left, right)), (len(own),) * 2)
+    links = csr_array((np.ones(len(left), bool), (left, right)), (len(upright),) * 2)
     return groups(connected_components(links, directed=False)[1][same.ravel()])
 
 
 def groups(labels: Sequence) -> list[list[int]]:
     """Return the indices of equal labels, where there are two at least, by their first."""
-    found: dict = {}
+    indices_of: dict = {}
     for index, label in enumerate(labels):
-        found.setdefault(label, []).append(index)
-    return [indices for indices in found.values() if len(indices) > 1]
+        indices_of.setdefault(label, []).append(index)
+    return [indices for indices in indices_of.values() if len(indices) > 1]

@@ -11,8 +11,10 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from model.metrics.likelihood import IG
+from model.metrics.registry import labelled
 from report.figures import calibration_plot, histogram
-from report.statistics import MIN_PICTURES, SCALES, UNKNOWN, Row, calibration
+from report.statistics import MIN_PICTURES, Row, calibration, columns
 from report.table import BASELINES, explained_lines, too_few
 from storage import replacing
 
@@ -35,18 +37,18 @@ def write_page(
     "name", the paths "stimulus", "prediction" and "truth" (None where there is no truth) relative
     to the page, "metrics" {name: value}, and may have "fixations", their number (0 or None where it
     is not known), "baselines" and "percentiles". `note` is a sentence under the table: resolution,
-    blur. `curve` is the path of the training's curve relative to the page. Metrics that SCALES
-    lacks are shown without unit. NaN is shown as a dash and sorted last. A link
+    blur. `curve` is the path of the training's curve relative to the page. Metrics that are not
+    known are shown without unit. NaN is shown as a dash and sorted last. A link
     `page.html#sort=NSS&first=worst` opens the page sorted.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    names = columns(row["metrics"] for row in rows)
     text = template("page.html.jinja").render(
         title=title,
         model_line=model_line,
         found=found,
         note=note,
         curve=curve,
-        columns=[(name, SCALES.get(name, UNKNOWN)) for name in names],
+        columns=[*map(labelled, names)],
         baselines=_baselines(found),
         explained=explained_lines(found),
         no_intervals=too_few(len(rows)) if len(rows) < MIN_PICTURES else None,
@@ -54,8 +56,7 @@ def write_page(
         extremes=_extremes(rows, names),
         calibration=calibration(rows),
         rows=rows,
-        scales=SCALES,
-        unknown=UNKNOWN,
+        labelled=labelled,
         has_truth=any(row["truth"] for row in rows),
     )
     with replacing(path) as part:
@@ -105,7 +106,7 @@ def _histograms(found, rows: Sequence[Row], names: Sequence[str]) -> list[dict[s
 
 def _extremes(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any] | None:
     """The best and the worst pictures by IG, or by the first metric that has a better direction."""
-    order = [n for n in ("IG", *names) if n in names and SCALES.get(n, UNKNOWN).better]
+    order = [n for n in (IG.label, *names) if n in names and labelled(n).direction]
     known = [
         (value, index)
         for index, row in enumerate(rows)
@@ -114,7 +115,7 @@ def _extremes(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any] | Non
     count = min(EXTREMES, len(known) // 2)
     if not count:
         return None
-    best = [i for _, i in sorted(known, key=lambda k: -k[0] * SCALES[order[0]].better)]
+    best = [i for _, i in sorted(known, key=lambda k: -k[0] * labelled(order[0]).direction)]
     return {"by": order[0], "Best": best[:count], "Worst": best[: -count - 1 : -1]}
 
 

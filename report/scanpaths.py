@@ -14,12 +14,12 @@ from storage import replacing
 # Told apart by colour-blind people too (Okabe and Ito, 2008); light ones are numbered in black.
 COLOURS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (213, 94, 0), (204, 121, 167))
 COLOURS += ((86, 180, 233), (240, 228, 66), (40, 40, 40))
-RIMS = ((70, 70, 70, 255), (255, 255, 255, 255))  # one shows on bright, one on dark pictures
+RIMS = ((70, 70, 70), (255, 255, 255))  # one shows on bright, one on dark pictures
 FINE = 3  # drawn so many times larger and shrunk, which smooths edges
 
 
 def write_csv(path: Path, scanpaths: np.ndarray) -> None:
-    """Writes scanpaths (count, length, 2): a row a fixation, both counted from 1; x, y in pixels.
+    """Write scanpaths (count, length, 2): a row a fixation, both counted from 1; x, y in pixels.
 
     Rows with NaN, of scanpaths that end earlier, are left out.
     """
@@ -33,7 +33,7 @@ def write_csv(path: Path, scanpaths: np.ndarray) -> None:
 
 
 def save_scanpaths(path: Path, image: np.ndarray, scanpaths: np.ndarray) -> None:
-    """Writes a picture with scanpaths drawn on it; the suffix says PNG or JPEG.
+    """Write a picture with scanpaths drawn on it; the suffix says PNG or JPEG.
 
     `image` (H, W, 3) uint8 RGB; `scanpaths` (count, length, 2) x, y in its pixels (the floor is
     the pixel), NaN after the end of a shorter one. Each has a colour, lines from fixation to
@@ -47,8 +47,7 @@ def save_scanpaths(path: Path, image: np.ndarray, scanpaths: np.ndarray) -> None
     scale = min(max(longer, 1200), 1600) / longer
     size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
     picture = Image.fromarray(np.ascontiguousarray(image)).convert("RGBA")
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
     layer = Image.new("RGBA", (size[0] * FINE, size[1] * FINE))
     draw = ImageDraw.Draw(layer)
     paths = [points[np.isfinite(points).all(axis=1)] * scale * FINE for points in scanpaths]
@@ -68,23 +67,22 @@ def save_scanpaths(path: Path, image: np.ndarray, scanpaths: np.ndarray) -> None
 def _lines(
     draw: ImageDraw.ImageDraw, points: np.ndarray, colour: Sequence[int], unit: float, dashed: bool
 ) -> None:
-    """The way from fixation to fixation, with rims."""
+    """Draw the way from fixation to fixation, with rims."""
     for start, end in zip(points[:-1], points[1:], strict=True):
-        steps = max(1, round(float(np.hypot(*(end - start))) / (7 * unit))) if dashed else 1
-        stops = start + np.linspace(0, 1, 2 * steps)[:, None] * (end - start)
-        for ink, width in zip((*RIMS, (*colour, 255)), (6, 5, 3), strict=True):
-            for a, b in zip(stops[::2], stops[1::2], strict=True):
-                draw.line((*a, *b), fill=ink, width=round(width * unit))
+        dashes = max(1, round(float(np.hypot(*(end - start))) / (7 * unit))) if dashed else 1
+        stops = start + np.linspace(0, 1, 2 * dashes)[:, None] * (end - start)
+        for ink, width in zip((*RIMS, colour), (6, 5, 3), strict=True):
+            for dash in stops.reshape(dashes, 4):
+                draw.line(tuple(dash), fill=ink, width=round(width * unit))
 
 
 def _number(
     draw: ImageDraw.ImageDraw, point: np.ndarray, number: int, colour: Sequence[int], unit: float
 ) -> None:
-    """A numbered circle; its number is black on light colours, white on dark ones."""
-    for ink, radius in zip((*RIMS, (*colour, 255)), (11.4, 10.8, 9.6), strict=True):
+    """Draw a numbered circle; its number is black on light colours, white on dark ones."""
+    for ink, radius in zip((*RIMS, colour), (11.4, 10.8, 9.6), strict=True):
         reach = radius * unit
         draw.ellipse((*(point - reach), *(point + reach)), fill=ink)
-    light = np.dot(colour, (0.299, 0.587, 0.114)) > 140
-    ink = (0, 0, 0, 255) if light else (255, 255, 255, 255)
+    ink = "black" if np.dot(colour, (0.299, 0.587, 0.114)) > 140 else "white"
     font = ImageFont.load_default((14 if number < 10 else 11.5) * unit)
     draw.text(tuple(point), str(number), fill=ink, font=font, anchor="mm")

@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from model.metrics.likelihood import IG
+from model.metrics.registry import labelled
+
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Scale:
-    """What a metric's numbers mean.
-
-    unit; better = 1 (higher), -1 (lower) or 0 (not known); depends_on: what, beside the pictures
-    and their fixations: the baseline, the negatives, or the empirical density, with which whole
-    pictures are compared, so that there is no mean over fixations.
-    """
-
-    unit: str
-    better: int
-    depends_on: str | None = None
-
-
-SCALES = {
-    "LL": Scale("bits per fixation over a uniform density", 1),
-    "IG": Scale("bits per fixation over the centre bias", 1, "baseline"),
-    "AUC": Scale("against every pixel, 0.5 is chance", 1),
-    "AUC_Judd": Scale("against pixels without fixation, 0.5 is chance", 1),
-    "sAUC": Scale("against fixations on other pictures, 0.5 is chance", 1, "negatives"),
-    "NSS": Scale("standard deviations above the map’s mean", 1),
-    "CC": Scale("correlation with the empirical density, −1 to 1", 1, "density"),
-    "SIM": Scale("mass shared with the empirical density, 0 to 1", 1, "density"),
-    "KLDiv": Scale("nats from the empirical density, 0 is perfect", -1, "density"),
-    "sAUC_MIT": Scale("against fixations on ten other pictures, 0.5 is chance", 1, "negatives"),
-    "SIM_MIT": Scale("as SIM, of maps stretched to 0..1", 1, "density"),
-    "KLDiv_MIT": Scale("nats from the empirical density, Matlab’s formula", -1, "density"),
-    "InfoGain_MIT": Scale("bits over the centre bias, of maps stretched to 0..1", 1, "baseline"),
-}
-UNKNOWN = Scale("", 0)
 CEILINGS = ("goldstandard", "observers", "truth")  # baselines that tell how much can be known
 MIN_PICTURES = 10  # pictures that have an interval: of fewer, none keeps what it promises
 DRAWS, BLOCK = 10_000, 2_000_000  # a block of 16 MB at a time
@@ -69,55 +42,52 @@ def summarise(rows: Sequence[Row], conditional: bool = False) -> dict[str, Any]:
     return {
         "n_images": len(rows),
         "n_fixations": sum(counts),
-        "n_infinite": sum(not math.isfinite(metrics.get("IG", 0)) for metrics in found),
-        **_averages(found, counts),
+        "n_infinite": sum(not math.isfinite(metrics.get(IG.label, 0)) for metrics in found),
+        **averages(found, counts),
         "interval": intervals(rows, "metrics"),
         "baselines": {
-            name: _averages([baselines.get(name) or {} for baselines in given], counts)
+            name: averages([baselines.get(name) or {} for baselines in given], counts)
             for name in names
         },
         "explained": None if conditional else explained(rows),
     }
 
 
-def means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """The mean over rows of each number that all of them have in row[key]."""
-    names, values = _table([row[key] for row in rows])
-    return dict(zip(names, _mean(values), strict=True))
-
-
-def fixation_means(rows: Sequence[Row], key: str) -> dict[str, float]:
-    """The mean over rows, each weighing by its number of fixations: the mean over all fixations of
-    what is one over a picture's; NaN for what is none; {} without any fixation.
+def averages(found: Sequence[Mapping], counts: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Return `means` over images, and over fixations, of which each has so many: that of what is
+    one over an image's, NaN for what compares whole images by their empirical densities; {} without
+    any fixation.
     """
-    seen = [row for row in rows if row.get("fixations")]
-    names, values = _table([row[key] for row in seen])
-    counts = np.array([row["fixations"] for row in seen], float)
-    if not seen:
-        return {}
-    with np.errstate(invalid="ignore"):
-        found = dict(zip(names, (counts @ values / counts.sum()).tolist(), strict=True))
-    return {
-        n: math.nan if SCALES.get(n, UNKNOWN).depends_on == "density" else x
-        for n, x in found.items()
-    }
+    seen = [(each, count) for each, count in zip(found, counts, strict=True) if count]
+    over = means(*zip(*seen, strict=True)) if seen else {}
+    whole = (name for name in over if labelled(name).depends_on == "density")
+    return {"image": means(found), "fixation": over | dict.fromkeys(whole, math.nan)}
 
 
-def _averages(found: Sequence[Mapping[str, float]], counts: Sequence[int]) -> dict[str, dict]:
-    rows = [{"of": f, "fixations": c} for f, c in zip(found, counts, strict=True)]
-    return {"image": means(rows, "of"), "fixation": fixation_means(rows, "of")}
+def means(found: Sequence[Mapping], weights: Sequence[int] | None = None) -> dict[str, float]:
+    """Return what the metrics that all have come to: their means, and what is accumulated."""
+    weights = np.ones(len(found)) if weights is None else np.array(weights)
+    with np.errstate(invalid="ignore"):  # infinities of both signs have no mean: NaN
+        totals = {name: weights @ [each[name] for each in found] for name in common(found)}
+        return {n: float(labelled(n).finish(x, weights.sum())) for n, x in totals.items()}
+
+
+def common(found: Sequence[Mapping]) -> list[str]:
+    """Return the names that all have, in the first's order."""
+    return [name for name in found[0] if all(name in each for each in found)] if found else []
+
+
+def columns(found: Iterable[Iterable[str]]) -> list[str]:
+    """Return the names of metrics that some have and that are numbers of each picture."""
+    names = dict.fromkeys(name for each in found for name in each)
+    return [name for name in names if not labelled(name).accumulated]
 
 
 def _table(found: Sequence[Mapping[str, float]]) -> tuple[list[str], np.ndarray]:
-    """The names that all have, in the first's order, and their values (rows, names)."""
-    names = [name for name in found[0] if all(name in each for each in found)] if found else []
+    """The `columns` that all have, and their values (rows, names)."""
+    names = columns([common(found)])
     values = [[float(each[name]) for name in names] for each in found]
     return names, np.array(values).reshape(len(found), len(names))
-
-
-def _mean(values: np.ndarray) -> list[float]:
-    with np.errstate(invalid="ignore"):  # infinities of both signs have no mean: NaN
-        return values.mean(axis=0).tolist() if values.size else []
 
 
 def interval(values: np.ndarray, seed: int = 0, draws: int = DRAWS) -> tuple[Any, Any]:
@@ -197,11 +167,11 @@ def explained(rows: Sequence[Row]) -> dict[str, Any] | None:
     Returns of (the first known ceiling's name), share, interval [low, high], n_images, and beside:
     {name: {share, interval}} of the others. (Kuemmerer, Wallis, Bethge, PNAS 112, 2015.)
     """
-    model = np.array([row["metrics"].get("IG", math.nan) for row in rows], float)
+    model = np.array([row["metrics"].get(IG.label, math.nan) for row in rows], float)
     given = [row.get("baselines") or {} for row in rows]
     shares = {}
     for name in CEILINGS:
-        best = np.array([each.get(name, {}).get("IG", math.nan) for each in given], float)
+        best = np.array([each.get(name, {}).get(IG.label, math.nan) for each in given], float)
         if np.isfinite([model, best]).all() and best.sum() > 0:
             share, *ends = ratio(model, best).tolist()
             shares[name] = {"share": share, "interval": ends}
@@ -233,15 +203,14 @@ def paired(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> dict[str, Difference
     a, b = ({row["name"]: row for row in rows} for rows in (rows_a, rows_b))
     if a.keys() != b.keys():
         raise ValueError(f"not of the same pictures, such as '{min(a.keys() ^ b.keys())}'")
-    first, second = ([row[name]["metrics"] for name in a] for row in (a, b))
-    metrics = [n for n in _table(first)[0] if all(n in each for each in second)]
-    x, y = (np.array([[float(e[m]) for m in metrics] for e in side]) for side in (first, second))
+    metrics, both = _table([rows[name]["metrics"] for rows in (a, b) for name in a])
+    x, y = np.split(both, 2)
     if not x.size:
         return {}
     with np.errstate(invalid="ignore"):
         gaps = y - x
-    columns = zip(metrics, _mean(x), _mean(y), _mean(gaps), *interval(gaps), strict=True)
-    return {name: Difference(*map(float, values)) for name, *values in columns}
+        found = np.transpose([*(each.mean(axis=0) for each in (x, y, gaps)), *interval(gaps)])
+    return {name: Difference(*row) for name, row in zip(metrics, found.tolist(), strict=True)}
 
 
 def percentiles(log_density: np.ndarray, fixations: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from report.statistics import MIN_PICTURES, SCALES, UNKNOWN, Difference, Row, paired
+from model.metrics.registry import labelled
+from report.statistics import MIN_PICTURES, Difference, Row, columns, paired
 from storage import replacing
 
 BASELINES = {
@@ -87,10 +88,9 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _flat(row: Row) -> list[tuple[str, float]]:
-    baselines = (row.get("baselines") or {}).items()
+    given = {"": row["metrics"]} | {f"{b}.": x for b, x in (row.get("baselines") or {}).items()}
     return [
-        *row["metrics"].items(),
-        *((f"{base}.{name}", value) for base, found in baselines for name, value in found.items()),
+        (base + name, found[name]) for base, found in given.items() for name in columns([found])
     ]
 
 
@@ -226,7 +226,7 @@ def comparison_text(
     """A line a metric: A, B, the mean difference and its interval, marked where 0 is outside."""
     lines, left = [], {}
     for name, found in pairs.items():
-        by = SCALES.get(name, UNKNOWN).depends_on
+        by = labelled(name).depends_on
         if by in differ:
             left.setdefault(by, []).append(name)
             continue

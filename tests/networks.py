@@ -41,6 +41,7 @@ def data_of(train, valid, names):
     return trainer.Data(
         lambda epoch, skip, share: shared(train.skip(skip), share),
         lambda share: shared(valid, share),
+        dict,
         len(train),
         names,
     )

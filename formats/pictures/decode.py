@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from errors import UsageError
-from formats.hdf5 import PIXELS, Stored, too_large
-
-Picture = Path | Stored
 
 # Known by their content, whatever their name says. Others Pillow would take to other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "AVIF")
+# Two screens of 8K, while a WebP of 1.2 kB may unpack to 268 million. A picture takes up to 26
+# bytes a pixel on its way (WebP with transparency).
+PIXELS = 2**26
 FULL = (2**30, 2**30)  # larger than any picture: it is decoded as it is
 ORIENTATION = 0x0112  # EXIF's tag
 SWAPPED = (5, 6, 7, 8)  # its values for which height and width are
@@ -39,7 +39,7 @@ with suppress(OSError, AttributeError):
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-def decode(path: Picture, least: tuple[int, int] = FULL) -> np.ndarray:
+def decode(path: Path, least: tuple[int, int] = FULL) -> np.ndarray:
     """uint8 (height, width, 3) RGB: upright by EXIF, transparency on white, first frame.
 
     Args:
@@ -57,7 +57,7 @@ def decode(path: Picture, least: tuple[int, int] = FULL) -> np.ndarray:
         return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
-def decode_whole(path: Picture) -> np.ndarray:
+def decode_whole(path: Path) -> np.ndarray:
     """uint8 (height, width, 3) of a picture's own shape, to which one that `decode` gives at a
     smaller scale is enlarged; raises as decode."""
     pixels, own = decode(path), shape(path)
@@ -66,7 +66,7 @@ def decode_whole(path: Picture) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(own[::-1]))
 
 
-def decode_map(path: Picture) -> np.ndarray:
+def decode_map(path: Path) -> np.ndarray:
     """float32 (height, width) >= 0: the grey levels of a fixation or saliency map.
 
     Levels of 16 and 32 bits stay what they are. Where a map is transparent it shows nothing: 0.
@@ -86,14 +86,12 @@ def allow(pixels: int) -> None:
     most = max(PIXELS, pixels)
 
 
-def shape(path: Picture) -> tuple[int, int]:
+def shape(path: Path) -> tuple[int, int]:
     """Height and width of the picture that `decode` gives, from the file's header alone.
 
     Raises:
         UsageError: the file is no picture.
     """
-    if isinstance(path, Stored):
-        return path.shape
     with opened(path) as picture:
         return picture.size if lies(picture) else picture.size[::-1]
 
@@ -106,11 +104,8 @@ def lies(picture: Image.Image) -> bool:
 
 
 @contextmanager
-def upright(path: Picture, least: tuple[int, int] = FULL) -> Iterator[Image.Image]:
+def upright(path: Path, least: tuple[int, int] = FULL) -> Iterator[Image.Image]:
     """The whole first frame, turned as its EXIF orientation says; see decode."""
-    if isinstance(path, Stored):
-        yield Image.fromarray(path.pixels(most))
-        return
     with opened(path) as picture:
         check_rows(picture)
         picture.draft(None, scaled(picture, least))  # nothing but of a JPEG
@@ -153,6 +148,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise UsageError(f"{path}: {reason(path, error)}") from None
 
 
+def too_large(width: int, height: int, most: int) -> str:
+    """Return why a picture of more than `most` pixels is not read, with the cure; "" of others."""
+    if width * height <= most:
+        return ""
+    return (
+        f"{width}x{height} pixels are {width * height / 1e6:.0f} million, at most "
+        f"{most / 1e6:.0f} million are read; make it smaller, or allow --max-pixels "
+        f"{width * height}"
+    )
+
+
 def reason(path: Path, error: Exception) -> str:
     """Why a file cannot be read, in one line without its name."""
     if isinstance(error, OSError) and error.strerror:
@@ -174,7 +180,7 @@ def opaque(picture: Image.Image, ground: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
 
 
-def grey(path: Picture, picture: Image.Image) -> Image.Image:
+def grey(path: Path, picture: Image.Image) -> Image.Image:
     """The picture in grey; raises UsageError where that is not what it shows.
 
     A grey picture may be stored in colour, and compression leaves faint hues; few coloured pixels

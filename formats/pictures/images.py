@@ -15,7 +15,7 @@ ALIGNMENT = 64  # bytes, of TensorFlow's own arrays
 
 
 def fitted(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The largest (height, width) of the shape's aspect ratio that is inside `size`."""
+    """Return the largest (height, width) of the shape's aspect ratio that is inside `size`."""
     scale = min(size[0] / shape[0], size[1] / shape[1])
     height, width = (max(round(side * scale), 1) for side in shape)
     return min(height, size[0]), min(width, size[1])
@@ -28,14 +28,15 @@ def misfits(shapes: Mapping[str, tuple[int, int]], size: tuple[int, int]) -> Ite
     across = [(h, w) for h, w in shapes.values() if (h - w) * (height - width) < 0]
     share = padding(across, size)
     if len(across) >= NEARLY_ALL * len(shapes) and share > padding(across, (width, height)) + SAVED:
-        theirs, ours = ("wide", "upright") if height > width else ("upright", "wide")
+        lying, framed = ("wide", "upright") if height > width else ("upright", "wide")
         yield (
-            f"{len(across)} of {len(shapes)} pictures are {theirs}, the input of HEIGHTxWIDTH "
-            f"{height}x{width} is {ours}: {share:.0%} of it is padding; "
+            f"{len(across)} of {len(shapes)} pictures are {lying}, the input of HEIGHTxWIDTH "
+            f"{height}x{width} is {framed}: {share:.0%} of it is padding; "
             f"--size {width}x{height} suits"
         )
     small = {n: s for n, s in shapes.items() if min(fitted(s, size)) < min(SMALLEST, *s)}
-    for name, (h, w) in list(small.items())[:1]:
+    if small:
+        name, (h, w) = next(iter(small.items()))
         fh, fw = fitted((h, w), size)
         yield (
             f"{len(small)} of {len(shapes)} pictures shrink to a side of less than {SMALLEST} "
@@ -44,13 +45,13 @@ def misfits(shapes: Mapping[str, tuple[int, int]], size: tuple[int, int]) -> Ite
 
 
 def padding(shapes: Sequence[tuple[int, int]], size: tuple[int, int]) -> float:
-    """The mean share of an input that pictures of these shapes leave empty; 0 without any."""
+    """Return the mean share of an input that pictures of such shapes leave empty; 0 without any."""
     filled = [math.prod(fitted(shape, size)) for shape in shapes]
     return 1 - sum(filled) / (len(filled) * math.prod(size)) if filled else 0.0
 
 
 def resize(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """float32 (h, w, c) at another shape: area where it shrinks, else bicubic (Keys, a = -1/2)."""
+    """Return float32 (h, w, c): by area where it shrinks, else bicubic (Keys, a = -1/2)."""
     if tuple(shape) == picture.shape[:2]:
         return np.float32(picture)
     if shape[0] < picture.shape[0] or shape[1] < picture.shape[1]:
@@ -61,49 +62,28 @@ def resize(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def fit(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A uint8 picture at another shape, rounded to uint8, so that a cache changes nothing."""
+    """Return a uint8 picture at another shape, rounded, so that a cache changes nothing."""
     if tuple(shape) == image.shape[:2]:
         return image
-    found = resize(image, shape)
-    np.rint(found, out=found)
-    return np.clip(found, 0, 255, out=found).astype(np.uint8)  # bicubic may leave the range
+    resized = resize(image, shape)
+    np.rint(resized, out=resized)
+    return np.clip(resized, 0, 255, out=resized).astype(np.uint8)  # bicubic may leave the range
 
 
 def margins(shape, size: tuple[int, int]):
-    """(top, left) of a fitted picture in its frame; what is odd goes below and to the right."""
+    """Return (top, left) of a fitted picture in its frame; an odd pixel goes below or right."""
     return (size[0] - shape[0]) // 2, (size[1] - shape[1]) // 2
 
 
-def pad(
-    pictures: Sequence[np.ndarray], size: tuple[int, int], mirrored: Sequence[bool], value=0
-) -> np.ndarray:
-    """(B, H, W, c), of the pictures' type: each, mirrored or not, in the middle of a frame
-    of `size` that is filled with `value`."""
-    found = aligned((len(pictures), *size, pictures[0].shape[2]), pictures[0].dtype)
-    for frame, picture, turned in zip(found, pictures, mirrored, strict=True):
-        put(cleared(frame, picture.shape, value), picture, turned)
-    return found
-
-
 def cleared(frame: np.ndarray, shape: tuple[int, ...], value) -> np.ndarray:
-    """The middle (h, w, c) of a frame, around which there is `value` now."""
+    """Fill a frame around its middle (h, w, c) with `value`; return the middle."""
     if shape[:2] != frame.shape[:2]:
         frame[...] = value
     return crop(frame, shape[:2])
 
 
-def put(inner: np.ndarray, picture: np.ndarray, mirrored: bool) -> None:
-    """Puts a picture, mirrored or not, into (h, w, c) of its shape."""
-    if not mirrored:
-        inner[...] = picture
-        return
-    # Channel by channel, runs are long enough for NumPy to be quick at reversing them.
-    for channel in range(picture.shape[2]):
-        inner[..., channel] = picture[:, ::-1, channel]
-
-
 def aligned(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
-    """An empty array that TensorFlow takes over as it is, where others are copied."""
+    """Return an empty array that TensorFlow takes over as it is, where others are copied."""
     length = math.prod(shape) * kind.itemsize
     room = np.empty(length + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
@@ -111,13 +91,13 @@ def aligned(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
 
 
 def crop(framed, shape: tuple[int, int]):
-    """The inverse of `pad`: the (h, w, c) that was put into the frame; array or tensor."""
+    """Return the (h, w, c) in the middle of a frame; array or tensor."""
     top, left = margins(shape, framed.shape[:2])
     return framed[top : top + shape[0], left : left + shape[1]]
 
 
 def unfit(framed, shape: tuple[int, int]) -> tf.Tensor:
-    """The inverse of fit and pad: a (H, W, c) map in a model's frame at the picture's `shape`.
+    """Return a (H, W, c) map in a model's frame at the picture's `shape`, its placing undone.
 
     Bilinear, since what comes back is smooth. Values are interpolated: a log-density has to be
     normalised again at the new shape.

@@ -17,8 +17,7 @@ from tqdm import tqdm
 
 import storage
 from errors import UsageError
-from formats.hdf5 import Stored
-from formats.pictures.decode import Picture, decode, decode_map, shape
+from formats.pictures.decode import decode, decode_map, shape
 
 AT_ONCE = 32  # pictures of an object store, each of which is waited for
 STATS = 1000  # files on a disk that a thread is asked about in one go
@@ -26,7 +25,7 @@ STATS = 1000  # files on a disk that a thread is asked about in one go
 
 class Seen(NamedTuple):
     """A picture's height and width as a person sees it, whether all of it is black, the digest
-    of its content, and of a map what it shows (see maps.Look)."""
+    of its content, and of a map what it shows (see looks.Look)."""
 
     height: int
     width: int
@@ -40,8 +39,8 @@ class Seen(NamedTuple):
 
 
 def check(
-    pictures: Iterable[Picture], memory: Path, measure: Callable | None = None
-) -> dict[Picture, Seen]:
+    pictures: Iterable[Path], memory: Path, measure: Callable | None = None
+) -> dict[Path, Seen]:
     """What each picture is like, all of them decoded whole.
 
     `memory` is a file on disk that remembers results by a picture's size and time as they come, so
@@ -63,7 +62,7 @@ def check(
     logging.info("checking %d pictures", len(todo))
     broken = {}
     with remembering(memory) as remember:
-        results = in_threads(measure or of_stimulus, todo, any(map(is_remote, todo)))
+        results = in_threads(measure or of_stimulus, todo, any(map(storage.is_remote, todo)))
         for path, found in zip(todo, results, strict=True):
             if isinstance(found, Seen):
                 seen[path] = found
@@ -82,7 +81,7 @@ def in_threads(function: Callable, values: Sequence, remote: bool) -> Iterator:
         yield from tqdm(pool.map(function, values), total=len(values), disable=None, leave=False)
 
 
-def of_stimulus(path: Picture) -> Seen | str:
+def of_stimulus(path: Path) -> Seen | str:
     """What a picture, decoded whole, is like, or why it cannot be read."""
     try:
         picture = decode(path)
@@ -99,29 +98,20 @@ def digest(picture: np.ndarray) -> str:
     return blake2b(content, digest_size=8).hexdigest()
 
 
-def marks_of(pictures: Sequence[Picture]) -> Iterator[str]:
+def marks_of(pictures: Sequence[Path]) -> Iterator[str]:
     """Yields what tells that each picture's file is the one that was seen before."""
-    remote = any(map(is_remote, pictures))
+    remote = any(map(storage.is_remote, pictures))
     step = 1 if remote else STATS
     parts = [pictures[begin : begin + step] for begin in range(0, len(pictures), step)]
     return chain.from_iterable(in_threads(lambda part: [*map(mark, part)], parts, remote))
 
 
-def mark(picture: Picture) -> str:
-    file = file_of(picture)
+def mark(picture: Path) -> str:
     try:
-        stat = file.stat()
+        stat = picture.stat()
     except FileNotFoundError:
-        raise UsageError(f"{file}: is gone, or a link to what is not there") from None
+        raise UsageError(f"{picture}: is gone, or a link to what is not there") from None
     return f"{stat.st_size} {stat.st_mtime_ns}"
-
-
-def is_remote(picture: Picture) -> bool:
-    return storage.is_remote(file_of(picture))
-
-
-def file_of(picture: Picture) -> Path:
-    return picture.file if isinstance(picture, Stored) else picture
 
 
 def recall(memory: Path) -> dict[str, tuple[str, Seen]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 from absl import logging
 
-from config import Config, show
+from config import Config, show, typed
 from errors import UsageError
 from model.checkpoints import folders
 from model.checkpoints.folders import FLAT, Checkpoint
@@ -23,7 +23,7 @@ from model.checkpoints.runs import (
     read_json,
 )
 from model.checkpoints.weights import load_pytorch, load_weights
-from model.networks.build import depends_on
+from model.networks.registry import MODELS, depends_on
 from model.training.trainer import Progress
 
 PUBLISHED = ".pth"  # DeepGaze III's, as its authors save them
@@ -170,12 +170,14 @@ def from_file(weights: Path, settings: Config) -> Start:
     if found is None:
         raise UsageError(f"--weights {weights}: no such file, nor a checkpoint's folder")
     if weights.suffix == PUBLISHED:
-        if settings.model != "deepgaze":
+        options = MODELS[settings.model].published
+        if options is None:
+            there = next(name for name in MODELS if MODELS[name].published is not None)
             raise UsageError(
-                f"--weights {weights}: published weights are of deepgaze, this run is "
-                f"{settings.model}; use -m deepgaze, or a file {FLAT[0]}"
+                f"--weights {weights}: published weights are of {there}, this run is "
+                f"{settings.model}; use -m {there}, or a file {FLAT[0]}"
             )
-        published = {**dataclasses.asdict(settings), "missing": Config.missing}
+        published = {**dataclasses.asdict(settings), **options}
         same_model(str(weights), {"config": published}, settings)
         whole = settings.encoder_weights == "default"
         return Start(str(weights), checkpoint=found, chain=(link(str(weights)),), whole=whole)
@@ -276,20 +278,15 @@ def same_model(source: str, about: Mapping, settings: Config) -> None:
 
     What was trained without scanpaths starts one with them; not the other way round.
     """
-    usual = {item.name: item.default for item in dataclasses.fields(Config)}
-    before = {**usual, **about["config"]}
-    # Where one that knows scanpaths starts from one that does not, what is of these is new.
-    for name in ("model", *depends_on(settings.model, before["scanpath"])):
+    items = {item.name: item for item in dataclasses.fields(Config)}
+    before = {**{name: item.default for name, item in items.items()}, **about["config"]}
+    for name in depends_on(before):
         wanted, found = getattr(settings, name), before[name]
         if found != wanted:
             raise UsageError(
-                f"{source} was trained with --{name} {found}, this run has {wanted}; use the same, "
-                "or --initial none"
+                f"{source} was trained with {typed(items[name], found)}, this run has "
+                f"{show(wanted or 'none')}; use the same, or --initial none"
             )
-    if before["scanpath"] and not settings.scanpath:
-        raise UsageError(
-            f"{source} was trained with --scanpath, this run is not; use it too, or --initial none"
-        )
 
 
 def begin(start: Start, model: keras.Model) -> Progress:

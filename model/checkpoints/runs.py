@@ -11,6 +11,7 @@ import storage
 from errors import UsageError
 from model.checkpoints import folders
 from model.checkpoints.folders import FLAT, Checkpoint
+from model.networks.registry import MODELS
 
 NEEDED = {"corpus": str, "config": dict, "size": list, "epoch": int}  # in the JSON beside weights
 
@@ -132,7 +133,7 @@ def with_best(results: Path) -> dict[str, Checkpoint]:
 def suits(about: Mapping, model: str | None) -> bool:
     """Whether what JSON describes is of a model, or of any network."""
     found = about["config"].get("model", "msinet")
-    return found == model if model else found != "centerbias"
+    return found == model if model else found not in MODELS or MODELS[found].module is not None
 
 
 def read_about(run: Run) -> dict:

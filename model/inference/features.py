@@ -22,7 +22,6 @@ from absl import logging
 from tqdm import tqdm
 
 from errors import UsageError
-from model.training.steps import floats
 from model.training.trainer import Share, distributed
 
 _CHECK = 4  # bytes of the checksum
@@ -133,7 +132,11 @@ def encoded(
     """Each picture's id and its features (h, w, C), in the type that the encoder gives."""
 
     def replica(batch):
-        return encoder(floats(batch)["image"], training=False), batch["id"], batch["weight"]
+        return (
+            encoder(keras.ops.cast(batch["image"], "float32"), training=False),
+            batch["id"],
+            batch["weight"],
+        )
 
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
     alone = (0, 1, len(strategy.extended.worker_devices))

@@ -12,26 +12,22 @@ SAMPLES, ENTRIES = 400, 2**24  # of these maps at most, and pixels in all of the
 FINE = 4  # pixels of a standard deviation in the grid on which the map for SIM is made
 
 
-def tuebingen(log_density, others_mean_log_density, sigma: float, seed: int = 0) -> dict:
-    """A map for each metric, by its name in metrics.LABELS: (height, width), float64.
+def tuebingen(log_density, others, sigma: float) -> dict[str, np.ndarray | None]:
+    """Return the maps (height, width), float64, that metrics name in their field `map`.
 
     Args:
         log_density: (height, width), nats, normalised.
-        others_mean_log_density: the logarithm of the mean density that the model predicts for the
-            other pictures, at this one's size; None where there are none: neither is a map then.
+        others: the logarithm of the mean density that the model predicts for the other pictures, at
+            this one's size; None where there are none: `beyond_others` is None then.
         sigma: the standard deviation in pixels of the empirical maps' kernel.
     """
     density = np.exp(log_density)
-    smooth = blurred(density, sigma)
-    others = others_mean_log_density
     return {
-        "ig": log_density,
-        "auc": equalised(log_density),
-        "sauc": None if others is None else log_density - others,
-        "nss": density,
-        "cc": smooth,
-        "sim": similar(density, sigma, seed=seed),
-        "kld": smooth,
+        "density": density,
+        "equalised": equalised(log_density),
+        "beyond_others": None if others is None else log_density - others,
+        "smooth": blurred(density, sigma),
+        "similar": similar(density, sigma),
     }
 
 

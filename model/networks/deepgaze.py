@@ -14,8 +14,6 @@ from model.networks import density, encoders
 
 READOUT = 4  # pixels of the input to a place of the read-out, in each direction
 HISTORY = 4  # fixations that the next one depends on
-# Options by which trained weights mean something, and those by which ones that know scanpaths do.
-DEPENDS, SCANPATHS_DEPEND = ("encoder", "mixture"), ("missing",)
 _SIGMA = 8.0
 _EPSILON = 1e-12
 

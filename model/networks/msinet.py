@@ -9,8 +9,6 @@ from model.networks import encoders
 _EPSILON = 1e-7
 _WIDTHS = {"small": 32}
 
-DEPENDS = ("encoder", "head")  # options by which trained weights mean something
-
 
 def build(encoder, size, head, weights="none"):
     """MSI-Net on `encoder` for pictures of size (H, W), both divisible by 8.

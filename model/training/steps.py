@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from model.metrics.scoring import METRICS, call
+from model.metrics.registry import METRICS
 from model.networks.density import log_density
 
 
@@ -15,6 +15,7 @@ def make_steps(
     optimizer: keras.optimizers.Optimizer,
     losses: Mapping[str, float],
     metrics: Sequence[str],
+    prepare: Callable[[Mapping], Mapping],
     accumulate: int = 1,
 ):
     """The training and the validation step: (distributed batch, stop) -> sums over samples.
@@ -24,11 +25,13 @@ def make_steps(
     trains is not recorded. `learning_rate` is among a training step's sums. `stop`, a number of
     each worker, is summed too: what one of them asks for, all learn after the same step.
 
+    prepare: makes of a batch as it travels what the network and the losses take, on the device.
     accumulate: in so many equal parts a device's part of a batch is computed, one after another.
     """
     measured = measuring(losses, metrics)
 
     def backward(batch, whole):
+        batch = prepare(batch)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             values = [variable.value for variable in network.trainable_variables]
             tape.watch(values)
@@ -39,14 +42,14 @@ def make_steps(
     def train_replica(batch, stop):
         weight, variables = tf.reduce_sum(batch["weight"]), network.trainable_variables
         whole = tf.distribute.get_replica_context().all_reduce("SUM", weight)
-        parts = in_parts(floats(batch), accumulate)
+        parts = in_parts(batch, accumulate)
         gradients, found = summed(lambda part: backward(part, whole), parts)
         found["learning_rate"] = tf.convert_to_tensor(optimizer.learning_rate) * weight
         optimizer.apply(clipped(gradients, optimizer.global_clipnorm), variables)
         return {**found, "stop": stop}
 
     def valid_replica(batch, stop):
-        batch = floats(batch)
+        batch = prepare(batch)
         outputs = network(inputs_of(network, batch), training=False)
         return {**weighted(measured(batch, outputs), batch["weight"]), "stop": stop}
 
@@ -67,14 +70,6 @@ def reduced(strategy: tf.distribute.Strategy, replica: Callable) -> Callable:
         return strategy.reduce("SUM", strategy.run(stacked, given), axis=None)
 
     return lambda *given: dict(zip(names, step(*given).numpy().tolist(), strict=True))
-
-
-def floats(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """A batch whose bytes, as they come to the device, are float32."""
-    return {
-        key: tf.cast(value, tf.float32) if value.dtype == tf.uint8 else value
-        for key, value in batch.items()
-    }
 
 
 def in_parts(batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
@@ -106,7 +101,7 @@ def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
 
     def measured(batch, outputs):
         values = {**batch, "log_density": log_density(outputs["logits"], batch["valid"])}
-        found = {name: call(METRICS[name], values) for name in names}
+        found = {name: METRICS[name].of_batch(values) for name in names}
         return {"loss": sum(w * found[name] for name, w in losses.items()), **found}
 
     return measured

@@ -14,9 +14,10 @@ import tensorflow as tf
 from absl import logging
 
 from errors import UsageError
+from model.metrics.registry import finish
 from model.networks.density import log_density
 from model.training.optimizer import averaged
-from model.training.steps import floats, inputs_of, make_steps
+from model.training.steps import inputs_of, make_steps
 from model.training.strategy import is_chief
 
 Share = tuple[int, int, int]  # which of how many workers, and how many devices all of them have
@@ -66,12 +67,14 @@ class Data:
     """What a run trains on.
 
     train: (epoch, steps of it that are done, share) -> a dataset of the batches' parts that a
-    worker's devices compute, one each at a time; valid: the same of a share alone; steps: of an
-    epoch; names: by `id`, of the training samples' pictures.
+    worker's devices compute, one each at a time; valid: the same of a share alone; prepare: makes
+    of a batch on its device what the network and the losses take; steps: of an epoch; names: by
+    `id`, of the training samples' pictures.
     """
 
     train: Callable[[int, int, Share], tf.data.Dataset]
     valid: Callable[[Share], tf.data.Dataset]
+    prepare: Callable[[Mapping], Mapping]
     steps: int
     names: Sequence[str]
 
@@ -112,8 +115,8 @@ def fit(
     it saves would be waited for by all.
 
     Args:
-        losses: what is minimised: functions of model.metrics.losses by name, and their weights.
-        metrics: what is averaged over samples and logged: names in model.metrics.
+        losses: what is minimised: names of metrics, and their weights.
+        metrics: what is averaged over samples and logged: names of metrics.
         network: what steps call instead of the model: its part behind features known before.
         patience: stop after so many epochs without a better validation loss; 0: never.
         accumulate: see make_steps.
@@ -124,7 +127,9 @@ def fit(
         Interrupted: this or another worker was asked to stop; all have done the same steps.
     """
     network = model if network is None else network
-    steps = make_steps(strategy, network, model.optimizer, losses, metrics, accumulate)
+    steps = make_steps(
+        strategy, network, model.optimizer, losses, metrics, data.prepare, accumulate
+    )
     watch = watching(strategy, callbacks, model, epochs, data.steps)
     watch.on_train_begin()
     for epoch in range(progress.epoch, epochs):
@@ -257,15 +262,17 @@ def add(sums: dict[str, float], found: Mapping) -> None:
 
 
 def means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Each sum by the weight, the weight left out."""
-    return {name: value / sums["weight"] for name, value in sums.items() if name != "weight"}
+    """What the sums over samples and their weight come to, the weight left out."""
+    weight = sums["weight"]
+    return {name: finish(name, value, weight) for name, value in sums.items() if name != "weight"}
 
 
 def check_finite(sums: Mapping, batch: Mapping, strategy, names: Sequence[str], when: str) -> None:
     """Raises UsageError with the batch's pictures where its loss is not finite."""
     loss = sums["loss"]
     if not math.isfinite(loss):
-        ids = np.concatenate([i.numpy() for i in strategy.experimental_local_results(batch["id"])])
+        parts = strategy.experimental_local_results(batch["id"])
+        ids = np.concatenate([part.numpy().ravel() for part in parts])
         pictures = ", ".join(dict.fromkeys(names[i] for i in ids))
         raise UsageError(f"the loss is {loss} in {when}; the pictures of its batch: {pictures}")
 
@@ -284,20 +291,23 @@ def evaluate(
 
 
 def predict(
-    strategy: tf.distribute.Strategy, model: keras.Model, make: Callable[[Share], tf.data.Dataset]
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    make: Callable[[Share], tf.data.Dataset],
+    prepare: Callable[[Mapping], Mapping],
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the batches' order."""
 
     def replica(batch):
-        batch = floats(batch)
+        batch = prepare(batch)
         outputs = model(inputs_of(model, batch), training=False)
-        return log_density(outputs["logits"], batch["valid"])
+        return log_density(outputs["logits"], batch["valid"]), batch["id"], batch["weight"]
 
     step = tf.function(lambda batch: strategy.run(replica, (batch,)))
 
     for batch in distributed(strategy, make):
         answer, ids, weight = (
             np.concatenate([part.numpy() for part in strategy.experimental_local_results(value)])
-            for value in (step(batch), batch["id"], batch["weight"])
+            for value in step(batch)
         )
         yield from ((int(i), a) for i, a, w in zip(ids, answer, weight, strict=True) if w > 0)

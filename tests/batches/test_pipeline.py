@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from sample_files import mapped, picture, sample
 
-from batches.pipeline import batches, filled, parts, plan
-from batches.truth import keys
+from batches.free_viewing import FreeViewing
+from batches.keys import prepare
+from batches.order import filled, parts, plan
+from batches.pipeline import batches
+from batches.tasks import TASKS
 from data.samples import Sample
 from errors import UsageError
 from formats.fixations import table
@@ -20,8 +23,12 @@ SIZE = (24, 32)
 
 
 def one(samples, *args, **options) -> dict[str, np.ndarray]:
-    """The first batch, in NumPy."""
-    return next(iter(batches(samples, SIZE, *args, **options).as_numpy_iterator()))
+    """The first batch as a device has it, in NumPy."""
+    return in_numpy(next(iter(batches(samples, SIZE, *args, **options))))
+
+
+def in_numpy(batch) -> dict[str, np.ndarray]:
+    return {key: values.numpy() for key, values in prepare(batch).items()}
 
 
 def mirroring(count: int, index: int, wanted: bool) -> dict:
@@ -81,10 +88,10 @@ def test_a_batch_has_its_keys_types_shapes_and_ranges(tmp_path):
     found = one(samples, 2)
     described = {key: (value.dtype, value.shape) for key, value in found.items()}
     assert described == {
-        "image": (np.uint8, (2, *SIZE, 3)),
+        "image": (np.float32, (2, *SIZE, 3)),
         "density": (np.float32, (2, *SIZE, 1)),
         "fixations": (np.float32, (2, *SIZE, 1)),
-        "valid": (np.uint8, (2, *SIZE, 1)),
+        "valid": (np.float32, (2, *SIZE, 1)),
         "weight": (np.float32, (2,)),
         "id": (np.int64, (2,)),
     }
@@ -93,9 +100,9 @@ def test_a_batch_has_its_keys_types_shapes_and_ranges(tmp_path):
 
 def test_a_batch_has_what_all_samples_know(tmp_path):
     points, drawn = sample(tmp_path, (9, 9), [(1, 1)]), mapped(tmp_path, (9, 9), np.eye(9))
-    assert keys([points]) == ("density", "fixations")
-    assert keys([points, drawn]) == ("density",)
-    assert keys([points, points.bare()]) == ()
+    assert FreeViewing.truth([points]) == ("density", "fixations")
+    assert FreeViewing.truth([points, drawn]) == ("density",)
+    assert FreeViewing.truth([points, points.bare()]) == ()
     assert set(one([points.bare()], 1)) == {"image", "valid", "weight", "id"}
 
 
@@ -391,7 +398,8 @@ def test_parts_hold_what_the_whole_batches_do(tmp_path, group, skip, workers, ea
         dataclasses.replace(sample(tmp_path, (24, 30 + seed), seed=seed), table=rows)
         for seed in range(9)
     ]
-    known = {"seed": 5, "epoch": 3, "flip": True, "group": group}
+    task = TASKS["scanpaths" if group else "free viewing"]
+    known = {"seed": 5, "epoch": 3, "flip": True, "task": task, "group": group}
     wholes = list(batches(samples, SIZE, 4, **known).as_numpy_iterator())[skip:]
     devices = workers * each
     streams = [
@@ -416,11 +424,11 @@ def test_two_devices_share_each_batch(tmp_path, size):
     dataset = batches(samples, SIZE, size, seed=1, flip=False)
     rows = []
     for batch in strategy.experimental_distribute_dataset(dataset):
-        shares = [
-            strategy.experimental_local_results(batch[key]) for key in ("id", "weight", "fixations")
-        ]
-        for device, share in enumerate(zip(*shares, strict=True)):
-            for index, weight, counts in zip(*(part.numpy() for part in share), strict=True):
+        local = [strategy.experimental_local_results(values) for values in batch.values()]
+        for device, share in enumerate(zip(*local, strict=True)):
+            found = in_numpy(dict(zip(batch, share, strict=True)))
+            keys = ("id", "weight", "fixations")
+            for index, weight, counts in zip(*(found[key] for key in keys), strict=True):
                 rows.append((device, index, weight, counts[5, :, 0].argmax()))
     assert sorted(index for _, index, weight, _ in rows if weight) == [0, 1, 2, 3, 4]
     assert len(rows) == -(-5 // size) * size

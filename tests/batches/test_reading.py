@@ -9,9 +9,10 @@ from helpers import refusal_of
 from sample_files import mapped, noise, picture, sample
 
 from batches import reading, store
+from batches.free_viewing import FreeViewing
 from batches.pipeline import batches
 from batches.reading import keep, make
-from batches.truth import keys
+from batches.tasks import TASKS
 from errors import UsageError
 from formats.fixations import table
 from formats.pictures.images import fitted
@@ -70,7 +71,8 @@ def test_the_store_gives_what_is_made_without_it(tmp_path, shape, truth_is):
 def test_batches_with_a_store_are_those_without_it_and_read_no_picture(tmp_path, samples, case):
     options, names = {"maps": {"prior": lambda _, *shape: np.full(shape, 0.5)}}, BOTH
     if case == "scanpaths":
-        options["group"], names = 2, {"image"}
+        options |= {"task": TASKS["scanpaths"], "group": 2}
+        names = {"image"}
     if case == "features":
         options["features"], names = lambda known: np.ones((2, 2, 3), np.float32), {"density"}
     plain, turned = listed(samples, **options), {"epoch": 1}
@@ -110,7 +112,7 @@ def test_a_damaged_row_whose_picture_is_gone_is_one_line(tmp_path, samples):
 
 
 def test_each_side_of_a_corpus_reads_from_the_store_of_both(tmp_path, samples):
-    kept = keep(tmp_path / "s", samples, SIZE, keys(samples) + ("image",))
+    kept = keep(tmp_path / "s", samples, SIZE, FreeViewing.truth(samples) + ("image",))
     for side in (samples[:3], samples[3:]):
         alike(listed(side, store=kept), listed(side))
 

@@ -15,7 +15,8 @@ import storage
 from batches.truth import truth
 from data import corpora, scenes  # noqa: F401  corpora's classes register themselves
 from data import install as installing
-from data.corpus import Corpus, Source, find, open_corpus
+from data.contract import Source
+from data.corpus import Corpus, find, open_corpus
 from data.install import install
 from data.samples import load
 from data.splits import Ratio, Shuffled

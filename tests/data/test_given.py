@@ -3,7 +3,7 @@
 import pytest
 from helpers import one_line
 
-from data.given import Found, Listed, Own, in_folders
+from data.given import Hints, Listed, Own, in_folders
 from data.splits import Hashed
 
 NAMES = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
@@ -17,7 +17,7 @@ def found(tmp_path):
         for name, text in lists.items():
             (tmp_path / f"{name}.txt").write_text(text)
         files = {f"{name}.txt": tmp_path / f"{name}.txt" for name in lists}
-        return Found(files, names, column or {}, partial)
+        return Hints(files, names, column or {}, partial)
 
     return make
 

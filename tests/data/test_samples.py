@@ -12,9 +12,10 @@ from PIL import Image
 
 from batches.truth import truth
 from data import corpora  # noqa: F401  corpora's classes register themselves
-from data.corpus import open_corpus
+from data.corpus import OwnFolder, open_corpus
 from data.samples import load, pictures
 from errors import UsageError
+from formats import cached
 from formats.fixations import blur, counts, table
 from formats.pictures import integrity  # noqa: F401  corpora's classes register themselves
 from formats.pictures.decode import decode
@@ -651,6 +652,17 @@ def test_pictures_in_memory_are_all_of_the_stimuli(own):
     assert [decode(s.stimulus)[0, 0, 0] for s in load_all(own)] == [7, 9]  # and not a.jpg ...
 
 
+def test_pictures_in_memory_are_written_out_where_they_are_used(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(cached, "_folder", tmp_path / "cache")
+    with h5py.File(own / "stimuli.hdf5", "w") as file:
+        file.attrs["type"], file.attrs["version"] = np.bytes_("Stimuli"), np.bytes_("1.0")
+        file["0"] = np.zeros((HEIGHT, WIDTH), np.uint8)
+    assert len(OwnFolder.contents(own)[1]) == 1  # as info asks
+    assert not [*(tmp_path / "cache").rglob("*.png")]
+    corpus = open_corpus(str(own), own.parent)
+    assert [*corpus.stimuli.values()] == [*(tmp_path / "cache").rglob("*.png")]
+
+
 def test_a_stimulus_that_is_not_there_is_named(own, caplog):
     lab_fixations(own, range(5))
     lab_stimuli(own, [f"stimuli/{name}.jpg" for name in (*NAMES[:4], "gone")])
@@ -679,4 +691,4 @@ def test_stimuli_and_fixations_that_do_not_belong_together(own):
         == f"{own}/fixations.hdf5: fixations on stimuli 0..4, allowed are 0..3"
     )
     (own / "stimuli.hdf5").write_bytes(b"")
-    assert refusal(load_all, own).startswith(f"{own}/stimuli.hdf5: not a whole HDF5 file (")
+    assert refusal(load_all, own).startswith(f"{own}/stimuli.hdf5: not a whole .hdf5 file (")

@@ -9,7 +9,7 @@ from helpers import one_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from download import DownloadError, unpack
+from download import DownloadError, archives, unpack
 
 TAKE = {"Stimuli/*/*.jpg": "stimuli/", "*_fixMap.png": "saliency/", "fixations.mat": "fixations"}
 MEMBERS = {
@@ -177,16 +177,16 @@ def test_a_bomb(kind, tmp_path, monkeypatch):
 
 
 def test_a_bomb_behind_the_end_of_a_tar(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpack, "FREE", 4 << 20)
+    monkeypatch.setattr(archives, "PADDING", 4 << 20)
     archive = tmp_path / "a.tgz"
     make("tar", tmp_path / "a.tar", MEMBERS)
-    with unpack.gzip.open(archive, "wb") as file:
+    with archives.gzip.open(archive, "wb") as file:
         file.write((tmp_path / "a.tar").read_bytes() + bytes(6 << 20))
     assert "after its end" in refused(archive, tmp_path)
 
 
 def test_a_tar_header_that_would_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpack, "HEADER", 1000)
+    monkeypatch.setattr(archives, "HEADER", 1000)
     archive = make("tar", tmp_path / "a.tar", MEMBERS | {"n" * 2000: b""})
     assert "a header of 2,0" in refused(archive, tmp_path)
 
@@ -199,8 +199,8 @@ def test_too_many_members(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("sent", "word"), [(3, "fewer"), (10, "more")])
 def test_a_size_that_is_a_lie(sent, word, tmp_path, monkeypatch):
     # zipfile and tarfile never give more than a header says; a reader that does stands in here.
-    lie = unpack._Member("fixations.mat", 4, True, None, lambda: io.BytesIO(b"x" * sent))
-    monkeypatch.setattr(unpack, "_members", lambda archive: (member for member in [lie]))
+    lie = archives.Member("fixations.mat", 4, True, None, lambda: io.BytesIO(b"x" * sent))
+    monkeypatch.setattr(unpack, "members", lambda archive: (member for member in [lie]))
     archive = make("zip", tmp_path / "a", {"fixations.mat": b"four"})
     assert word in refusal(archive, tmp_path / "corpus")
     assert (tmp_path / "corpus/fixations/fixations.mat").stat().st_size <= 4

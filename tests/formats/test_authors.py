@@ -115,7 +115,7 @@ def test_records_without_a_picture_are_left_out_and_said(tmp_path, caplog):
 def test_a_damaged_file_is_one_line_that_names_it(tmp_path, reader, content):
     path = tmp_path / "broken.mat"
     path.write_bytes(content)
-    with one_line("broken.mat: not a whole MATLAB file"):
+    with one_line("broken.mat: not a whole .mat file"):
         reader({"broken.mat": path}, stimuli("1.jpg"))
 
 
@@ -123,7 +123,7 @@ def test_a_truncated_file_is_one_line_that_names_it(tmp_path):
     path = tmp_path / "cut.mat"
     cat2000_mat(path, np.ones((50, 50)))
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(UsageError, match="cut.mat: not a whole MATLAB file"):
+    with pytest.raises(UsageError, match="cut.mat: not a whole .mat file"):
         authors.read_cat2000({"cut.mat": path}, stimuli("cut.jpg"))
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_compressed_file_is_one_line_that_names_it(tmp_path):
     content = bytearray(path.read_bytes())
     content[200:400] = bytes(200)
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="bad.mat: not a whole MATLAB file"):
+    with pytest.raises(UsageError, match="bad.mat: not a whole .mat file"):
         authors.read_cat2000({"bad.mat": path}, stimuli("bad.jpg"))
 
 

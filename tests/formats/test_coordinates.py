@@ -162,7 +162,8 @@ def test_a_tenth_outside_is_said_and_more_is_refused(caplog):
 def test_pictures_that_most_fixations_miss_are_named(caplog):
     records = {"a": points(np.arange(40.0), 30), "b": points([90, 95, 30], 30)}
     check_places(records, WIDE, drop=False)
-    assert "2 of 43 fixations lie outside their picture, and on 1 pictures most" in caplog.text
+    assert "2 of 43 fixations lie outside their picture; they are dropped" in caplog.text
+    assert "most of those on 1 pictures, " in caplog.text
     assert "first 'b': has it the size that people saw?" in caplog.text
 
 

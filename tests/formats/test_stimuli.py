@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import h5py
@@ -6,7 +7,7 @@ import pytest
 from helpers import refusal_of
 
 from formats import stimuli
-from formats.hdf5 import Stored
+from formats.pictures.decode import decode, decode_map, shape
 
 OSIE = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency"
 real = pytest.mark.skipif(not OSIE.is_dir(), reason="the real corpora are not beside the checkout")
@@ -45,7 +46,7 @@ def touch(*paths: Path) -> None:
         path.touch()
 
 
-PICTURES = [np.zeros((4, 6), np.uint8), np.full((5, 3, 3), 7, np.uint8)]
+PICTURES = [np.arange(24, dtype=np.uint8).reshape(4, 6), np.full((5, 3, 3), 7, np.uint8)]
 
 
 # files
@@ -116,11 +117,56 @@ def test_two_files_under_one_name_are_refused_and_one_file_twice_is_not(tmp_path
 # in memory
 
 
+def written_out(path):
+    listed = stimuli.read_stimuli(path, {})
+    stimuli.write_out(path, listed)
+    return [each.source for each in listed]
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("size", [True, False])
-def test_pictures_in_memory(tmp_path, version, size):
+def test_pictures_in_memory_are_written_out_as_they_are(tmp_path, version, size):
     path = in_memory(tmp_path / "stimuli.hdf5", PICTURES, version, size)
-    assert read_stimuli(path, {}) == [("0", Stored(path, "0")), ("1", Stored(path, "1"))]
+    assert [name for name, _ in read_stimuli(path, {})] == ["0", "1"]
+    sources = written_out(path)
+    np.testing.assert_array_equal(decode(sources[0]), np.repeat(PICTURES[0][..., None], 3, 2))
+    np.testing.assert_array_equal(decode(sources[1]), PICTURES[1])
+    np.testing.assert_array_equal(decode_map(sources[0]), PICTURES[0])
+
+
+def test_pictures_are_written_once_and_those_that_are_gone_again(tmp_path):
+    path = in_memory(tmp_path / "stimuli.hdf5", PICTURES)
+    first, second = written_out(path)
+    before = second.stat().st_mtime_ns
+    first.unlink()
+    assert written_out(path) == [first, second]
+    assert first.is_file() and second.stat().st_mtime_ns == before
+
+
+def test_other_pictures_are_written_elsewhere(tmp_path):
+    path = in_memory(tmp_path / "stimuli.hdf5", PICTURES)
+    before = written_out(path)
+    in_memory(path, [picture + 1 for picture in PICTURES])
+    os.utime(path, ns=(1, 1))
+    assert [decode(each)[0, 0, 0] for each in written_out(path)] == [PICTURES[0][0, 0] + 1, 8]
+    assert [decode(each)[0, 0, 0] for each in before] == [PICTURES[0][0, 0], 7]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.zeros((2, 3)), "its picture 0 has type float64 and shape (2, 3); a picture is uint8"),
+        (np.zeros((2, 3, 4), np.uint8), "its picture 0 has type uint8 and shape (2, 3, 4)"),
+        (np.zeros(3, np.uint8), "its picture 0 has type uint8 and shape (3,)"),
+        (np.zeros((0, 3), np.uint8), "its picture 0 has 3x0 pixels"),
+    ],
+)
+def test_what_is_no_picture(tmp_path, pixels, said):
+    path = tmp_path / "s.hdf5"
+    with h5py.File(path, "w") as file:
+        file.attrs["type"], file.attrs["version"] = np.bytes_("Stimuli"), np.bytes_("1.1")
+        file["0"] = pixels
+    assert refusal_of(path, written_out, path).startswith(said)
 
 
 def test_more_than_ten_stay_in_their_order(tmp_path):
@@ -202,10 +248,10 @@ def test_real_variants():
         found = read_stimuli(OSIE / "variants" / version / "stimuli.hdf5", {})
         assert found == [(name, None) for name in names]
     path = OSIE / "variants" / "0.2.22" / "stimuli_inmemory_first2.hdf5"
-    found = read_stimuli(path, {})
-    assert [name for name, _ in found] == names[:2]
-    assert [picture.shape for _, picture in found] == [(600, 800)] * 2
-    assert found[0][1].pixels()[0, 0, 0] == 154  # as LAYOUT.txt prints it
+    assert [name for name, _ in read_stimuli(path, {})] == names[:2]
+    sources = written_out(path)
+    assert [shape(each) for each in sources] == [(600, 800)] * 2
+    assert decode(sources[0])[0, 0, 0] == 154  # as LAYOUT.txt prints it
 
 
 def test_a_name_in_another_case_or_unicode_form_is_found_in_stimuli(tmp_path):

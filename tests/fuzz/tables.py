@@ -9,14 +9,13 @@ import numpy as np
 from fuzz.hdf5_forms import HDF5
 from fuzz.mutations import Format
 from fuzz.outcomes import expect, tried
-from fuzz.pictures import coloured, noise
+from fuzz.pictures import noise
 
 from errors import UsageError
 from formats.fixations import Fixations, table
-from formats.hdf5 import Stored
-from formats.pictures.decode import decode, decode_map, shape
+from formats.pictures.decode import decode, shape
 from formats.pysaliency import read_hdf5, write_hdf5
-from formats.stimuli import read_stimuli
+from formats.stimuli import read_stimuli, write_out
 
 REAL = Path(__file__).parents[3] / "shared" / "corpora" / "osie_pysaliency" / "variants"
 STIMULI = 3  # of those that a file lists, so many are read
@@ -123,9 +122,10 @@ def check(path: Path) -> bool:
     if found is not None:
         check_fixations(found)
     listed = tried(UsageError, path, read_stimuli, path, {})
-    for _, picture, _ in (listed or [])[:STIMULI]:
-        if isinstance(picture, Stored):
-            check_stored(path, picture)
+    inside = [each for each in (listed or []) if each.inside][:STIMULI]
+    if inside and tried(UsageError, path, write_out, path, inside) is None:
+        for each in filter(Path.is_file, (each.source for each in inside)):
+            expect(decode(each).shape[:2] == shape(each), "another picture than was written")
     return found is not None or listed is not None
 
 
@@ -136,12 +136,3 @@ def check_fixations(found: Fixations) -> None:
     expect(found.n.min(initial=0) >= 0, "fixations on no stimulus")
     if found.ordered:
         expect(bool((np.diff(found.scanpath) >= 0).all()), "scanpaths out of order")
-
-
-def check_stored(path: Path, picture: Stored) -> None:
-    pixels = tried(UsageError, path, decode, picture)
-    levels = tried(UsageError, path, decode_map, picture)
-    size = tried(UsageError, path, shape, picture)
-    expect((pixels is None) == (levels is None) or coloured(pixels), "only one of the two reads it")
-    if pixels is not None:
-        expect(pixels.shape == (*size, 3), f"{size}, {pixels.shape}")

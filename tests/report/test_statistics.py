@@ -4,10 +4,12 @@ import time
 import numpy as np
 import pytest
 
+from model.metrics.metric import Metric
+from model.metrics.registry import METRICS
 from report.statistics import (
+    averages,
     calibration,
     explained,
-    fixation_means,
     interval,
     intervals,
     means,
@@ -16,6 +18,7 @@ from report.statistics import (
     ratio,
     summarise,
 )
+from report.table import write_table
 
 
 def row(name="a", fixations=1, gold=None, **metrics):
@@ -23,29 +26,50 @@ def row(name="a", fixations=1, gold=None, **metrics):
     return {"name": name, "fixations": fixations, "metrics": metrics, "baselines": baselines}
 
 
-def test_means_are_over_rows_and_what_all_of_them_have():
-    rows = [row(CC=0.25, NSS=1.0, odd=1), row(CC=0.75, NSS=2.0)]
-    assert means(rows, "metrics") == {"CC": 0.5, "NSS": 1.5}
-    assert means([{"best": {}}, {"best": {}}], "best") == {}
-    assert means([], "best") == {}
-    assert means([row(LL=-math.inf), row(LL=1.0)], "metrics") == {"LL": -math.inf}
+def test_means_are_of_what_all_have():
+    assert means([{"CC": 0.25, "NSS": 1.0, "odd": 1}, {"CC": 0.75, "NSS": 2.0}]) == {
+        "CC": 0.5,
+        "NSS": 1.5,
+    }
+    assert means([{}, {}]) == means([]) == {}
+    assert means([{"LL": -math.inf}, {"LL": 1.0}]) == {"LL": -math.inf}
+
+
+def over_fixations(counts, **values):
+    found = [dict(zip(values, each, strict=True)) for each in zip(*values.values(), strict=True)]
+    return averages(found, counts)["fixation"]
 
 
 def test_means_over_fixations_weigh_pictures_by_them():
-    rows = [row(fixations=1, NSS=4.0, odd=0.5), row(fixations=3, NSS=0.0, odd=0.7)]
-    assert fixation_means(rows, "metrics") == pytest.approx({"NSS": 1.0, "odd": 0.65})
+    found = over_fixations([1, 3], NSS=[4.0, 0.0], odd=[0.5, 0.7])
+    assert found == pytest.approx({"NSS": 1.0, "odd": 0.65})
 
 
 @pytest.mark.parametrize("name", ["CC", "SIM", "KLDiv", "SIM_MIT", "KLDiv_MIT"])
 def test_what_compares_whole_pictures_has_no_mean_over_fixations(name):
-    rows = [row(fixations=1, **{name: 0.5}), row(fixations=3, **{name: 0.7})]
-    assert math.isnan(fixation_means(rows, "metrics")[name])
+    assert math.isnan(over_fixations([1, 3], **{name: [0.5, 0.7]})[name])
 
 
 def test_a_picture_without_fixations_counts_in_no_mean_over_them():
-    rows = [row(fixations=0, NSS=math.nan), row(fixations=2, NSS=3.0)]
-    assert fixation_means(rows, "metrics") == {"NSS": 3.0}
-    assert fixation_means([row(fixations=None, NSS=1.0)], "metrics") == {}
+    assert over_fixations([0, 2], NSS=[math.nan, 3.0]) == {"NSS": 3.0}
+    assert over_fixations([0], NSS=[1.0]) == {}
+
+
+@pytest.fixture
+def hits(monkeypatch):
+    """A metric of all pictures together: the share of hits in what was tried."""
+    metric = Metric("hits", "Hits", finish=lambda total, weight: total[0] / total[1])
+    monkeypatch.setitem(METRICS, "hits", metric)
+
+
+def test_what_is_accumulated_is_no_mean_of_pictures(hits, tmp_path):
+    """3 of 10 and 1 of 1 are 4 of 11; of a picture alone there is nothing to show or compare."""
+    rows = [row("a", NSS=1.0, Hits=np.array([3, 10])), row("b", NSS=2.0, Hits=np.array([1, 1]))]
+    found = summarise(rows)
+    assert found["image"] == pytest.approx({"NSS": 1.5, "Hits": 4 / 11})
+    assert list(found["interval"]) == list(paired(rows, rows)) == ["NSS"]
+    write_table(tmp_path / "a.csv", rows)
+    assert (tmp_path / "a.csv").read_text().splitlines()[0] == "name,fixations,NSS"
 
 
 def test_interval_is_that_of_the_normal_limit():
@@ -250,12 +274,3 @@ def test_calibration_by_hand_and_none_where_nothing_is_known():
     assert found["gap"] == pytest.approx(0.5 - 0.88)
     assert np.isnan(found["low"]).all()  # two pictures have no interval
     assert calibration([{}, {"percentiles": None}, {"percentiles": []}]) is None
-
-
-def test_every_metric_of_every_protocol_says_what_its_numbers_mean():
-    from model.metrics.scoring import PROTOCOLS
-    from report.statistics import SCALES
-
-    assert {name for names in PROTOCOLS.values() for name in names.values()} == set(SCALES)
-    whole = {name for name, scale in SCALES.items() if scale.depends_on == "density"}
-    assert whole == {"CC", "SIM", "KLDiv", "SIM_MIT", "KLDiv_MIT"}

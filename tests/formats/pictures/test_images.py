@@ -5,7 +5,17 @@ from helpers import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.pictures.images import GREY, crop, fit, fitted, margins, misfits, pad, resize, unfit
+from formats.pictures.images import (
+    GREY,
+    cleared,
+    crop,
+    fit,
+    fitted,
+    margins,
+    misfits,
+    resize,
+    unfit,
+)
 
 FRAME = (24, 32)
 SHAPES = [(24, 32), (47, 31), (200, 9), (11, 301), (5, 7), (61, 80), (120, 160)]
@@ -18,6 +28,13 @@ def covering(many: int, few: int) -> np.ndarray:
     pixel = np.arange(many)
     share = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     return np.clip(share, 0, None) * few / many
+
+
+def pad(picture, size, value=0):
+    """A picture in the middle of a frame of `value`."""
+    frame = np.empty((*size, picture.shape[2]), picture.dtype)
+    cleared(frame, picture.shape, value)[...] = picture
+    return frame
 
 
 # shapes
@@ -54,7 +71,7 @@ def test_fitted_keeps_the_aspect_ratio_within_a_pixel_and_fills_the_frame(shape,
 def test_crop_undoes_pad(size, data):
     shape = tuple(data.draw(st.integers(1, side)) for side in size)
     picture = noise(*shape, 3)
-    [framed] = pad([picture], size, [False], GREY)
+    framed = pad(picture, size, GREY)
     assert framed.shape == (*size, 3) and framed.dtype == np.uint8
     np.testing.assert_array_equal(crop(framed, shape), picture)
     np.testing.assert_array_equal(crop(tf.constant(framed), shape), picture)
@@ -66,10 +83,8 @@ def test_crop_undoes_pad(size, data):
 
 
 def test_pad_by_hand():
-    picture = np.float32([[[1], [2]]])
-    found = pad([picture, picture], (4, 5), [False, True], 7)[..., 0]
-    for frame, row in zip(found, ([7, 1, 2, 7, 7], [7, 2, 1, 7, 7]), strict=True):
-        np.testing.assert_array_equal(frame, [[7] * 5, row, [7] * 5, [7] * 5])
+    found = pad(np.float32([[[1], [2]]]), (4, 5), 7)[..., 0]
+    np.testing.assert_array_equal(found, [[7] * 5, [7, 1, 2, 7, 7], [7] * 5, [7] * 5])
 
 
 # resize
@@ -152,7 +167,7 @@ def test_fit_is_the_same_inside_tf_data():
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_unfit_gives_back_a_constant(shape):
-    [there] = pad([np.full((*fitted(shape, FRAME), 1), np.float32(-12.345))], FRAME, [False], 99)
+    there = pad(np.full((*fitted(shape, FRAME), 1), np.float32(-12.345)), FRAME, 99)
     back = unfit(there, shape)
     np.testing.assert_array_equal(back, np.full((*shape, 1), np.float32(-12.345)))
 
@@ -168,7 +183,7 @@ def test_unfit_undoes_fit_and_pad_of_a_smooth_map(shape):
     height, width = ((np.arange(side) + 0.5) / side for side in shape)
     smooth = np.outer(np.cos(np.pi * height), np.cos(np.pi * width))[..., None]
     target = fitted(shape, FRAME)
-    [there] = pad([resize(smooth, target)], FRAME, [False], 99)
+    there = pad(resize(smooth, target), FRAME, 99)
     back = unfit(there, shape)
     steps = sum(1 / min(a, b) ** 2 for a, b in zip(shape, target, strict=True))
     assert abs(back - smooth).numpy().max() <= np.pi**2 * (1 / 24 + 1 / 8 + 1 / 8) * steps + 1e-5
@@ -178,7 +193,7 @@ def test_unfit_puts_a_peak_back_in_its_place():
     shape, target = (240, 640), fitted((240, 640), FRAME)
     inner = np.zeros((*target, 1), np.float32)
     inner[3, 21] = 1
-    [there] = pad([inner], FRAME, [False])
+    there = pad(inner, FRAME)
     back = unfit(there, shape)[..., 0].numpy()
     rows, columns = np.nonzero(back)
     middle = np.average([rows + 0.5, columns + 0.5], axis=1, weights=back[rows, columns])

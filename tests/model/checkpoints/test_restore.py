@@ -11,7 +11,9 @@ from networks import one_device, tiny
 from run_files import lay_flat, save_best
 from sample_files import sample
 
+from batches.keys import prepare
 from batches.pipeline import batches
+from batches.tasks import TASKS
 from config import Config, read
 from errors import UsageError
 from formats.fixations import table
@@ -319,7 +321,7 @@ def chained(name, corpus="own", initial=None, **train):
         ({}, "--model msinet, this run has deepgaze"),  # as its first version wrote it
         ({"model": "deepgaze", "encoder": "vgg16"}, "--encoder vgg16, this run has small"),
         ({"model": "deepgaze", "mixture": 10}, "--mixture 10, this run has 1"),
-        ({"model": "deepgaze", "scanpath": True}, "with --scanpath, this run is not"),
+        ({"model": "deepgaze", "scanpath": True}, "with --scanpath, this run has none"),
     ],
 )
 def test_weights_of_another_model_are_refused(tmp_path, config, wanted):
@@ -547,16 +549,17 @@ def pictures(folder, group):
     (folder / "pictures").mkdir()
     drawn = [sample(folder / "pictures", (8 + i, 12), LOOKED, i) for i in range(8)]
     rows = table(*np.float64(LOOKED).T, 0, scanpath=0)
+    task = {"task": TASKS["scanpaths" if group else "free viewing"], "group": group}
     drawn = [dataclasses.replace(each, table=rows) for each in drawn]
 
     def train(epoch, skip, share):
         order = {"seed": 3, "epoch": epoch, "flip": True, "skip": skip, "share": share}
-        return batches(drawn[:5], SIZE, 2, group=group, **order)
+        return batches(drawn[:5], SIZE, 2, **order, **task)
 
     def valid(share):
-        return batches(drawn[5:], SIZE, 2, seed=0, group=group, share=share)
+        return batches(drawn[5:], SIZE, 2, seed=0, share=share, **task)
 
-    return Data(train, valid, 3, [str(i) for i in range(25)])
+    return Data(train, valid, prepare, 3, [str(i) for i in range(25)])
 
 
 def network(group, optimizer):
@@ -593,8 +596,8 @@ def ran(folder, name, settings, data, cuts):
 
         begun = start(run, settings)
         with strategy.scope():
-            group = data.valid((0, 1, 1)).element_spec["id"].shape[0] // 2
-            model = network(group if group > 1 else 0, make(settings, data.steps))
+            group = tuple(data.valid((0, 1, 1)).element_spec["id"].shape[1:])
+            model = network(group[0] if group else 0, make(settings, data.steps))
             progress = restore.begin(begun, model)
         # One that is killed has a state after each step.
         keeper = keeper_of(run, model, begun, minutes=1e-9 * (end is KeyboardInterrupt))

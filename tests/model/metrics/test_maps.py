@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model.metrics import maps, scoring
+from model.metrics.registry import METRICS
 
 SHAPE, SIGMA, LOOKS = (60, 80), 6, 60
 
@@ -29,6 +30,10 @@ def others(world, index):
     return np.log(np.delete(np.exp(world), index, axis=0).mean(0))
 
 
+def made_of(world, index):
+    return maps.tuebingen(world[index], others(world, index), SIGMA)
+
+
 def drawn(log_density, random, looks=LOOKS):
     counts = random.multinomial(looks, np.exp(log_density).ravel() / np.exp(log_density).sum())
     return np.float64(counts.reshape(SHAPE))
@@ -46,7 +51,7 @@ def test_a_map_beats_the_plain_density(world, name):
     random, gains = np.random.default_rng(1), []
     sign = -1 if name == "kld" else 1
     for index, log_density in enumerate(world):
-        made = maps.tuebingen(log_density, others(world, index), SIGMA)[name]
+        made = made_of(world, index)[METRICS[name].map]
         for _ in range(5):
             known = truth(world, index, random)
             plain, own = (
@@ -60,13 +65,13 @@ def test_a_map_beats_the_plain_density(world, name):
 def test_the_map_for_sim_beats_the_one_for_cc(world):
     """Which is the mean of what is compared with, but the best map is a quantile of it."""
     random, gains = np.random.default_rng(2), []
-    for index, log_density in enumerate(world):
-        made = maps.tuebingen(log_density, others(world, index), SIGMA)
+    for index in range(len(world)):
+        made = made_of(world, index)
         for _ in range(10):
             empirical = truth(world, index, random)["density"]
-            smooth = made["cc"] / made["cc"].sum()
+            smooth = made["smooth"] / made["smooth"].sum()
             gains.append(
-                np.minimum(empirical, made["sim"]).sum() - np.minimum(empirical, smooth).sum()
+                np.minimum(empirical, made["similar"]).sum() - np.minimum(empirical, smooth).sum()
             )
     assert np.mean(gains) > 1e-5 + 3 * np.std(gains) / np.sqrt(len(gains))
 
@@ -75,13 +80,26 @@ def test_maps_that_change_nothing(world):
     """AUC knows the order alone, NSS and IG are best with the density itself."""
     random = np.random.default_rng(3)
     known, log_density = truth(world, 0, random), world[0]
-    made = maps.tuebingen(log_density, others(world, 0), SIGMA)
+    made = made_of(world, 0)
     wanted = scoring.score(log_density, known, others(world, 0))
     for name in ("auc", "nss"):
-        found = scoring.score(log_density, known, log_density, made[name])
+        found = scoring.score(log_density, known, log_density, made[METRICS[name].map])
         assert found[name] == pytest.approx(wanted[name], rel=1e-9)
-    np.testing.assert_array_equal(made["ig"], log_density)
-    np.testing.assert_array_equal(made["cc"], made["kld"])
+    found = scoring.score(log_density, known, others(world, 0), maps=made)
+    assert [found[name] for name in ("ll", "ig")] == [wanted[name] for name in ("ll", "ig")]
+
+
+def test_each_metric_is_scored_on_its_own_map(world):
+    """And shuffled AUC on none where there is no other picture."""
+    known = truth(world, 0, np.random.default_rng(4))
+    made = made_of(world, 0)
+    found = scoring.score(world[0], known, world[1], maps=made)
+    for name, value in found.items():
+        on = METRICS[name].map and made[METRICS[name].map]
+        assert value == scoring.score(world[0], known, world[1], on)[name]
+    alone = scoring.score(world[0], known, world[1], maps=maps.tuebingen(world[0], None, SIGMA))
+    assert np.isnan(alone.pop("sauc"))
+    assert alone == {name: found[name] for name in alone}
 
 
 def test_equalised_by_hand():

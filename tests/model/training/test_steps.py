@@ -12,19 +12,6 @@ GO_ON, STOP = np.zeros((), "f4"), np.ones((), "f4")
 ASKED = (GO_ON, STOP, GO_ON)
 
 
-def test_bytes_become_numbers_on_the_device_and_nothing_else_changes():
-    batch = {
-        "image": tf.constant([[0, 255]], tf.uint8),
-        "density": tf.constant([0.5]),
-        "id": tf.constant([7], tf.int64),
-    }
-    found = steps.floats(batch)
-    assert {key: value.dtype for key, value in found.items()} == {
-        "image": tf.float32, "density": tf.float32, "id": tf.int64,
-    }  # fmt: skip
-    assert found["image"].numpy().tolist() == [[0.0, 255.0]]
-
-
 def test_a_batch_falls_into_equal_parts_in_order():
     """A scanpath batch has more rows of fixations than of pictures: each part has its own."""
     batch = {"image": tf.reshape(tf.range(8), [4, 2]), "weight": tf.range(12)}
@@ -60,7 +47,7 @@ def stepped(accumulate, batches, optimizer=None):
         model.compile(optimizer=optimizer or keras.optimizers.SGD(0.5))
         model.optimizer.build(model.trainable_variables)
     losses, metrics = {"nll": 1.0}, ["entropy"]
-    made = steps.make_steps(strategy, model, model.optimizer, losses, metrics, accumulate)
+    made = steps.make_steps(strategy, model, model.optimizer, losses, metrics, dict, accumulate)
     return [made[0](batch, GO_ON) for batch in batches], model, made
 
 
@@ -126,7 +113,7 @@ def test_accumulating_records_nothing_of_a_frozen_encoder(whole):
     seen, strategy = [], one_device()
     with strategy.scope():
         model = split(seen, group=3)
-    made = steps.make_steps(strategy, model, model.optimizer, {"nll": 1.0}, [], 2)
+    made = steps.make_steps(strategy, model, model.optimizer, {"nll": 1.0}, [], dict, 2)
     assert np.isfinite(made[0](whole, GO_ON)["loss"]) and seen == []
 
 

@@ -66,7 +66,7 @@ def check_moved(encoder):
         model = make(encoder)
     kernels = [w for w in model.trainable_variables if w.path.endswith("kernel")]
     before = [w.numpy() for w in kernels]
-    train_step, _ = make_steps(strategy, model, model.optimizer, {"kld": 1.0}, [])
+    train_step, _ = make_steps(strategy, model, model.optimizer, {"kld": 1.0}, [], dict)
     sums = train_step(next(iter(batches(2, 2))), tf.constant(0.0))
     assert np.isfinite(sums["loss"]) and sums["weight"] == 2
     assert len(kernels) > 20
@@ -111,7 +111,7 @@ def test_best_is_told_by_the_validation_loss(trained):
 
 def test_predictions_are_densities_in_order_without_the_filling(trained):
     data = batches(4, 2, weight=[1, 1, 1, 0])
-    answers = list(trainer.predict(one_device(), trained[0], lambda _: data))
+    answers = list(trainer.predict(one_device(), trained[0], lambda _: data, dict))
     assert [index for index, _ in answers] == [0, 1, 2]
     for _, answer in answers:
         assert answer.shape == (*SIZE, 1)
@@ -120,7 +120,7 @@ def test_predictions_are_densities_in_order_without_the_filling(trained):
 
 def test_validation_is_the_mean_over_samples_whatever_the_batches(trained):
     strategy, model = one_device(), trained[0]
-    _, valid_step = make_steps(strategy, model, model.optimizer, {"kld": 1.0}, ["cc"])
+    _, valid_step = make_steps(strategy, model, model.optimizer, {"kld": 1.0}, ["cc"], dict)
     whole, parts = (
         trainer.evaluate(strategy, valid_step, lambda _, size=size: batches(5, size))
         for size in (5, 3)
@@ -189,7 +189,7 @@ def test_fixations_of_a_picture_are_samples_of_their_own():
     strategy = one_device()
     with strategy.scope():
         model = split(group=3)
-    found = dict(trainer.predict(strategy, model, lambda _: scanpaths()))
+    found = dict(trainer.predict(strategy, model, lambda _: scanpaths(), dict))
     alone = {}
     for batch in scanpaths(batch=1):
         answer = model({"image": batch["image"], "shift": batch["shift"]})["logits"].numpy()
@@ -306,7 +306,7 @@ def test_validation_is_of_the_averaged_weights_and_training_of_its_own():
     own, last = model.get_weights(), progress.history[-1]["val_loss"]
     with averaged(model):
         inside = model.get_weights()
-        _, valid_step = make_steps(strategy, model, model.optimizer, {"nll": 1.0}, [])
+        _, valid_step = make_steps(strategy, model, model.optimizer, {"nll": 1.0}, [], dict)
         again = trainer.evaluate(strategy, valid_step, lambda share: random)["loss"]
     assert again == last != other.history[-1]["val_loss"]
     assert np.abs(inside[2] - own[2]).max() > 1e-4
@@ -404,7 +404,7 @@ def test_a_resumed_epoch_asks_for_the_batches_that_are_left():
         asked.append((epoch, skip, share))
         return whole.train(epoch, skip, share)
 
-    data = trainer.Data(train, whole.valid, whole.steps, whole.names)
+    data = trainer.Data(train, whole.valid, dict, whole.steps, whole.names)
     progress = trainer.Progress(3, 1, {"loss": 1.0, "nll": 1.0, "entropy": 0.0, "weight": 2.0})
     progress.sums["learning_rate"] = 0.02
     trainer.fit(strategy, model, data, {"nll": 1.0}, ["entropy"], 5, progress, Idle())
@@ -427,7 +427,7 @@ def run_on(strategy, batch, clip, accumulate=1):
         model.optimizer.build(model.trainable_variables)
     data = scanpaths(batch=batch)
     progress = fitted(strategy, model, data, 3, accumulate=accumulate)
-    answers = list(trainer.predict(strategy, model, lambda share: shared(data, share)))
+    answers = list(trainer.predict(strategy, model, lambda share: shared(data, share), dict))
     variables = [v.numpy() for v in [*model.weights, *model.optimizer.variables]]
     return variables, progress.history, [i for i, _ in answers], [a for _, a in answers]
 

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batches.histories import Histories, gather, names, plan
+from batches.keys import prepare
+from batches.order import plan as order_of_pictures
 from batches.pipeline import batches
-from batches.pipeline import plan as order_of_pictures
+from batches.scanpaths import Scanpaths
+from batches.tasks import TASKS
 from data.samples import Sample
 from formats.fixations import counts, table
 from formats.pictures.images import fitted, margins
@@ -37,7 +39,10 @@ def several(folder: Path, lengths=(7, 3, 5)) -> list[Sample]:
 
 
 def shown(samples, batch_size, **options) -> list[dict[str, np.ndarray]]:
-    return list(batches(samples, SIZE, batch_size, **options).as_numpy_iterator())
+    """Batches as a device has them."""
+    task = TASKS["scanpaths" if "group" in options else "free viewing"]
+    found = batches(samples, SIZE, batch_size, task=task, **options)
+    return [{key: x.numpy() for key, x in prepare(batch).items()} for batch in found]
 
 
 def seed_of(mirrored: bool) -> dict:
@@ -52,24 +57,24 @@ def seed_of(mirrored: bool) -> dict:
 
 def test_a_history_has_the_four_before_it_last_first(tmp_path):
     points = [(n, 10 * n) for n in range(6)]
-    found = gather([sample(tmp_path, (60, 60), points, 0)])
+    found = Scanpaths([sample(tmp_path, (60, 60), points, 0)], 1).rows
     expected = np.full((6, 4, 2), np.nan)
     for now in range(6):
         for back, then in enumerate(range(now - 1, max(now - 5, -1), -1)):
             expected[now, back] = then, 10 * then
-    np.testing.assert_array_equal(found.earlier, expected)
-    np.testing.assert_array_equal(found.earlier[5, :, 0], [4, 3, 2, 1])
-    np.testing.assert_array_equal(found.points, points)
+    np.testing.assert_array_equal(found.history, expected)
+    np.testing.assert_array_equal(found.history[5, :, 0], [4, 3, 2, 1])
+    np.testing.assert_array_equal(np.stack([found.x, found.y], 1), points)
 
 
 def test_a_history_is_of_its_own_scanpath_and_picture(tmp_path):
     # The rows of two scanpaths lie in one another; two pictures have scanpaths of the same number.
     first = sample(tmp_path, (9, 9), [(1, 0), (2, 0), (3, 0), (4, 0)], [7, 3, 7, 3])
     second = sample(tmp_path, (9, 9), [(5, 0), (6, 0)], [7, 7])
-    found = gather([first, second])
-    last = found.earlier[:, 0, 0]
+    found = Scanpaths([first, second], 1)
+    last = found.rows.history[:, 0, 0]
     np.testing.assert_array_equal(last, [np.nan, np.nan, 1, 2, np.nan, 5])
-    assert np.isnan(found.earlier[:, 1:]).all()
+    assert np.isnan(found.rows.history[:, 1:]).all()
     np.testing.assert_array_equal(found.picture, [0, 0, 0, 0, 1, 1])
 
 
@@ -77,22 +82,28 @@ def test_a_history_is_of_its_own_scanpath_and_picture(tmp_path):
 def test_fixations_in_no_order_are_refused_by_name(tmp_path, known):
     good = sample(tmp_path, (9, 9), [(1, 1)], 0)
     with one_line("^b.png: the order of its fixations is not known; "):
-        batches([good, Sample("b.png", tmp_path / "b.png", (9, 9), known)], SIZE, 1, group=2)
+        shown([good, Sample("b.png", tmp_path / "b.png", (9, 9), known)], 1, group=2)
 
 
 def test_names_say_picture_and_fixation(tmp_path):
     samples = several(tmp_path, (2, 1))
-    assert names(samples) == ["0.png, fixation 1", "0.png, fixation 2", "1.png, fixation 1"]
+    assert Scanpaths(samples, 1).names() == [
+        "0.png, fixation 1",
+        "0.png, fixation 2",
+        "1.png, fixation 1",
+    ]
 
 
 # plan
 
 
 def planned(lengths, group, batch_seed=None, epoch=0, **options):
-    picture = np.repeat(np.arange(len(lengths)), lengths)
-    found = Histories(picture, np.zeros((len(picture), 2)), np.zeros((len(picture), 4, 2)))
-    pictures = order_of_pictures(len(lengths), 1, seed=batch_seed, epoch=epoch)
-    return plan(found, pictures, group, seed=batch_seed, epoch=epoch, **options), picture
+    samples = [
+        Sample(f"{n}.png", Path(), (9, 9), table(np.zeros(n), np.zeros(n), 0, scanpath=0))
+        for n in lengths
+    ]
+    shown = Scanpaths(samples, group)
+    return shown.plan(seed=batch_seed, epoch=epoch, **options), shown.picture
 
 
 def test_without_a_seed_all_fixations_in_order():
@@ -153,15 +164,15 @@ def test_a_batch_has_a_row_for_each_fixation(tmp_path):
     found = shown(several(tmp_path), 2, group=3, maps={"prior": lambda _, h, w: np.ones((h, w))})
     described = {key: (value.dtype, value.shape) for key, value in found[0].items()}
     assert described == {
-        "image": (np.uint8, (2, *SIZE, 3)),
+        "image": (np.float32, (2, *SIZE, 3)),
         "prior": (np.float32, (2, *SIZE, 1)),
         "history": (np.float32, (6, 4, 2)),
         "fixations": (np.float32, (6, *SIZE, 1)),
-        "valid": (np.uint8, (6, *SIZE, 1)),
+        "valid": (np.float32, (6, *SIZE, 1)),
         "weight": (np.float32, (6,)),
         "id": (np.int64, (6,)),
     }
-    spec = batches(several(tmp_path), SIZE, 2, group=3).element_spec
+    spec = batches(several(tmp_path), SIZE, 2, task=TASKS["scanpaths"], group=3).element_spec
     assert all(tensor.shape.is_fully_defined() for tensor in spec.values())
 
 
@@ -221,7 +232,7 @@ def test_each_fixation_is_where_it_is_counted_and_its_history_with_it(tmp_path, 
     points[10], points[11] = (0, 0), np.nextafter((width, height), 0)  # 105 rounds up to 32
     known = sample(tmp_path, shape, points, 0)
     [found] = shown([known], 1, group=40, **seed_of(mirrored))
-    together = next(iter(batches([known], SIZE, 1, **seed_of(mirrored)).as_numpy_iterator()))
+    [together] = shown([known], 1, **seed_of(mirrored))
     np.testing.assert_array_equal(found["fixations"].sum(0), together["fixations"][0])
     np.testing.assert_array_equal(found["valid"], np.repeat(together["valid"], 40, 0))
     target = fitted(shape, SIZE)
@@ -229,7 +240,8 @@ def test_each_fixation_is_where_it_is_counted_and_its_history_with_it(tmp_path, 
     for row, index in enumerate(found["id"]):
         one = counts(*points[index], shape, target)
         expected = np.zeros(SIZE)
-        expected[top : top + target[0], left : left + target[1]] = one[:, :: 1 - 2 * mirrored]
+        expected[top : top + target[0], left : left + target[1]] = one
+        expected = expected[:, :: 1 - 2 * mirrored]  # the frame with its padding
         np.testing.assert_array_equal(found["fixations"][row, ..., 0], expected)
         for back in range(4):
             seen = found["history"][row, back]
@@ -237,7 +249,7 @@ def test_each_fixation_is_where_it_is_counted_and_its_history_with_it(tmp_path, 
                 assert np.isnan(seen).all()
                 continue
             x, y = points[index - back - 1] * (target[1] / width, target[0] / height)
-            expected = (left + (target[1] - x if mirrored else x), top + y)
+            expected = (SIZE[1] - left - x if mirrored else left + x, top + y)
             np.testing.assert_allclose(seen, expected, atol=1e-4)
 
 
@@ -260,13 +272,13 @@ def test_two_devices_share_each_batch_by_pictures(tmp_path):
         rows = table(np.arange(3) + 0.5, [index + 0.5] * 3, 0, scanpath=0)
         samples.append(Sample(path.name, path, SIZE, rows, sigma=2.0))
     strategy, seen = mirrored(2, 2), []
-    for batch in strategy.experimental_distribute_dataset(batches(samples, SIZE, 4, group=3)):
-        keys = ("image", "id", "weight", "fixations", "history")
-        shares = zip(
-            *(strategy.experimental_local_results(batch[key]) for key in keys), strict=True
-        )
-        for device, share in enumerate(shares):
-            image, ids, weight, fixations, history = (part.numpy() for part in share)
+    dataset = batches(samples, SIZE, 4, task=TASKS["scanpaths"], group=3)
+    for batch in strategy.experimental_distribute_dataset(dataset):
+        local = [strategy.experimental_local_results(value) for value in batch.values()]
+        for device, share in enumerate(zip(*local, strict=True)):
+            found = {k: x.numpy() for k, x in prepare(dict(zip(batch, share, strict=True))).items()}
+            image, ids, weight = found["image"], found["id"], found["weight"]
+            fixations, history = found["fixations"], found["history"]
             assert len(image) == 2 and len(fixations) == len(history) == 6
             for row, index in enumerate(ids):
                 assert np.argwhere(fixations[row, ..., 0])[0].tolist() == [index // 3, index % 3]
