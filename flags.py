@@ -81,6 +81,7 @@ def add_corpora(file: Path | None) -> None:
 def for_train(parser: Parser) -> None:
     where(parser, data=True)
     written(parser)
+    cached(parser)
     limits(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
     parser.add_argument(
@@ -121,6 +122,7 @@ def given(args) -> dict:
 def for_test(parser: Parser) -> None:
     where(parser, root=None)
     written(parser)
+    cached(parser)
     limits(parser)
     add = parser.add_argument
     add("-m", "--model", choices=MODELS, help="trained or baseline; default with -d: msinet")
@@ -159,6 +161,7 @@ def for_scanpaths(parser: Parser) -> None:
     prior(parser)
     parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
     written(parser)
+    cached(parser)
     limits(parser)
 
 
@@ -206,6 +209,7 @@ def for_download(parser: Parser) -> None:
 def for_inspect(parser: Parser) -> None:
     where(parser, data=True)
     results(parser)
+    cached(parser)
     limits(parser)
     parser.add_argument("--json", action="store_true", help="the numbers alone, as JSON")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
@@ -215,6 +219,11 @@ def for_inspect(parser: Parser) -> None:
 def for_info(parser: Parser) -> None:
     where(parser, data=None)
     results(parser)
+    cached(parser)
+    parser.add_argument("--caches", action="store_true", help="list what can be made again instead")
+    parser.add_argument(
+        "--remove-unused", action="store_true", help="with --caches: remove what no run uses"
+    )
 
 
 def for_demo(parser: Parser) -> None:
@@ -237,6 +246,21 @@ def written(parser: Parser) -> None:
     """--results and --name."""
     results(parser)
     parser.add_argument("--name", help="the run's name [MODEL_CORPUS]")
+
+
+def cached(parser: Parser) -> None:
+    """--cache-dir."""
+    parser.add_argument(
+        "--cache-dir", type=on_disk, metavar="DIR",
+        help="where what can be made again is kept, on a disk [RESULTS/cache]",
+    )  # fmt: skip
+
+
+def on_disk(text: str) -> Path:
+    """A folder on a disk."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} must lie on a disk")
+    return Path(text).expanduser()
 
 
 def limits(parser: Parser) -> None:

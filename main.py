@@ -58,7 +58,8 @@ def train(args) -> None:
             logging.info("run %s", run.name)
             start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
             start["follow_initial"] = args.fresh or settings.initial in runs
-            training.train(run, corpus, settings, root=args.path, **start)
+            where = {"root": args.path, "cache": args.cache_dir}
+            training.train(run, corpus, settings, **where, **start)
         if pooled and training.is_chief(training.strategy_of(settings)):
             pool(args, settings)
     except KeyboardInterrupt:
@@ -87,6 +88,7 @@ def pool(args, settings: Config) -> None:
     """Tests every fold of a cross-validation on the pictures it left out, as one."""
     step = ["test", *whose(args), "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
+    step += ["--cache-dir", str(args.cache_dir)] if args.cache_dir else []
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 

@@ -1,19 +1,19 @@
 """tf.data: an epoch's plan -> batches of fitted, mirrored, padded pictures and their truth."""
 
-import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
+import storage
 from batches import histories
 from batches.reading import Features, Maker, Reader
 from batches.store import Store
 from data.samples import Sample
 from errors import UsageError
 
-AT_ONCE, AHEAD = min(os.cpu_count() or 1, 8), 2  # batches in the making; those that wait, made
+AT_ONCE, AHEAD = min(storage.cores(), 8), 2  # batches in the making; those that wait, made
 NOTHING: Mapping[str, Maker] = MappingProxyType({})
 
 

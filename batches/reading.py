@@ -3,19 +3,17 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from batches import histories
-from batches.store import KINDS, Store
-from batches.truth import density, keys, shape_of
+from batches.making import KINDS, make
+from batches.store import Store
+from batches.truth import keys, shape_of
 from data.samples import Sample
 from formats.fixations import counts
-from formats.pictures.decode import decode
-from formats.pictures.images import GREY, aligned, cleared, fit, fitted, put, resize
+from formats.pictures.images import GREY, aligned, cleared, fitted, put
 
 Maker = Callable[[Sample, int, int], np.ndarray]  # of a sample at (height, width)
 Features = Callable[[Sample], np.ndarray]
@@ -108,39 +106,3 @@ class Reader:
             return make(sample, self.size, self.kept)
         places = {name: inner[name] for name in self.kept}
         return self.store.read(sample, places if straight else None)
-
-
-def keep(folder: Path, samples: Sequence[Sample], size: tuple[int, int], names) -> Store | None:
-    """A store of what batches of samples are made of, filled; None where the disk has no room.
-
-    Args:
-        names: of the batches' keys; what of KINDS is among them is kept.
-
-    Raises:
-        UsageError: a picture cannot be read.
-    """
-    kept = [name for name in KINDS if name in names]
-    if not kept:
-        return None
-    try:
-        store = Store(folder, samples, size, kept, functools.partial(make, size=size, names=kept))
-        store.fill()
-    except OSError as error:
-        logging.warning("%s: pictures are decoded in every epoch", error)
-        return None
-    return store
-
-
-def make(sample: Sample, size: tuple[int, int], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """A sample as it is kept, fitted to (h, w): image (h, w, 3) uint8, density (h, w, 1) float32
-    summing to 1; those of them that are named."""
-    shape = shape_of(sample)
-    target = fitted(shape, size)
-    found = {}
-    if "image" in names:
-        found["image"] = fit(decode(sample.stimulus, target), target)
-    if "density" in names:
-        smooth = resize(np.float32(density(sample, shape))[..., None], target)
-        smooth = np.maximum(smooth, 0)  # bicubic may undershoot
-        found["density"] = smooth / smooth.sum()
-    return found

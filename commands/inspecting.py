@@ -5,7 +5,6 @@ import logging as standard
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -24,7 +23,7 @@ from formats.fixations import Fixations, inside
 from formats.layout import below
 from formats.pictures import integrity
 from formats.pictures.decode import Picture
-from formats.pictures.integrity import Seen, in_threads
+from formats.pictures.integrity import Memory, Seen, in_threads
 from inspection import facts
 from inspection.views import draw_batch, draw_duplicates, draw_views
 from model.checkpoints.runs import Run, jsonable, write_json
@@ -40,7 +39,8 @@ def inspect(args, settings: Config) -> None:
         settings = replace(settings, fold=settings.fold or 1)
     run = Run(args.results, f"{corpus_name(args.data)}.inspect")
     corpus = open_corpus(args.data, args.path)
-    found = gather(corpus, settings, storage.cache(args.results) / "checked.json")
+    cache = args.cache_dir or storage.cache(args.results)
+    found = gather(corpus, settings, Memory(cache if settings.cache else None))
     known = facts_of(corpus, settings, found)
     known["views"] = draw_views(run, found.samples, found.records, found.side, known)
     known["twice"] = draw_duplicates(run, found.samples, found.side, known["duplicates"])
@@ -76,11 +76,11 @@ class Found:
         return {sample.name: side for side, samples in self.sides.items() for sample in samples}
 
 
-def gather(corpus: Corpus, settings: Config, memory: Path) -> Found:
+def gather(corpus: Corpus, settings: Config, memory: Memory) -> Found:
     """Reads a corpus as train would; where that refuses, what can be had of it."""
     maps = [*below(corpus.files, "saliency", pictures=True).values()]
     maps = maps or [*below(corpus.files, "fixations", pictures=True).values()]
-    seen, broken = readable([*corpus.stimuli.values(), *maps], memory)
+    seen, broken = integrity.look([*corpus.stimuli.values(), *maps], memory)
     sides, split, refusal, notices = read_sides(corpus, settings, memory)
     with heard():
         records = attempt(raw_records, corpus, settings, memory, seen)
@@ -96,12 +96,12 @@ def gather(corpus: Corpus, settings: Config, memory: Path) -> Found:
     return Found(sides, split, samples, records, unreadable, refusal, notices, maps)
 
 
-def read_sides(corpus: Corpus, settings: Config, memory: Path):
+def read_sides(corpus: Corpus, settings: Config, memory: Memory):
     """The sides that train would have, whose split that is, why it refuses them (or None), and what
     it says."""
 
     def read(settings: Config) -> tuple[dict[str, list[Sample]], str]:
-        training, validation, test, split = load_sides(corpus, memory.parent, settings)
+        training, validation, test, split = load_sides(corpus, memory, settings)
         held = []
         if settings.hold_out:
             training, held = held_out(training, settings.hold_out, settings.seed)
@@ -118,7 +118,7 @@ def read_sides(corpus: Corpus, settings: Config, memory: Path):
     return {side: sides.get(side, []) for side in SIDES}, split, refusal, notices
 
 
-def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -> Mapping | None:
+def raw_records(corpus: Corpus, settings: Config, memory: Memory, seen: Mapping) -> Mapping | None:
     """The fixations of all stimuli that can be read, those outside them too; in pixels of the
     pictures where it is clear what these are, else as they stand."""
     records, _, fitted = records_of(corpus, True, memory)
@@ -128,17 +128,6 @@ def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -
         return records
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
     return attempt(fit_to_pictures, records, shapes, recorded, settings.units) or records
-
-
-def readable(pictures: Sequence[Picture], memory: Path) -> tuple[dict[Picture, Seen], dict]:
-    """What each picture is like, and why others cannot be read."""
-    try:
-        return integrity.check(pictures, memory), {}
-    except UsageError:
-        measured = in_threads(integrity.of_stimulus, pictures, remote=False)
-        found = dict(zip(pictures, measured, strict=True))
-    broken = {picture: why for picture, why in found.items() if isinstance(why, str)}
-    return {p: seen for p, seen in found.items() if p not in broken}, broken
 
 
 def attempt(function: Callable, *arguments):
@@ -177,12 +166,12 @@ def bare(name: str, picture: Picture, seen: Seen, records, settings: Config, cor
 def facts_of(corpus: Corpus, settings: Config, found: Found) -> dict:
     """All numbers of the page and of the terminal, JSON-able."""
     samples, records = found.samples, found.records
-    looks = [*in_threads(facts.Look, [sample.stimulus for sample in samples], remote=False)]
+    looks = [*in_threads(facts.Look, [sample.stimulus for sample in samples])]
     shapes = {sample.name: sample.shape for sample in samples}
     fixations = facts.of_fixations(records, shapes) if records else None
     used = [sample.density_map for sample in samples if sample.density_map]
     drawn = used or ([] if fixations and fixations["observers"] else found.maps)
-    maps = [*in_threads(facts.Look, drawn, remote=False)]
+    maps = [*in_threads(facts.Look, drawn)]
     refused = found.refusal and any(found.sides.values())
     known = {
         "corpus": corpus.address,

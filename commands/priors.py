@@ -14,6 +14,7 @@ from data.corpus import Corpus, in_folder, open_corpus, registered
 from data.samples import Sample
 from errors import UsageError
 from formats.pictures.arrays import read_array
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
 
 Told = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
@@ -22,7 +23,7 @@ Told = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, 
 def prior_of(
     asked: str,
     root: Path,
-    cache: Path,
+    memory: Memory,
     corpus: Corpus | None = None,
     training: Sequence[Sample] = (),
     skip_first: bool = False,
@@ -46,7 +47,7 @@ def prior_of(
     if path.is_file():
         return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
     if corpus is None or not is_own(asked, corpus):
-        training, *_ = load_sides(opened(asked, root), cache, Config(), skip_first)
+        training, *_ = load_sides(opened(asked, root), memory, Config(), skip_first)
     return centre_bias(relative_points(training))
 
 
@@ -74,7 +75,7 @@ def of_training(
     asked: str | None,
     corpus: Corpus,
     root: Path,
-    cache: Path,
+    memory: Memory,
     training: Sequence[Sample],
     begun: Path | None = None,
 ) -> tuple[Prior, Told]:
@@ -86,7 +87,7 @@ def of_training(
     another by now.
     """
     if asked is not None and not is_own(asked, corpus):
-        prior = load_prior(begun) if begun else prior_of(asked, root, cache)
+        prior = load_prior(begun) if begun else prior_of(asked, root, memory)
         return prior, same_for_all(prior)
     points = relative_points(training)
     prior = centre_bias(points)

@@ -14,11 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 import config
-import storage
 from batches.pipeline import batches
 from commands.evaluation import Part, Subject
 from commands.priors import same_for_all
-from commands.training import kept
 from config import Config
 from data.predictions import Predictions
 from data.samples import Sample
@@ -63,7 +61,7 @@ def of_run(
             model = build(settings, size)
             load_weights(model, run.best)
         maps = priors(settings, run, prior)
-        frames = predicted(strategy, run, settings, model, size, samples, maps)
+        frames = predicted(strategy, settings, model, size, samples, maps)
         for sample in tqdm(samples, disable=None):
             if settings.scanpath:
                 seen = [next(frames)[1] for _ in range(len(sample.table))]
@@ -78,20 +76,18 @@ def of_run(
     return Subject(files, line, answers, settings.scanpath)
 
 
-def predicted(strategy, run: Run, settings: Config, model, size, samples, maps) -> Iterator:
+def predicted(strategy, settings: Config, model, size, samples, maps) -> Iterator:
     """A network's log-densities in its frame: one a sample, of scanpaths one a fixation."""
-    fill = kept(strategy, settings, storage.cache(run.results), model, size)
     shown = samples if settings.scanpath else [sample.bare() for sample in samples]
     options = {
         "maps": maps,
-        "features": fill(samples) if fill else None,
         "group": settings.fixations_per_picture if settings.scanpath else 0,
     }
 
     def make(share: trainer.Share):
         return batches(shown, size, settings.batch_size, share=share, **options)
 
-    return trainer.predict(strategy, model.get_layer("readout") if fill else model, make)
+    return trainer.predict(strategy, model, make)
 
 
 def priors(settings: Config, run: Run, prior: Prior | None = None) -> dict[str, Callable]:

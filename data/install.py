@@ -187,7 +187,7 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
     found = corpus.read(files, stimuli)
     if found is None:
         return
-    seen = integrity.check(stimuli.values(), folder.parent / "checked.json")
+    seen = integrity.check(stimuli.values(), integrity.Memory(folder.parent))
     write_hdf5(
         folder,
         list(stimuli),

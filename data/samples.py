@@ -23,7 +23,7 @@ from formats.layout import PICTURES, below, ending, walk
 from formats.names import Pairing, stem, unique
 from formats.pictures import integrity
 from formats.pictures.decode import Picture
-from formats.pictures.integrity import Seen
+from formats.pictures.integrity import Memory, Seen
 from formats.pictures.maps import measure
 
 
@@ -90,7 +90,7 @@ def fingerprint(samples: Iterable[Sample], blur: bool = False) -> str:
     return found.hexdigest()
 
 
-def pictures(path: Path, memory: Path) -> list[Sample]:
+def pictures(path: Path, memory: Memory) -> list[Sample]:
     """Samples without truth: one picture, or all of a folder, with their sub-folders' names.
 
     Raises:
@@ -123,7 +123,7 @@ class Loaded(NamedTuple):
 
 def load(
     corpus: Corpus,
-    memory: Path,
+    memory: Memory,
     partial: bool = False,
     sigma: float | None = None,
     fold: tuple[int, int] | None = None,
@@ -136,7 +136,7 @@ def load(
     """Samples of a corpus' sides, every picture of them checked.
 
     Args:
-        memory: a file that remembers which pictures were checked, as integrity.check has it.
+        memory: of which pictures were checked; it takes those to train and to validate on.
         partial: take what is there, at the split's ratio, instead of demanding all.
         sigma: of the blur, instead of the corpus' own.
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
@@ -157,7 +157,8 @@ def load(
     sides = divided(corpus, records, shipped, partial, fold, split)
     train = chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
     names = [name for part in sides[:3] for name in part]
-    found = sampled(corpus, names, records, shipped, memory, sigma, skip_first, units, drop)
+    looked = looked_at(corpus, names, {*train, *sides.valid}, shipped, memory)
+    found = sampled(corpus, names, records, shipped, looked, sigma, skip_first, units, drop)
     parts = [[found[n] for n in part if n in found] for part in (train, sides.valid, sides.test)]
     for side, before, what in zip(
         parts, (train, sides.valid), ("train on", "validate"), strict=False
@@ -184,10 +185,10 @@ def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) 
 
 
 def sampled(
-    corpus: Corpus, names, records: Records, maps, memory, sigma, skip_first, units, drop
+    corpus: Corpus, names, records: Records, maps, looked, sigma, skip_first, units, drop
 ) -> dict[str, Sample]:
     """The samples of names, see load, but for those without a fixation that counts."""
-    pictures, drawings = looked_at(corpus, names, maps, memory)
+    pictures, drawings = looked
     shapes = {name: seen.shape for name, seen in pictures.items()}
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
     tables = located(corpus, records, shapes, recorded, units, drop)
@@ -218,15 +219,17 @@ def sampled(
 
 
 def looked_at(
-    corpus: Corpus, names: list[str], maps: Mapping[str, Path], memory: Path
+    corpus: Corpus, names: list[str], taken: set[str], maps: Mapping[str, Path], memory: Memory
 ) -> tuple[dict[str, Seen], dict[str, Seen]]:
-    """What the pictures of names are like, and their maps, where they have some.
+    """What the pictures of names are like, and their maps, where they have some; the memory takes
+    the pictures of some of them.
 
     Raises:
         UsageError: one cannot be read; a map's aspect ratio is not its stimulus'. One may be
             smaller than the other, its sides rounded by half a pixel.
     """
-    seen = integrity.check([corpus.stimuli[n] for n in names], memory)
+    stimuli = [corpus.stimuli[n] for n in names]
+    seen = integrity.check(stimuli, memory, taken={corpus.stimuli[n] for n in taken})
     pictures = {n: seen[corpus.stimuli[n]] for n in names}
     seen = integrity.check([maps[n] for n in names if n in maps], memory, measure)
     drawings = {n: seen[maps[n]] for n in names if n in maps}

@@ -20,7 +20,7 @@ from inspection.contrast import contrast, follow
 from inspection.duplicates import alike, groups, perceptual
 from report.figures import binned
 
-THUMBNAIL = (64, 64)  # height and width that are enough to compare pictures by
+ENOUGH = 64  # pixels of a side to compare pictures by
 LISTED = 20  # groups, sizes that are named one by one
 EDGE = 0.01  # of a side, at which clipped coordinates gather
 TRIED = 500  # pictures, on which what may be wrong with coordinates is tried
@@ -50,11 +50,14 @@ class Look:
 def glance(picture: Picture) -> np.ndarray:
     """Return uint8 (height, width, 3) of a picture, large enough to compare pictures by; of a map
     in an array, its levels from black to white."""
-    if not is_array(picture):
-        return decode(picture, THUMBNAIL)
-    levels = maps.read(picture)
-    grey = np.uint8(255 * levels / (levels.max() or 1))
-    return np.repeat(grey[..., None], 3, 2)
+    if is_array(picture):
+        levels = maps.read(picture)
+        grey = np.uint8(255 * levels / (levels.max() or 1))
+        found = np.repeat(grey[..., None], 3, 2)
+    else:
+        found = decode(picture)
+    factor = min(found.shape[:2]) // ENOUGH
+    return np.asarray(Image.fromarray(found).reduce(factor)) if factor > 1 else found
 
 
 def is_array(picture: Picture) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from errors import UsageError
 from formats.pictures import integrity
 from formats.pictures.arrays import by, plane, read_array
-from formats.pictures.decode import decode, decode_map
+from formats.pictures.decode import decode_levels, decode_map
 
 LISTS = 4  # numbers that a row of coordinates may have: no map is as narrow
 DARK = 0.4  # at most so much of a picture is bright where it shows points or discs
@@ -71,22 +71,22 @@ def read(path: Path) -> np.ndarray:
     return np.float64(levels)
 
 
-def measure(path: Path) -> integrity.Seen | str:
-    """What a map is like, or why it cannot be read; see integrity.check."""
-    try:
-        levels = read(path)
-        digest = integrity.digest(levels if path.suffix.lower() == ".npy" else decode(path))
-        return integrity.Seen(*levels.shape, not levels.any(), digest, [*look(levels)])
-    except UsageError as error:
-        return str(error).removeprefix(f"{path}: ")
+def measure(path: Path) -> tuple[integrity.Seen, np.ndarray]:
+    """Return what a map is like, and its levels; see integrity.look."""
+    if path.suffix.lower() == ".npy":
+        levels = known = read(path)
+    else:
+        levels, known = decode_levels(path)
+    digest = integrity.digest(known)
+    return integrity.Seen(*levels.shape, not levels.any(), digest, [*look(levels)]), levels
 
 
-def shown(folder: Path, files: Mapping[str, Path], memory: Path) -> Shown:
+def shown(folder: Path, files: Mapping[str, Path], memory: integrity.Memory) -> Shown:
     """Return what the files of a folder show, all of which are looked at.
 
     Args:
         files: by their names below the folder.
-        memory: remembers what was seen, as for integrity.check.
+        memory: of what was seen.
 
     Raises:
         UsageError: some cannot be read, are coloured, or show something else than the others; or

@@ -11,6 +11,7 @@ from PIL import Image
 from commands.sides import refuse_other
 from data.corpus import open_corpus
 from errors import UsageError
+from formats.pictures.integrity import Memory
 from model.checkpoints.runs import Run, about_of
 
 BLUR = ("--pixels-per-degree", "4")
@@ -262,7 +263,7 @@ def test_weights_that_a_kill_left_without_their_json_are_no_other_run(trained, t
     corpus, run = open_corpus(str(trained[0]), None), Run(tmp_path, "msinet_own")
     run.best.parent.mkdir(parents=True)
     run.best.write_bytes(b"")
-    refuse_other(run, corpus, tmp_path)
+    refuse_other(run, corpus, Memory(None))
     about_of(run.best).write_text("{}")
     with pytest.raises(UsageError, match="damaged"):
-        refuse_other(run, corpus, tmp_path)
+        refuse_other(run, corpus, Memory(None))

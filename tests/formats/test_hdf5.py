@@ -11,7 +11,7 @@ from PIL import Image
 from formats import hdf5
 from formats.hdf5 import Stored, integers, numbers, opened, texts
 from formats.pictures.decode import decode, decode_map, shape
-from formats.pictures.integrity import check
+from formats.pictures.integrity import Memory, check
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6)
 COLOURS = np.arange(90, dtype=np.uint8).reshape(5, 6, 3)
@@ -37,7 +37,7 @@ def test_a_stored_picture_is_decoded_like_any_other(path):
 
 
 def test_it_is_checked_and_remembered_like_any_other(path, tmp_path):
-    pictures, memory = [Stored(path, "0"), Stored(path, "1")], tmp_path / "checked.json"
+    pictures, memory = [Stored(path, "0"), Stored(path, "1")], Memory(tmp_path)
     found = check(pictures, memory)
     assert [seen[:3] for seen in found.values()] == [(4, 6, False), (5, 6, False)]
     assert len({seen.digest for seen in found.values()}) == 2
@@ -45,7 +45,7 @@ def test_it_is_checked_and_remembered_like_any_other(path, tmp_path):
     with h5py.File(path, "a") as file:
         file["1"][0, 0, 0] = 200
     os.utime(path, ns=(1, 1))
-    again = check(pictures, memory)
+    again = check(pictures, Memory(tmp_path))
     assert [again[p].digest == found[p].digest for p in pictures] == [True, False]
 
 
@@ -54,7 +54,7 @@ def test_digests_tell_shapes_apart_and_no_kind_of_file(tmp_path):
         file["0"], file["1"] = np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8)
     Image.new("RGB", (3, 2)).save(tmp_path / "0.bmp")
     stored = [Stored(tmp_path / "s.hdf5", key) for key in "01"]
-    found = check([*stored, tmp_path / "0.bmp"], tmp_path / "memory.json")
+    found = check([*stored, tmp_path / "0.bmp"], Memory(tmp_path))
     first, second, file = (seen.digest for seen in found.values())
     assert first == file != second
 
@@ -73,7 +73,7 @@ def test_what_is_no_picture(tmp_path, pixels, said):
         file["0"] = pixels
     picture = Stored(tmp_path / "s.hdf5", "0")
     assert refusal(decode, picture).startswith(f"{picture}: {said}")
-    told = refusal(check, [picture], tmp_path / "checked.json")
+    told = refusal(check, [picture], Memory(tmp_path))
     assert told.startswith(f"1 pictures cannot be read, first '{picture}': {said}")
 
 
