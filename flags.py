@@ -220,10 +220,9 @@ def for_info(parser: Parser) -> None:
     where(parser, data=None)
     results(parser)
     cached(parser)
-    parser.add_argument("--caches", action="store_true", help="list what can be made again instead")
-    parser.add_argument(
-        "--remove-unused", action="store_true", help="with --caches: remove what no run uses"
-    )
+    add = parser.add_argument
+    add("--caches", action="store_true", help="list what can be made again, and who uses it")
+    add("--remove-unused", action="store_true", help="the same, and remove what no run here uses")
 
 
 def for_demo(parser: Parser) -> None:

@@ -163,7 +163,13 @@ def inspect(args) -> None:
 
 
 def info(args) -> None:
-    """Lists the corpora, what of each is on disk, and the runs with their weights."""
+    """Lists the corpora, what of each is on disk, and the runs with their weights; or caches."""
+    if args.caches or args.remove_unused:
+        storage.import_tensorflow()
+        from commands import caches
+
+        caches.caches(args)
+        return
     from data.corpus import inventory
     from report.table import runs
 

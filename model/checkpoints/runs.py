@@ -101,9 +101,8 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
     Raises:
         UsageError: there are no such weights; says what to run.
     """
-    there = (results / "ckpts" / "best").glob("[!.]*" + WEIGHTS)
-    found = sorted(there, key=lambda path: path.stat().st_mtime_ns)
-    names = [path.name.removesuffix(WEIGHTS) for path in found]
+    found = with_best(results)
+    names = sorted(found, key=lambda name: found[name].stat().st_mtime_ns)
     if not names:
         raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
     if name is not None and name not in names:
@@ -118,6 +117,12 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
             raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
         return fit[0]
     return Run(results, name), read_about(Run(results, name))
+
+
+def with_best(results: Path) -> dict[str, Path]:
+    """The best weights of each run that has some, by the runs' names."""
+    found = (results / "ckpts" / "best").glob("[!.]*" + WEIGHTS)
+    return {path.name.removesuffix(WEIGHTS): path for path in sorted(found)}
 
 
 def suits(about: Mapping, model: str | None) -> bool:
