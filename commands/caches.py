@@ -1,4 +1,4 @@
-"""What `info --caches` does: says what can be made again, how large it is, and which runs use it."""
+"""What `info --caches` does: says what can be made again, how large it is, who uses it."""
 
 import re
 from collections import defaultdict
