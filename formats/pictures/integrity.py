@@ -1,9 +1,9 @@
 """Whether every picture of a corpus can be read, before the first epoch needs it."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property, partial
 from hashlib import blake2b
 from itertools import chain
@@ -60,43 +60,40 @@ class Memory:
     def stored(self) -> dict[str, tuple[str, Seen]]:
         """The mark of each picture that was seen before, and what it is like; nothing of what is
         damaged or was written by another version."""
-        known = {}
-        try:
-            lines = self.file.read_text(errors="replace").split("\n") if self.cache else ()
-        except OSError:
-            return known
-        for line in lines:
+        known, text = {}, ""
+        with suppress(OSError):
+            text = self.file.read_text(errors="replace") if self.cache else ""
+        for line in text.split("\n"):
             with suppress(ValueError, TypeError):
                 path, mark, *found = json.loads(line) if line.startswith("[") else ()
                 if len(found) == len(Seen._fields):
                     known[path] = mark, Seen(*found)
         return known
 
-    @contextmanager
-    def remembering(self) -> Iterator[Callable[[str, str, Seen], None]]:
-        """Gives what adds a picture to the file, at once: a kill loses only what is being decoded.
+    def recall(self, marks: Mapping[str, str | None]) -> None:
+        """Finds those in the file whose mark is the same, and those whose file is gone."""
+        for key, mark in marks.items():
+            before = self.stored.get(key)
+            if mark is None:
+                self.found[key] = "is gone, or a link to what is not there"
+            elif before and before[0] == mark:
+                self.found[key] = before[1]
+
+    def remember(self, key: str, mark: str, found: Seen | str) -> None:
+        """Adds a picture to the file, at once: a kill loses only what is being decoded.
 
         A line's end comes first, which parts it from one that was cut. Others may add theirs at
         the same time.
         """
-        if self.cache is None:
-            yield lambda *_: None
-            return
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a") as file:
-
-            def remember(picture: str, mark: str, found: Seen) -> None:
-                file.write("\n" + json.dumps([picture, mark, *found]))
-                file.flush()
-
-            yield remember
+        self.found[key] = found
+        if self.cache and isinstance(found, Seen):
+            self.cache.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a") as file:
+                file.write("\n" + json.dumps([key, mark, *found]))
 
 
 def check(
-    pictures: Iterable[Picture],
-    memory: Memory,
-    measure: Callable | None = None,
-    taken: Collection[Picture] | None = None,
+    pictures: Iterable[Picture], memory: Memory, measure=None, taken=None
 ) -> dict[Picture, Seen]:
     """What each picture is like; see look.
 
@@ -127,22 +124,14 @@ def look(
     keys = {path: f"{path}{how}" for path in pictures}
     new = [path for path, key in keys.items() if key not in memory.found]
     marks = dict(zip(new, marks_of(new), strict=True))
-    for path, mark in marks.items():
-        before = memory.stored.get(keys[path])
-        if mark is None:
-            memory.found[keys[path]] = "is gone, or a link to what is not there"
-        elif before and before[0] == mark:
-            memory.found[keys[path]] = before[1]
+    memory.recall({keys[path]: mark for path, mark in marks.items()})
     todo = [path for path in new if keys[path] not in memory.found]
     if todo:
         logging.info("checking %d pictures", len(todo))
-        with memory.remembering() as remember:
-            work = partial(measured, measure or of_stimulus, memory.take, taken)
-            results = in_threads(work, todo, any(map(is_remote, todo)))
-            for path, found in zip(todo, results, strict=True):
-                memory.found[keys[path]] = found
-                if isinstance(found, Seen):
-                    remember(keys[path], marks[path], found)
+        work = partial(measured, measure or of_stimulus, memory.take, taken)
+        results = in_threads(work, todo, any(map(is_remote, todo)))
+        for path, found in zip(todo, results, strict=True):
+            memory.remember(keys[path], marks[path], found)
     found = {path: memory.found[key] for path, key in keys.items()}
     broken = {path: why for path, why in found.items() if isinstance(why, str)}
     return {path: seen for path, seen in found.items() if path not in broken}, broken

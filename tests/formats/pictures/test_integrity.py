@@ -1,7 +1,6 @@
 import json
 import os
 import threading
-from contextlib import nullcontext
 from hashlib import blake2b
 
 import numpy as np
@@ -76,8 +75,8 @@ def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatc
 
 
 def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path, 4), tmp_path
-    measure, begun = integrity.of_stimulus, threading.Event()
+    paths, memory = pictures(tmp_path, 4), tmp_path / "cache"
+    measure, remember, begun = integrity.of_stimulus, Memory.remember, threading.Event()
 
     def slow(path):
         if path == paths[2]:
@@ -85,18 +84,17 @@ def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return measure(path)
 
-    def watch(picture, *found):
-        remember(picture, *found)
+    def watch(self, picture, *found):
+        remember(self, picture, *found)
         if picture == str(paths[1]):
             assert len(Memory(memory).stored) == 2  # while the check is going on
             begun.set()
 
-    monkeypatch.setattr(integrity, "of_stimulus", slow)
-    with Memory(memory).remembering() as remember, monkeypatch.context() as patch:
-        patch.setattr(Memory, "remembering", lambda _: nullcontext(watch))
+    with monkeypatch.context() as patch:
+        patch.setattr(integrity, "of_stimulus", slow)
+        patch.setattr(Memory, "remember", watch)
         with pytest.raises(KeyboardInterrupt):
             check(paths, memory)
-    monkeypatch.setattr(integrity, "of_stimulus", measure)
     names = watched(monkeypatch)
     assert len(check(paths, memory)) == 4 and sorted(names) == ["2.png", "3.png"]
 
@@ -117,9 +115,9 @@ def test_a_memory_that_was_cut_anywhere_loses_one_picture_at_most(tmp_path, monk
 def test_two_that_check_at_once_remember_both(tmp_path, monkeypatch):
     paths, memory = pictures(tmp_path, 4), tmp_path
     found = check(paths, tmp_path / "other")
-    with Memory(memory).remembering() as one, Memory(memory).remembering() as other:
-        for path, remember in zip(paths, (one, other, one, other), strict=True):
-            remember(str(path), integrity.mark(path), found[path])
+    one, other = Memory(memory), Memory(memory)
+    for path, each in zip(paths, (one, other, one, other), strict=True):
+        each.remember(str(path), integrity.mark(path), found[path])
     names = watched(monkeypatch)
     assert check(paths, memory) == found and names == []
 
@@ -134,7 +132,7 @@ def test_a_picture_whose_name_is_no_text_is_remembered(tmp_path, monkeypatch):
 def test_pictures_that_are_remembered_need_no_disk_to_write_to(tmp_path, monkeypatch):
     paths, memory = pictures(tmp_path), tmp_path
     expected = check(paths, memory)
-    monkeypatch.delattr(Memory, "remembering")
+    monkeypatch.delattr(Memory, "remember")
     assert check(paths, memory) == expected
 
 
