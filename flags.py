@@ -34,7 +34,7 @@ class Parser(argparse_flags.ArgumentParser):
 
 
 def parse(argv: Sequence[str], commands: Mapping[str, Callable]) -> argparse.Namespace:
-    """The arguments of one of the commands, which is in `command` of the answer.
+    """Return the arguments of one of the commands, which is in their `command`.
 
     Exits with 2 and one line on stderr where they are wrong.
     """
@@ -52,8 +52,8 @@ def parse(argv: Sequence[str], commands: Mapping[str, Callable]) -> argparse.Nam
     try:
         args, unknown = parser.parse_known_args(argv[1:] or ["--help"])
         if unknown:
-            known = choices.choices[args.command.__name__]._option_string_actions
-            parser.error(f"unknown flag {unknown[0]}{near(unknown[0], known)}")
+            allowed = choices.choices[args.command.__name__]._option_string_actions
+            parser.error(f"unknown flag {unknown[0]}{near(unknown[0], allowed)}")
         add_corpora(getattr(args, "corpora", None))
     except UsageError as error:
         parser.error(str(error))
@@ -62,7 +62,7 @@ def parse(argv: Sequence[str], commands: Mapping[str, Callable]) -> argparse.Nam
 
 
 def add_corpora(file: Path | None) -> None:
-    """Imports a user's file of corpus classes, which registers them."""
+    """Import a user's file of corpus classes, which registers them."""
     if file is None:
         return
     if not file.is_file() or file.suffix != ".py":
@@ -80,27 +80,18 @@ def add_corpora(file: Path | None) -> None:
 
 def for_train(parser: Parser) -> None:
     where(parser, data=True)
-    written(parser)
-    cached(parser)
-    limits(parser)
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
-    parser.add_argument(
-        "--fresh",
-        action="store_true",
-        help="start anew; until that is done, the same command goes on with it",
-    )
-    parser.add_argument(
-        "--weights", type=storage.path, metavar="FILE",
-        help="weights to start from; .pth: the published ones of DeepGaze III",
-    )  # fmt: skip
-    parser.add_argument(
-        "--preset", metavar="|".join(PRESETS), help="a training that has a name, stage by stage"
-    )
+    shared(parser, "--results", "--cache-dir", "--name", "--max-pixels", "--config")
+    add = parser.add_argument
+    add("--fresh", action="store_true",
+        help="start anew; until that is done, the same command goes on with it")  # fmt: skip
+    add("--weights", type=storage.path, metavar="FILE",
+        help="weights to start from; .pth: the published ones of DeepGaze III")  # fmt: skip
+    add("--preset", metavar="|".join(PRESETS), help="a training that has a name, stage by stage")
     add_fields(parser.add_argument_group("configuration"))
 
 
 def add_fields(parser) -> None:
-    """A flag for every field of Config, with its default and help; only given ones are set."""
+    """Add a flag for every field of Config; only those that are given are set."""
     for item in dataclasses.fields(Config):
         flag, kind = config.flag_of(item), config.kind(item)
         default = "" if item.default is None else f" [{config.show(item.default)}]"
@@ -114,67 +105,54 @@ def add_fields(parser) -> None:
 
 
 def given(args) -> dict:
-    """The fields of Config that were given as flags."""
+    """Return the fields of Config that were given as flags."""
     names = [item.name for item in dataclasses.fields(Config)]
     return {name: getattr(args, name) for name in names if hasattr(args, name)}
 
 
 def for_test(parser: Parser) -> None:
     where(parser, root=None)
-    written(parser)
-    cached(parser)
-    limits(parser)
+    shared(parser, "--results", "--cache-dir", "--name", "--max-pixels", "--prior")
     add = parser.add_argument
-    add("-m", "--model", choices=MODELS, help="trained or baseline; default with -d: msinet")
+    add("-m", "--model", choices=MODELS, help="trained or baseline model; default with -d: msinet")
     add("--partial", action="store_true", help="test on what is there of a corpus")
-    add("--on", metavar="CORPUS", help="another corpus than it was trained on")
-    add("--folds", type=whole, default=0, metavar="N", help="all folds of a cross-validation")
-    add("--fold", type=whole, default=0, metavar="I", help="one of them")
+    add("--on", metavar="CORPUS", help="another corpus than the run was trained on")
+    add("--folds", type=whole, default=0, metavar="N",
+        help="number of folds of a cross-validation; all of them are tested")  # fmt: skip
+    add("--fold", type=whole, default=0, metavar="I", help="the one of these folds to test")
     add("--predictions", type=storage.path, metavar="FOLDER",
         help="what another program predicted: a .npy or picture a stimulus")  # fmt: skip
-    add("--kind", choices=("density", "saliency"), help="of --predictions: log-densities or maps")
+    add("--kind", choices=("density", "saliency"),
+        help="what --predictions holds: log-densities, or saliency maps")  # fmt: skip
     add("--pixels-per-degree", type=float, metavar="FLOAT",
         help="sigma of the blur; default: the run's, or the corpus'")  # fmt: skip
-    add("--units", choices=UNITS, help="of the fixations; default: the run's")
-    add("--outside", choices=OUTSIDE, help="fixations outside their pictures; default: the run's")
-    add("--side", choices=("valid", "test"), default="valid", help="which pictures [valid]")
+    add("--units", choices=UNITS, help="unit of coordinates; default: the run's")
+    add("--outside", choices=OUTSIDE,
+        help="treatment of fixations outside their pictures; default: the run's")  # fmt: skip
+    add("--side", choices=("valid", "test"), default="valid", help="side of the split [valid]")
     add("--protocol", choices=("tuebingen", "mit"), default="tuebingen",
         help="mit: the older Matlab code's variants, not comparable [tuebingen]")  # fmt: skip
     add("--maps", choices=("tuebingen",), help="score each metric on the map made for it")
     add("--skip-first", action="store_true",
         help="leave first fixations out of scores, negatives and baselines")  # fmt: skip
-    prior(parser)
     add("--compare", nargs=2, metavar="RUN", help="the difference of two tested runs")
     add("--format", choices=("png", "npy"), default="png",
-        help="of saliency maps: 8-bit pictures, or float log-densities [png]")  # fmt: skip
+        help="format of saliency maps: 8-bit pictures, or float log-densities [png]")  # fmt: skip
 
 
 def for_scanpaths(parser: Parser) -> None:
-    parser.add_argument("-d", "--data", metavar="CORPUS", help=CORPUS + ", for its run")
-    parser.add_argument(
-        "-p", "--path", type=storage.path, required=True, metavar="PICTURE",
-        help="the picture to look at",
-    )  # fmt: skip
-    parser.add_argument("--count", type=whole, default=10, help="of scanpaths [10]")
-    parser.add_argument("--length", type=whole, default=8, help="of each, in fixations [8]")
-    parser.add_argument("--seed", type=whole, default=1, help="of the draws [1]")
-    prior(parser)
-    parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
-    written(parser)
-    cached(parser)
-    limits(parser)
-
-
-def prior(parser: Parser) -> None:
-    """--prior, in place of the one that a run was trained with."""
-    parser.add_argument(
-        "--prior", metavar="CORPUS|uniform|FILE",
-        help="deepgaze: the centre bias that it is told, or a file of one [that of its training]",
-    )  # fmt: skip
+    add = parser.add_argument
+    add("-d", "--data", metavar="CORPUS", help=CORPUS + ", for its run")
+    add("-p", "--path", type=storage.path, required=True, metavar="PICTURE",
+        help="the picture to look at")  # fmt: skip
+    add("--count", type=whole, default=10, help="number of scanpaths [10]")
+    add("--length", type=whole, default=8, help="number of fixations in each [8]")
+    add("--seed", type=whole, default=1, help="seed of the draws [1]")
+    shared(parser, "--results", "--cache-dir", "--name", "--max-pixels", "--prior", "--corpora")
 
 
 def whole(text: str) -> int:
-    """A whole number above 0."""
+    """Return a whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
     return int(text)
@@ -182,100 +160,90 @@ def whole(text: str) -> int:
 
 def for_launch(parser: Parser) -> None:
     parser.usage = "%(prog)s [-h] --workers N -- train ..."
-    parser.add_argument(
-        "--workers", type=whole, required=True, metavar="N", help="processes of this machine"
-    )
-    parser.add_argument(
-        "started", nargs=argparse.REMAINDER, metavar="train ...", help="what they run"
-    )
+    add = parser.add_argument
+    add("--workers", type=whole, required=True, metavar="N", help="processes of this machine")
+    add("started", nargs=argparse.REMAINDER, metavar="train ...", help="the command that they run")
 
 
 def for_download(parser: Parser) -> None:
     where(parser, data=True)
-    limits(parser)
-    parser.add_argument(
-        "--archive", type=Path, nargs="+", metavar="FILE", help="take archives from disk"
-    )
-    parser.add_argument("--mirror", metavar="URL", help="a folder that serves the archives by name")
-    parser.add_argument(
-        "--checksum", action=argparse.BooleanOptionalAction, default=True,
-        help="refuse downloads that are not what the authors published",
-    )  # fmt: skip
-    parser.add_argument(
-        "--partial", action="store_true", help="take downloads of fewer stimuli than the corpus has"
-    )
+    shared(parser, "--max-pixels")
+    add = parser.add_argument
+    add("--archive", type=Path, nargs="+", metavar="FILE", help="archives on disk to take")
+    add("--mirror", metavar="URL", help="a folder that serves the archives by name")
+    add("--checksum", action=argparse.BooleanOptionalAction, default=True,
+        help="refuse downloads that are not what the authors published")  # fmt: skip
+    add("--partial", action="store_true",
+        help="take downloads of fewer stimuli than the corpus has")  # fmt: skip
 
 
 def for_inspect(parser: Parser) -> None:
     where(parser, data=True)
-    results(parser)
-    cached(parser)
-    limits(parser)
+    shared(parser, "--results", "--cache-dir", "--max-pixels", "--config")
     parser.add_argument("--json", action="store_true", help="the numbers alone, as JSON")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML, or a run's JSON")
     add_fields(parser.add_argument_group("configuration, as train takes it"))
 
 
 def for_info(parser: Parser) -> None:
-    where(parser, data=None)
-    results(parser)
-    cached(parser)
+    for_all_corpora(parser)
+    shared(parser, "--cache-dir")
     add = parser.add_argument
     add("--caches", action="store_true", help="list what can be made again, and who uses it")
     add("--remove-unused", action="store_true", help="the same, and remove what no run here uses")
 
 
-def for_demo(parser: Parser) -> None:
+def for_all_corpora(parser: Parser) -> None:
     where(parser, data=None)
-    results(parser)
+    shared(parser, "--results")
 
 
 def where(parser: Parser, *, data: bool | None = False, root: str | None = "data") -> None:
-    """-d (required, optional, or None: absent), -p and --corpora."""
+    """Add -d (required, optional, or None: absent), -p and --corpora."""
     if data is not None:
         parser.add_argument("-d", "--data", required=data, metavar="CORPUS", help=CORPUS)
     text = "root of the corpora, or its address gs://... or s3://... [data]"
     if root is None:
         text += ", or a picture, or a folder of pictures"
     parser.add_argument("-p", "--path", type=storage.path, default=root, metavar="PATH", help=text)
-    parser.add_argument("--corpora", type=Path, metavar="FILE.py", help="adds a file's classes")
-
-
-def written(parser: Parser) -> None:
-    """--results and --name."""
-    results(parser)
-    parser.add_argument("--name", help="the run's name [MODEL_CORPUS]")
-
-
-def cached(parser: Parser) -> None:
-    """--cache-dir."""
-    parser.add_argument(
-        "--cache-dir", type=on_disk, metavar="DIR",
-        help="where what can be made again is kept, on a disk [RESULTS/cache]",
-    )  # fmt: skip
+    shared(parser, "--corpora")
 
 
 def on_disk(text: str) -> Path:
-    """A folder on a disk."""
+    """Return a folder on a disk."""
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text!r} must lie on a disk")
     return Path(text).expanduser()
 
 
-def limits(parser: Parser) -> None:
-    """--max-pixels."""
-    parser.add_argument(
-        "--max-pixels", type=whole, default=0, metavar="N",
-        help="read larger pictures than of 67 million pixels; JPEGs are read at a smaller scale",
-    )  # fmt: skip
-
-
-def results(parser: Parser) -> None:
-    """--results; what runs trainings in Google's cloud says where by an environment variable."""
-    parser.add_argument(
-        "--results", type=storage.path, default=os.environ.get(OUTPUT) or "results", metavar="DIR",
-        help=f"where everything is written [${OUTPUT}, or results]",
-    )  # fmt: skip
+def shared(parser: Parser, *names: str) -> None:
+    """Add flags that several commands have."""
+    # What runs trainings in Google's cloud says by OUTPUT where to write.
+    results = os.environ.get(OUTPUT) or "results"
+    flags_of = {
+        "--cache-dir": {
+            "type": on_disk, "metavar": "DIR",
+            "help": "folder of what can be made again, on a disk [RESULTS/cache]",
+        },
+        "--config": {"type": Path, "metavar": "FILE", "help": "YAML, or a run's JSON"},
+        "--corpora": {"type": Path, "metavar": "FILE.py", "help": "a file of further corpora"},
+        "--max-pixels": {
+            "type": whole, "default": 0, "metavar": "N",
+            "help": "read larger pictures than of 67 million pixels; JPEGs are read at a smaller "
+            "scale",
+        },
+        "--name": {"help": "name of the run [MODEL_CORPUS]"},
+        "--prior": {
+            "metavar": "CORPUS|uniform|FILE",
+            "help": "deepgaze: the centre bias that it is told, or a file of one [that of its "
+            "training]",
+        },
+        "--results": {
+            "type": storage.path, "default": results, "metavar": "DIR",
+            "help": f"folder of all that is written [${OUTPUT}, or results]",
+        },
+    }  # fmt: skip
+    for name in names:
+        parser.add_argument(name, **flags_of[name])
 
 
 ADD = {
@@ -286,5 +254,5 @@ ADD = {
     "download": for_download,
     "inspect": for_inspect,
     "info": for_info,
-    "demo": for_demo,
+    "demo": for_all_corpora,
 }

@@ -22,7 +22,7 @@ from cache import Rows
 from data.samples import Sample
 from formats.pictures.images import fit, fitted
 from formats.pictures.integrity import Seen, in_threads
-from formats.pictures.maps import SMOOTH, Look
+from formats.pictures.looks import SMOOTH, Look
 
 FOLDERS = {"image": "pictures", "density": "densities"}
 

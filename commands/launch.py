@@ -25,7 +25,7 @@ PARENT_DIES = 1  # prctl's number, in Linux
 
 
 def launch(workers: int, command: Sequence[str]) -> int:
-    """Runs `main.py COMMAND` in so many processes; returns the exit code of the first that failed.
+    """Run `main.py COMMAND` in so many processes; return the exit code of the first that failed.
 
     The chief's output is shown as it is, of the others what they write to stderr. Signals that come
     here go on to all. Where a worker fails, the others have GRACE seconds to end by themselves.
@@ -34,54 +34,54 @@ def launch(workers: int, command: Sequence[str]) -> int:
         UsageError: the command has no workers, or there are fewer GPUs than workers.
     """
     if command[:1] != ["train"]:
-        found = command[0] if command else "nothing"
-        raise UsageError(f"launch: only train has workers, not {found}; launch ... -- train ...")
+        command = command[0] if command else "nothing"
+        raise UsageError(f"launch: only train has workers, not {command}; launch ... -- train ...")
     group, typed = Group(), shlex.join([Path(sys.executable).name, *sys.argv])
-    before = {number: signal.signal(number, group.forward) for number in FORWARDED}
+    handlers = {number: signal.signal(number, group.forward) for number in FORWARDED}
     try:
-        for meets, sees in zip(meeting(workers), shared_gpus(workers), strict=True):
-            group.start(command, {AS: typed, **meets, **sees})
+        for cluster, gpus in zip(meeting(workers), shared_gpus(workers), strict=True):
+            group.start(command, {AS: typed, **cluster, **gpus})
         return group.wait()
     finally:
         group.kill()
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def meeting(workers: int) -> list[dict[str, str]]:
-    """TF_CONFIG for each, with ports of loopback that are free now."""
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
-    addresses = ["{}:{}".format(*server.getsockname()) for server in taken]
-    for server in taken:
+    """Return TF_CONFIG for each worker, with ports of loopback that are free now."""
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
+    addresses = ["{}:{}".format(*server.getsockname()) for server in servers]
+    for server in servers:
         server.close()
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": t})} for t in tasks]
 
 
 def shared_gpus(workers: int) -> list[dict[str, str]]:
-    """CUDA_VISIBLE_DEVICES for each, as many GPUs for one as for another; nothing without GPUs.
+    """Return CUDA_VISIBLE_DEVICES for each worker, equally many; empty ones without GPUs.
 
     Raises:
         UsageError: there are fewer GPUs than workers.
     """
-    seen = visible_gpus()
-    each = len(seen) // workers
-    if seen and not each:
-        raise UsageError(f"--workers {workers}: this machine has {len(seen)} GPUs, one for each")
-    parts = [seen[index * each : (index + 1) * each] for index in range(workers)]
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(part)} if part else {} for part in parts]
+    gpus = visible_gpus()
+    share = len(gpus) // workers
+    if gpus and not share:
+        raise UsageError(f"--workers {workers}: this machine has {len(gpus)} GPUs; each needs one")
+    parts = [",".join(gpus[index * share : (index + 1) * share]) for index in range(workers)]
+    return [{"CUDA_VISIBLE_DEVICES": part} if part else {} for part in parts]
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that a process started here would see, by the names that CUDA takes."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name for name in named.split(",") if name not in ("", "-1")]
+    """Return the GPUs that a process started here would see, by the names that CUDA takes."""
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if variable is not None:
+        return [name for name in variable.split(",") if name not in ("", "-1")]
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+        lines = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
     except OSError:
         return []
-    count = sum(line.startswith("GPU ") for line in listed.splitlines())
+    count = sum(line.startswith("GPU ") for line in lines.splitlines())
     return [str(index) for index in range(count)]
 
 
@@ -94,8 +94,8 @@ class Group:
         self.deadline: float | None = None
 
     def start(self, command: Sequence[str], variables: dict[str, str]) -> None:
-        """One more, in a session of its own: Ctrl-C in the terminal reaches it from here alone."""
-        shown = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} if self.processes else {}
+        """Start one in a session of its own: Ctrl-C in the terminal reaches it from here alone."""
+        output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} if self.processes else {}
         process = subprocess.Popen(
             [sys.executable, str(MAIN), *command],
             # Where another is gone, TensorFlow adds pages to the line that says so.
@@ -103,12 +103,12 @@ class Group:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent if sys.platform == "linux" else None,
-            **shown,
+            **output,
         )
         self.processes.append(process)
 
     def forward(self, number: int, _frame) -> None:
-        """Sends a signal on to all; from the second on, they have SECOND seconds to end."""
+        """Send a signal on to all; from the second on, they have SECOND seconds to end."""
         self.signals += 1
         if self.signals > 1:
             self.deadline = time.monotonic() + SECOND
@@ -116,19 +116,17 @@ class Group:
             process.send_signal(number)
 
     def wait(self) -> int:
-        """Waits until all have ended; the exit code of the first that failed, or 0."""
-        piped = [(index, p.stderr) for index, p in enumerate(self.processes) if p.stderr]
-        readers = [threading.Thread(target=show, args=pipe, daemon=True) for pipe in piped]
+        """Wait until all have ended; return the exit code of the first that failed, or 0."""
+        pipes = [(index, p.stderr) for index, p in enumerate(self.processes) if p.stderr]
+        readers = [threading.Thread(target=show, args=pipe, daemon=True) for pipe in pipes]
         for reader in readers:
             reader.start()
         first, running = 0, dict(enumerate(self.processes))
         while running:
             time.sleep(0.1)
-            for index, process in list(running.items()):
-                if process.poll() is not None:
-                    del running[index]
-                    code = self.ended(index, process.returncode, bool(running))
-                    first = first or code
+            for index in [index for index, p in running.items() if p.poll() is not None]:
+                code = self.ended(index, running.pop(index).returncode, bool(running))
+                first = first or code
             if self.deadline and time.monotonic() > self.deadline:
                 self.kill()
         for reader in readers:
@@ -136,8 +134,8 @@ class Group:
         return first
 
     def ended(self, index: int, code: int, others: bool) -> int:
-        """The exit code of a worker that has ended; says how, where it could not or others are
-        still to end."""
+        """Return the exit code of a worker that has ended; say how, where it could not do so
+        itself or others are still to end."""
         if code in FINE:
             return code
         how, killed = f"ended with exit code {code}", code < 0
@@ -151,19 +149,18 @@ class Group:
         return code
 
     def kill(self) -> None:
-        """Ends at once those that still run."""
+        """End those that still run at once."""
         for process in self.processes:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
 
 
 def end_with_parent() -> None:
-    """Lets a process be asked to end when the one that started it is gone, however it ended."""
+    """Have this process asked to end when the one that started it is gone, however it ended."""
     ctypes.CDLL(None).prctl(PARENT_DIES, signal.SIGTERM)
 
 
 def show(index: int, lines) -> None:
-    """Writes a worker's lines to stderr as they come, its number in front."""
+    """Write a worker's lines to stderr as they come, its number in front."""
     with lines:
         for line in lines:
             text = line.decode(errors="replace").rstrip("\n")

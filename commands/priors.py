@@ -17,7 +17,7 @@ from formats.pictures.arrays import read_array
 from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
 
-Told = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
+PriorOf = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (height, width)
 
 
 def prior_of(
@@ -47,22 +47,21 @@ def prior_of(
     if path.is_file():
         return read_template(path) if path.suffix.lower() == ".npy" else load_prior(path)
     if corpus is None or not is_own(asked, corpus):
-        training, *_ = load_sides(opened(asked, root), memory, Config(), skip_first)
+        try:
+            corpus = open_corpus(asked, root)
+        except UsageError as error:
+            allowed = "uniform, a file or a corpus"
+            raise UsageError(f"--prior {asked!r}: must be {allowed} ({error})") from None
+        training, *_ = load_sides(corpus, memory, Config(), skip_first)
     return centre_bias(relative_points(training))
 
 
-def opened(asked: str, root: Path) -> Corpus:
-    """Return the corpus that is asked for; raises UsageError where there is none."""
-    try:
-        return open_corpus(asked, root)
-    except UsageError as error:
-        allowed = "uniform, a file or a corpus"
-        raise UsageError(f"--prior {asked!r}: must be {allowed} ({error})") from None
-
-
 def read_template(path: Path) -> Template:
-    """Return the grid of logarithms in a .npy file, such as DeepGaze's centre biases: normalised or
-    not, but not all of them above 0, as a density's own values are."""
+    """Return the grid of natural logarithms in a .npy file, such as DeepGaze's centre biases.
+
+    Raises:
+        UsageError: they are not finite, of two axes, or a density's own values, all above 0.
+    """
     values = np.asarray(read_array(path), np.float64)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise UsageError(f"--prior {path}: must be finite numbers of two axes, height and width")
@@ -78,25 +77,27 @@ def of_training(
     memory: Memory,
     training: Sequence[Sample],
     begun: Path | None = None,
-) -> tuple[Prior, Told]:
-    """Return the prior of a training run, and what gives each of its samples one: of the corpus'
-    own centre bias a training picture gets what the other folds' pictures say, as it will when it
-    is new.
+) -> tuple[Prior, PriorOf]:
+    """Return the prior of a training run, and what gives each of its samples one.
 
-    begun: the file of the prior that a run which goes on began with; what was asked for may be
-    another by now.
+    Of the corpus' own centre bias a training picture gets what the other folds' pictures say, as a
+    new picture will.
+
+    Args:
+        begun: the file of the prior that a run which goes on began with; what was asked for may be
+            another by now.
     """
     if asked is not None and not is_own(asked, corpus):
         prior = load_prior(begun) if begun else prior_of(asked, root, memory)
         return prior, same_for_all(prior)
     points = relative_points(training)
     prior = centre_bias(points)
-    others = left_out(points, prior)
-    places = {sample.name: place for place, sample in enumerate(training)}
+    of_others = left_out(points, prior)
+    index_of = {sample.name: index for index, sample in enumerate(training)}
 
     def of_sample(sample: Sample, height: int, width: int) -> np.ndarray:
-        if sample.name in places:
-            return others(places[sample.name], height, width)
+        if sample.name in index_of:
+            return of_others(index_of[sample.name], height, width)
         return prior.log_density(height, width)
 
     return prior, of_sample
@@ -112,7 +113,7 @@ def is_own(asked: str, corpus: Corpus) -> bool:
     return getattr(registered(asked), "name", None) == corpus.name
 
 
-def same_for_all(prior: Prior) -> Told:
+def same_for_all(prior: Prior) -> PriorOf:
     """Return what gives every sample the same prior."""
     return lambda sample, height, width: prior.log_density(height, width)
 

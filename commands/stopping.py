@@ -20,7 +20,7 @@ class Stopped(Ended):
 
 
 class Stop:
-    """Inside its block, whether this process was asked to stop; `signal` says by what.
+    """Whether this process was asked to stop inside a block; `signal` says by what.
 
     A step of TensorFlow keeps Python's own handlers waiting until it is over, so signals are read
     by a thread from a pipe that Python writes each of them to when it comes.
@@ -46,17 +46,18 @@ class Stop:
         os.close(self.writing)  # which ends the thread
 
     def listen(self, reading: int) -> None:
+        """Note the first signal that the pipe brings; end the process at the second."""
         with open(reading, "rb", buffering=0) as pipe:
-            while came := pipe.read(1):
-                if came[0] not in SIGNALS:
+            while byte := pipe.read(1):
+                if (number := byte[0]) not in SIGNALS:
                     continue
                 if self.signal is not None:
-                    os._exit(128 + came[0])
-                self.signal = came[0]
-                name = signal.Signals(came[0]).name
+                    os._exit(128 + number)
+                self.signal = number
+                name = signal.Signals(number).name
                 with suppress(OSError):  # whoever read the lines may have got the signal too
                     print(f"{name}: stops after this step; once more: at once", file=sys.stderr)
 
 
 def ignore(*_) -> None:
-    """A handler: without one, Python would not write to the pipe."""
+    """Do nothing: without a handler, Python would not write to the pipe."""

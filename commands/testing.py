@@ -26,7 +26,7 @@ from commands.reporting import difference, measured, report
 from commands.sides import is_of, load_sides, record, refuse_other
 from commands.training import fit_centre_bias
 from config import Config
-from data.corpus import Corpus, corpus_name, in_folder, listed, open_corpus
+from data.corpus import Corpus, corpus_name, has_stimuli, in_folder, open_corpus
 from data.samples import Sample, fingerprint, pictures
 from errors import UsageError
 from formats.pictures.decode import decode_whole
@@ -90,7 +90,7 @@ def is_root(args) -> bool:
     asked = args.on or args.data or chosen(args.results, args.name, args.model)[1]["address"]
     if not args.path.exists():
         raise UsageError(f"-p {args.path}: no such file or folder")
-    return listed(asked, args.path)
+    return has_stimuli(asked, args.path)
 
 
 def draw_pictures(args) -> dict:

@@ -47,13 +47,10 @@ class MIT1003(Corpus):
     initial = "salicon"
     sources = (
         Source(
-            MIT + "ALLSTIMULI.zip",
-            {"*.jpeg": "stimuli/"},
-            md5="0d7df8b954ecba69b6796e77b9afe4b6",
+            MIT + "ALLSTIMULI.zip", {"*.jpeg": "stimuli/"}, md5="0d7df8b954ecba69b6796e77b9afe4b6"
         ),
         Source(
-            MIT + "ALLFIXATIONMAPS.zip",
-            {"*_fixMap.jpg": "saliency/", "*_fixPts.jpg": "fixations/"},
+            MIT + "ALLFIXATIONMAPS.zip", {"*_fixMap.jpg": "saliency/", "*_fixPts.jpg": "fixations/"}
         ),
     )
 

@@ -11,7 +11,7 @@ from data.given import Own
 from data.splits import Split
 from errors import UsageError, near
 from formats.hdf5 import Stored
-from formats.layout import DRAWN, TOPS, TRUTHS, Files, below, canonical_files, listing
+from formats.layout import DRAWN, TOPS, TRUTHS, Files, below, canonical_files, ending, listing
 from formats.pictures.decode import Picture
 from formats.stimuli import Listed, read_stimuli
 
@@ -28,7 +28,7 @@ class Source:
     """An archive of a corpus' authors.
 
     url: where it is, None where the user must have it; take: which members go to which folder
-    (see download.unpack.place); name: its file name, by default the last part of the url;
+    (see download.unpack.placing); name: its file name, by default the last part of the url;
     md5: its checksum where known; members: checksums of files in it, by where they are put;
     read: makes Fixations of the authors' files in it (see formats.authors).
     """
@@ -70,7 +70,8 @@ class Corpus:
         super().__init_subclass__(**kwargs)
         cls.name = cls.__name__.lower()
         if register:
-            check_contract(cls)
+            for fault in faults(cls):
+                raise UsageError(f"corpus class {cls.__name__}: {fault}")
             cls.registry[cls.name] = cls
 
     def __init__(self, folder: Path, address: str | None = None):
@@ -85,7 +86,7 @@ class Corpus:
 
     @classmethod
     def contents(cls, folder: Path) -> tuple[Files, Mapping[str, Picture]]:
-        """Canonical path -> file of all that is in a folder, and where its stimuli are, sorted.
+        """Return canonical path -> file of all that is in a folder, and the sorted stimuli's place.
 
         Pictures in memory, that is in stimuli.hdf5, are then all of the stimuli.
 
@@ -108,31 +109,29 @@ class Corpus:
 
     @classmethod
     def listed(cls, files: Mapping[str, Path]) -> list[Listed]:
-        """The stimuli that a stimuli.hdf5 lists, in its order."""
+        """Return the stimuli that a stimuli.hdf5 lists, in its order."""
         if LIST not in files:
             return []
         return read_stimuli(files[LIST], below(files, "stimuli", pictures=True))
 
     @classmethod
     def take(cls) -> dict[str, str]:
-        """The patterns of all sources together."""
+        """Return the patterns of all sources together."""
         return {pattern: to for source in cls.sources for pattern, to in source.take.items()}
 
     @classmethod
     def read(cls, files: Mapping[str, Path], stimuli: Mapping[str, Path]):
-        """The Fixations in the authors' own files, or None where none of those are there."""
+        """Return the Fixations in the authors' own files, None where there are no such files."""
         reader = next((source.read for source in cls.sources if source.read), None)
-        records = below(files, "fixations")
-        written = {n: p for n, p in records.items() if p.suffix.lower() not in DRAWN}
-        return reader(written, stimuli) if reader and written else None
+        records = {n: p for n, p in below(files, "fixations").items() if ending(n) not in DRAWN}
+        return reader(records, stimuli) if reader and records else None
 
     @classmethod
     def locate(cls, root: Path) -> Path | None:
-        """The corpus' folder below `root`, in any spelling of its name, or None."""
-        if not root.is_dir():
-            return None
-        there = (p for p in root.iterdir() if plain(p.name) == plain(cls.name) and p.is_dir())
-        return min(there, key=lambda p: (p.name != cls.name, p.name), default=None)
+        """Return the corpus' folder below `root`, in any spelling of its name, or None."""
+        folders = root.iterdir() if root.is_dir() else ()
+        folders = [p for p in folders if plain(p.name) == plain(cls.name) and p.is_dir()]
+        return min(folders, key=lambda p: (p.name != cls.name, p.name), default=None)
 
 
 class OwnFolder(Corpus, register=False):
@@ -151,18 +150,12 @@ class OwnFolder(Corpus, register=False):
 
 
 def upload_marker(folder: Path) -> Path:
-    """What lies beside a folder in an object store as long as not all of it is there."""
+    """Return what lies beside a folder in an object store until all of the folder is there."""
     return folder.with_name(f".{folder.name}.part")
 
 
-def check_contract(cls: type[Corpus]) -> None:
-    """Raises UsageError, naming what is wrong, where a class does not describe a corpus."""
-    for fault in faults(cls):
-        raise UsageError(f"corpus class {cls.__name__}: {fault}")
-
-
 def faults(cls: type[Corpus]) -> Iterator[str]:
-    """What keeps a class from describing a corpus; a later one may rest on those before it."""
+    """Yield what keeps a class from describing a corpus; a later one may rest on those before."""
     if not cls.__doc__:
         yield "needs a docstring that says what it is, and its reference"
     for name in ("size", "split", "sigma"):
@@ -188,41 +181,41 @@ def faults(cls: type[Corpus]) -> Iterator[str]:
 
 
 def is_size(value) -> bool:
-    """Whether it is a height and a width that models take."""
+    """Return whether a value is a height and a width that models take."""
     pair = isinstance(value, tuple) and len(value) == 2
     return pair and all(isinstance(side, int) and side > 0 and side % 8 == 0 for side in value)
 
 
 def plain(name: str) -> str:
-    """A name without case and hyphens, for papers and folders spell one corpus in many ways."""
+    """Return a name without case and hyphens: papers and folders spell a corpus in many ways."""
     return re.sub("[-_ ]", "", name.lower())
 
 
 def registered(name: str) -> type[Corpus] | None:
-    """The class of a corpus' name in any spelling, or None."""
+    """Return the class of a corpus' name in any spelling, or None."""
     return next((c for c in Corpus.registry.values() if plain(c.name) == plain(name)), None)
 
 
 def find(name: str) -> type[Corpus]:
-    """The registered class of a corpus' name; UsageError, with near matches, where none is."""
+    """Return the class of a corpus' name; raise UsageError, with near matches, where none is."""
     corpus = registered(name)
     if corpus is None:
-        known = sorted(Corpus.registry)
+        names = sorted(Corpus.registry)
         raise UsageError(
-            f"-d {name}: no such corpus or folder{near(name, known)}; corpora: {', '.join(known)}; "
+            f"-d {name}: no such corpus or folder{near(name, names)}; corpora: {', '.join(names)}; "
             "for a class of one's own: --corpora FILE.py"
         )
     return corpus
 
 
 def in_folder(name: str) -> Path | None:
-    """The folder that -d gave the path of, or None where it named a corpus."""
+    """Return the folder that -d gave the path of, or None where it named a corpus."""
     path = storage.path(name)
     return path if name and registered(name) is None and path.is_dir() else None
 
 
 def corpus_name(name: str) -> str:
-    """A registered corpus' name, or that of a folder of one's own, from what -d was given."""
+    """Return a registered corpus' name, or that of a folder of one's own, from what -d took."""
     folder = in_folder(name)
     if folder is None:
         return find(name).name
@@ -230,22 +223,22 @@ def corpus_name(name: str) -> str:
     return getattr(registered(last), "name", last.lower())
 
 
-def listed(name: str, root: Path) -> bool:
-    """Whether the corpus of that name lies below `root`, with stimuli."""
+def has_stimuli(name: str, root: Path) -> bool:
+    """Return whether the corpus of that name lies below `root`, with stimuli."""
     corpus = registered(name)
     folder = corpus and corpus.locate(root)
-    return bool(folder) and bool(corpus.contents(folder)[1])
+    return bool(folder and corpus.contents(folder)[1])
 
 
 def open_corpus(name: str, root: Path) -> Corpus:
-    """The corpus of that name below `root`, or the one in the folder that `name` is the path of.
+    """Return the corpus of that name below `root`, or in the folder that `name` is the path of.
 
     Raises:
         UsageError: neither exists; says what does, or how to get it.
     """
-    own = in_folder(name)
-    if own is not None:
-        return (registered(own.resolve().name) or OwnFolder)(own, str(own.resolve()))
+    folder = in_folder(name)
+    if folder is not None:
+        return (registered(folder.resolve().name) or OwnFolder)(folder, str(folder.resolve()))
     corpus = find(name)
     folder = corpus.locate(root)
     if folder is None:
@@ -257,7 +250,7 @@ def open_corpus(name: str, root: Path) -> Corpus:
 
 
 def inventory(root: Path) -> list[str]:
-    """Two lines for each registered corpus: what it is, and what of it lies below `root`."""
+    """Return two lines a registered corpus: what it is, and what of it lies below `root`."""
     lines = []
     for name, corpus in sorted(Corpus.registry.items()):
         lines += [f"{name}: {corpus.__doc__.splitlines()[0]}", f"    {presence(corpus, root)}"]
@@ -265,7 +258,7 @@ def inventory(root: Path) -> list[str]:
 
 
 def presence(corpus: type[Corpus], root: Path) -> str:
-    """What of a corpus lies below `root`, in words."""
+    """Return words on what of a corpus lies below `root`."""
     folder = corpus.locate(root)
     if folder is None:
         return "not there"
@@ -273,6 +266,6 @@ def presence(corpus: type[Corpus], root: Path) -> str:
         files, stimuli = corpus.contents(folder)
     except UsageError as error:
         return str(error)
-    truth = [t for t in TRUTHS if any(name.startswith(t) for name in files)]
+    truths = [truth for truth in TRUTHS if any(name.startswith(truth) for name in files)]
     count = f"{len(stimuli)} of {corpus.split.count}" if corpus.split.count else len(stimuli)
-    return f"{folder}: {count} stimuli, {', '.join(truth) or 'no truth'}"
+    return f"{folder}: {count} stimuli, {', '.join(truths) or 'no truth'}"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from absl import logging
 
-from data.splits import SIDES, Free, Given, Hashed, Split
+from data.splits import SIDES, Given, Hashed, Split
 from errors import UsageError
 from formats.hdf5 import printable
 from formats.names import Pairing, stem
@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Listed(Free):
+class Listed(Split):
     """Lists of names, one a line, in the corpus' folder."""
 
     train: str = "train.txt"
@@ -45,7 +45,7 @@ class Listed(Free):
         return listed(found, lists)
 
 
-class Own(Free):
+class Own(Split):
     """What the owner of a folder says in it, in whatever usual way, else a fifth by hash."""
 
     def of(self, found: Found) -> Split:
@@ -54,43 +54,53 @@ class Own(Free):
         Raises:
             UsageError: two ways to give it contradict each other; names of no stimulus.
         """
-        lists = {name: CALLED[stem(name)] for name in found.files if name in LISTS}
-        ways = [Given(found.column, "the column split of its table")] if found.column else []
-        if "split.csv" in found.files:
-            ways += [Given(read_sides(found.files["split.csv"], found.stimuli), "split.csv")]
-        ways += [listed(found, lists)] if lists else []
-        ways += [way] if (way := in_folders(found.stimuli)) else []
-        for one, other in combinations(ways, 2):
-            for name in sorted(one.sides.keys() & other.sides.keys()):
-                if one.sides[name] != other.sides[name]:
-                    raise UsageError(
-                        f"'{name}' is to {one.sides[name]} by {one.origin}, to "
-                        f"{other.sides[name]} by {other.origin}; keep one"
-                    )
-        unread = [name for name in found.files if stem(name) in CALLED and name not in LISTS]
-        if unread and not ways:
-            said = "%s is not read: lists of a split are train.txt, val.txt and test.txt"
-            logging.warning(said, unread[0])
+        splits = given_in(found)
+        if not splits:
+            unread = [name for name in found.files if stem(name) in CALLED]
+            if unread:
+                said = "%s is not read: lists of a split are train.txt, val.txt and test.txt"
+                logging.warning(said, unread[0])
+            return Hashed()
         sides, origins = {}, []
-        for way in ways:
-            known = {*sides.values()}
-            more = {name: side for name, side in way.sides.items() if side not in known}
+        for split in splits:
+            taken = {*sides.values()}
+            more = {name: side for name, side in split.sides.items() if side not in taken}
             sides |= more
-            origins += [way.origin] if more else []
-        return Given(sides, " and ".join(origins)) if ways else Hashed()
+            origins += [split.origin] if more else []
+        return Given(sides, " and ".join(origins))
+
+
+def given_in(found: Found) -> list[Given]:
+    """Return the splits that a folder gives in the usual ways, the first to be obeyed first.
+
+    Raises:
+        UsageError: two contradict each other.
+    """
+    lists = {name: CALLED[stem(name)] for name in found.files if name in LISTS}
+    splits = [Given(found.column, "the column split of its table")] if found.column else []
+    if "split.csv" in found.files:
+        splits.append(Given(read_sides(found.files["split.csv"], found.stimuli), "split.csv"))
+    splits += [listed(found, lists)] if lists else []
+    splits += filter(None, [in_folders(found.stimuli)])
+    for first, second in combinations(splits, 2):
+        for name, side in sorted(first.sides.items()):
+            if second.sides.get(name, side) != side:
+                raise UsageError(
+                    f"'{name}' is to {side} by {first.origin}, to "
+                    f"{second.sides[name]} by {second.origin}; keep one"
+                )
+    return splits
 
 
 def in_folders(names: Iterable[str]) -> Given | None:
     """Return the split by stimuli/train, stimuli/val and stimuli/test, where there are two of
     them: one alone may be of pictures of trains."""
-    tops = {name: name.partition("/") for name in names}
-    sides = {
-        n: CALLED[t.lower()] for n, (t, _, rest) in tops.items() if rest and t.lower() in CALLED
-    }
-    folders = sorted({tops[name][0] for name in sides})
+    folders = {name: name.partition("/")[0] for name in names if "/" in name}
+    folders = {name: folder for name, folder in folders.items() if folder.lower() in CALLED}
+    sides = {name: CALLED[folder.lower()] for name, folder in folders.items()}
     if len({*sides.values()}) < 2:
         return None
-    return Given(sides, f"the folders {', '.join(folders)} in stimuli")
+    return Given(sides, f"the folders {', '.join(sorted({*folders.values()}))} in stimuli")
 
 
 def listed(found: Found, lists: Mapping[str, str]) -> Given:

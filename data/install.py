@@ -188,12 +188,7 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
     if found is None:
         return
     seen = integrity.check(stimuli.values(), integrity.Memory(folder.parent))
-    write_hdf5(
-        folder,
-        list(stimuli),
-        [(*seen[p].shape, 3) for p in stimuli.values()],
-        found,
-    )
+    write_hdf5(folder, list(stimuli), [(*seen[p].shape, 3) for p in stimuli.values()], found)
     logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(found))
     shutil.rmtree(folder / "fixations")
 

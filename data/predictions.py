@@ -12,7 +12,7 @@ from formats.layout import PICTURES, listing, walk
 from formats.names import matched, stem
 from formats.pictures.arrays import by, plane, read_array
 from formats.pictures.decode import decode_map
-from formats.pictures.maps import is_inverted
+from formats.pictures.looks import is_inverted
 
 KINDS = ("density", "saliency")
 ROUND_OFF, SLACK = 1e-4, 1e-2  # how far from 1 a density's sum may be unsaid, and at all

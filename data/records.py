@@ -32,66 +32,71 @@ class Records(NamedTuple):
 
 
 def records_of(corpus: Corpus, partial: bool, memory: Memory) -> Records:
-    """Each stimulus' fixations from the richest record that is there."""
-    found = table_of(corpus, partial)
-    if found is None:
+    """Return each stimulus' fixations from the richest record that is there."""
+    table = table_of(corpus, partial)
+    if table is None:
         return Records(records_from_pictures(corpus, partial, memory), {}, True)
-    rows = in_seconds(found.fixations, corpus.name).by_stimulus(len(corpus.stimuli))
-    return Records(dict(zip(corpus.stimuli, rows, strict=True)), found.sides, found.fitted)
+    rows = in_seconds(table.fixations, corpus.name).by_stimulus(len(corpus.stimuli))
+    return Records(dict(zip(corpus.stimuli, rows, strict=True)), table.sides, table.fitted)
 
 
 def table_of(corpus: Corpus, partial: bool) -> Table | None:
-    """The fixations that have coordinates, or None where there are none."""
+    """Return the fixations that have coordinates, or None where there are none."""
     if HDF5 in corpus.files:
-        beside = [n for n in corpus.files if n.startswith("fixations") and ending(n) in TABLES]
-        if beside:
-            said = "%s: fixations from %s; %s beside it is not read"
-            logging.warning(said, corpus.name, HDF5, min(beside))
-        path, names = corpus.files[HDF5], list(corpus.stimuli)
-        order, found = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
-        try:
-            check_order([] if order else names, int(found.n.max(initial=-1)) + 1)
-        except UsageError as error:
-            raise UsageError(f"{path}: {error}") from None
-        return Table(renumbered(found, order or names, names, path, partial))
-    found = tables.tables_of(corpus.files, corpus.folder)
-    if found:
-        return tables.read(found, corpus.stimuli)
-    written = corpus.read(corpus.files, corpus.stimuli)
-    return None if written is None else Table(written)
+        return table_from_hdf5(corpus, partial)
+    files = tables.tables_of(corpus.files, corpus.folder)
+    if files:
+        return tables.read(files, corpus.stimuli)
+    fixations = corpus.read(corpus.files, corpus.stimuli)
+    return None if fixations is None else Table(fixations)
+
+
+def table_from_hdf5(corpus: Corpus, partial: bool) -> Table:
+    """Return the fixations in fixations.hdf5, by the stimuli's order in stimuli.hdf5 or by name."""
+    beside = [n for n in corpus.files if n.startswith("fixations") and ending(n) in TABLES]
+    if beside:
+        said = "%s: fixations from %s; %s beside it is not read"
+        logging.warning(said, corpus.name, HDF5, min(beside))
+    path, names = corpus.files[HDF5], list(corpus.stimuli)
+    order, fixations = [each.name for each in corpus.listed(corpus.files)], read_hdf5(path)
+    try:
+        check_order([] if order else names, int(fixations.n.max(initial=-1)) + 1)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return Table(renumbered(fixations, order or names, names, path, partial))
 
 
 def records_from_pictures(corpus: Corpus, partial: bool, memory: Memory):
-    """The fixations of pictures of points or discs, or None where there are none."""
+    """Return the fixations of pictures of points or discs, or None where there are none."""
     kind, files = drawn.points(corpus, memory)
     if not files:
         return None
     files = match(corpus, files, partial)
     stimuli = {name: corpus.stimuli[name] for name in sorted(files)}
-    found = authors.read_points(files, stimuli, discs=kind == "discs")
-    return dict(zip(stimuli, found.by_stimulus(len(stimuli)), strict=True))
+    fixations = authors.read_points(files, stimuli, discs=kind == "discs")
+    return dict(zip(stimuli, fixations.by_stimulus(len(stimuli)), strict=True))
 
 
 def match(corpus: Corpus, files: Mapping[str, Path], partial: bool) -> dict[str, Path]:
-    """Files by the name of the stimulus that they belong to.
+    """Return files by the name of the stimulus that they belong to.
 
     Raises:
         UsageError: files without a stimulus (with `partial` they are left out and counted), or
             two files of one stimulus.
     """
-    found = matched(corpus.stimuli, files, corpus.folder)
-    strays = sorted({*files} - {*found.values()})
+    file_of = matched(corpus.stimuli, files, corpus.folder)
+    strays = sorted({*files} - {*file_of.values()})
     if strays:
         said = f"{corpus.folder}: {len(strays)} maps have no stimulus, first '{strays[0]}'"
         if not partial:
-            wanted = min({*corpus.stimuli} - {*found}, default=min(corpus.stimuli))
+            wanted = min({*corpus.stimuli} - {*file_of}, default=min(corpus.stimuli))
             raise UsageError(f"{said}; one would be named '{wanted}'; --partial leaves them out")
         logging.warning("%s; left out", said)
-    return {name: files[file] for name, file in found.items()}
+    return {name: files[file] for name, file in file_of.items()}
 
 
 def paired(corpus: Corpus, records, maps, partial: bool, untold=frozenset()) -> list[str]:
-    """The names of all stimuli that have their truth.
+    """Return the names of all stimuli that have their truth.
 
     Raises:
         UsageError: some stimuli have none: with `partial`, and where they are among the `untold`
@@ -99,9 +104,9 @@ def paired(corpus: Corpus, records, maps, partial: bool, untold=frozenset()) -> 
     """
     unique(corpus.stimuli, corpus.folder)
     if records is None and not maps:
-        found = listing(corpus.folder) + drawn.unread_truth(corpus)
+        files = listing(corpus.folder) + drawn.unread_truth(corpus)
         raise UsageError(
-            f"{corpus.folder}: no truth, found {found}; needs fixations.hdf5, fixations.csv, "
+            f"{corpus.folder}: no truth, found {files}; needs fixations.hdf5, fixations.csv, "
             "fixations/ or saliency/ beside stimuli/"
         )
     truths = {"map": maps} if maps else {}

@@ -52,24 +52,24 @@ class Sample:
 
     @property
     def counted(self) -> Fixations | None:
-        """The fixations that count, or None where none are known."""
+        """Return the fixations that count, or None where none are known."""
         return self.table if self.scored is None else self.table.select(self.scored)
 
     @property
     def points(self) -> np.ndarray | None:
-        """(M, 2) float64, x and y of the fixations that count in the stimulus' pixels, or None."""
-        found = self.counted
-        return None if found is None else np.stack([found.x, found.y], 1)
+        """Return (M, 2) float64, x and y of the fixations that count in pixels, or None."""
+        fixations = self.counted
+        return None if fixations is None else np.stack([fixations.x, fixations.y], 1)
 
     @functools.cached_property
     def content(self) -> str:
-        """32 hex digits: the digest of its picture, and that of all that is known of its truth."""
-        known, points = (self.shape, self.map_digest, float(self.sigma)), self.points
-        known = blake2b(repr(known).encode() + (b"" if points is None else points.tobytes()))
-        return self.digest + known.hexdigest()[:16]
+        """Return 32 hex digits: the digest of its picture, and that of all of its truth."""
+        truth = repr((self.shape, self.map_digest, float(self.sigma))).encode()
+        truth += b"" if self.points is None else self.points.tobytes()
+        return self.digest + blake2b(truth).hexdigest()[:16]
 
     def bare(self) -> "Sample":
-        """The stimulus alone, as for one whose truth is not known."""
+        """Return the stimulus alone, as for one whose truth is not known."""
         return Sample(self.name, self.stimulus, self.shape, digest=self.digest)
 
 
@@ -79,19 +79,18 @@ def fingerprint(samples: Iterable[Sample], blur: bool = False) -> str:
     Of each: its name, its picture and the fixations that count, or the map where there are none;
     with `blur`, the map or the blur that is its empirical density.
     """
-    found = blake2b(digest_size=8)
+    digest = blake2b(digest_size=8)
     for sample in samples:
-        known = (sample.name, sample.digest, sample.shape)
-        if blur or sample.points is None:
-            known += (sample.map_digest or float(sample.sigma),)
-        found.update(repr(known).encode())
-        if sample.points is not None:
-            found.update(sample.points.tobytes())
-    return found.hexdigest()
+        points, fields = sample.points, (sample.name, sample.digest, sample.shape)
+        if blur or points is None:
+            fields += (sample.map_digest or float(sample.sigma),)
+        digest.update(repr(fields).encode())
+        digest.update(b"" if points is None else points.tobytes())
+    return digest.hexdigest()
 
 
 def pictures(path: Path, memory: Memory) -> list[Sample]:
-    """Samples without truth: one picture, or all of a folder, with their sub-folders' names.
+    """Return samples without truth: one picture, or all of a folder, with sub-folders' names.
 
     Raises:
         UsageError: there is none, one cannot be read, or two would have one name.
@@ -99,17 +98,14 @@ def pictures(path: Path, memory: Memory) -> list[Sample]:
     if path.is_file():
         files = {path.name: path}
     else:
-        found = {p.relative_to(path).as_posix(): p for p in walk(path)}
-        drawn.refuse_unread(path, found, partial=True)
-        files = {name: p for name, p in found.items() if ending(name) in PICTURES}
+        files = {p.relative_to(path).as_posix(): p for p in walk(path)}
+        drawn.refuse_unread(path, files, partial=True)
+        files = {name: p for name, p in files.items() if ending(name) in PICTURES}
     if not files:
         raise UsageError(f"{path}: no pictures in it; they end in {', '.join(sorted(PICTURES))}")
     unique(files, path)
     seen = integrity.check(files.values(), memory)
-    return [
-        Sample(name, file, seen[file].shape, digest=seen[file].digest)
-        for name, file in files.items()
-    ]
+    return [Sample(n, p, seen[p].shape, digest=seen[p].digest) for n, p in files.items()]
 
 
 class Loaded(NamedTuple):
@@ -133,7 +129,7 @@ def load(
     units: str | None = None,
     drop: bool = False,
 ) -> Loaded:
-    """Samples of a corpus' sides, every picture of them checked.
+    """Return the samples of a corpus' sides, every picture of them checked.
 
     Args:
         memory: of which pictures were checked; it takes those to train and to validate on.
@@ -156,24 +152,22 @@ def load(
     shipped = match(corpus, drawn.maps_of(corpus, records.fixations, sigma, memory), partial)
     sides = divided(corpus, records, shipped, partial, fold, split)
     train = chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
-    names = [name for part in sides[:3] for name in part]
+    names = [*sides.train, *sides.valid, *sides.test]
     looked = looked_at(corpus, names, {*train, *sides.valid}, shipped, memory)
-    found = sampled(corpus, names, records, shipped, looked, sigma, skip_first, units, drop)
-    parts = [[found[n] for n in part if n in found] for part in (train, sides.valid, sides.test)]
-    for side, before, what in zip(
-        parts, (train, sides.valid), ("train on", "validate"), strict=False
-    ):
-        if not side:
+    samples = sampled(corpus, names, records, shipped, looked, sigma, skip_first, units, drop)
+    parts = [[samples[n] for n in ns if n in samples] for ns in (train, sides.valid, sides.test)]
+    for what, part, before in ("train on", parts[0], train), ("validate", parts[1], sides.valid):
+        if not part:
             said = f"none of the {len(before)} stimuli to {what} has a fixation that counts"
             raise UsageError(f"{corpus.folder}: {said}; those outside their picture do not")
     return Loaded(*parts, sides)
 
 
 def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) -> Sides:
-    """The names that have their truth, by side."""
+    """Return the names that have their truth, by side."""
     try:
-        found = Found(corpus.files, [*corpus.stimuli], records.sides, partial)
-        split = split or corpus.split.of(found)
+        folder = Found(corpus.files, [*corpus.stimuli], records.sides, partial)
+        split = split or corpus.split.of(folder)
         untold = {name for name, side in getattr(split, "sides", {}).items() if side == "test"}
         names = paired(corpus, records.fixations, maps, partial, untold)
         sides = split(names, partial, fold)
@@ -187,7 +181,7 @@ def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) 
 def sampled(
     corpus: Corpus, names, records: Records, maps, looked, sigma, skip_first, units, drop
 ) -> dict[str, Sample]:
-    """The samples of names, see load, but for those without a fixation that counts."""
+    """Return the samples of names, see load, but for those without a fixation that counts."""
     pictures, drawings = looked
     shapes = {name: seen.shape for name, seen in pictures.items()}
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
@@ -221,8 +215,8 @@ def sampled(
 def looked_at(
     corpus: Corpus, names: list[str], taken: set[str], maps: Mapping[str, Path], memory: Memory
 ) -> tuple[dict[str, Seen], dict[str, Seen]]:
-    """What the pictures of names are like, and their maps, where they have some; the memory takes
-    the pictures of some of them.
+    """Return what the pictures of names are like, and their maps, where they have some; the memory
+    takes the pictures of some of them.
 
     Raises:
         UsageError: one cannot be read; a map's aspect ratio is not its stimulus'. One may be
@@ -246,20 +240,20 @@ def looked_at(
 def located(
     corpus: Corpus, records: Records, shapes, recorded, units: str | None, drop: bool
 ) -> dict[str, Fixations]:
-    """The fixations that are on their pictures, in pixels of these, by the names of `shapes`."""
-    found = {name: records.fixations[name] for name in shapes if records.fixations}
+    """Return the fixations on their pictures, in pixels of these, by the names of `shapes`."""
+    tables = {name: records.fixations[name] for name in shapes if records.fixations}
     try:
         if not records.fitted:
-            found = fit_to_pictures(found, shapes, recorded, units)
-        within = check_places(found, shapes, drop)
+            tables = fit_to_pictures(tables, shapes, recorded, units)
+        within = check_places(tables, shapes, drop)
     except UsageError as error:
         raise UsageError(f"{corpus.folder}: {error}") from None
     # Most have all of theirs inside, and there may be very many tables.
-    return {n: t if within[n].all() else t.select(within[n]) for n, t in found.items()}
+    return {n: t if within[n].all() else t.select(within[n]) for n, t in tables.items()}
 
 
 def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
-    """Those of the training names that a file lists, one a line, with or without their ending.
+    """Return the training names that a file lists, one a line, with or without their ending.
 
     Names of the validation side are left out, so that one file serves every fold.
 
@@ -270,19 +264,19 @@ def chosen(subset: Path, train: list[str], names: Collection[str]) -> list[str]:
         listed = {*read_list(subset, Pairing(names))}
     except UsageError as error:
         raise UsageError(f"--subset {error}") from None
-    kept = [name for name in train if name in listed]
-    if not kept:
+    subset_names = [name for name in train if name in listed]
+    if not subset_names:
         raise UsageError(
             f"--subset {subset}: none of the {len(train)} stimuli to train on is in it"
         )
-    if len(kept) < len(listed):
+    if len(subset_names) < len(listed):
         said = "--subset %s: %d of its names are not on the training side"
-        logging.info(said, subset, len(listed) - len(kept))
-    return kept
+        logging.info(said, subset, len(listed) - len(subset_names))
+    return subset_names
 
 
 def later_ones(corpus: Corpus, names, records, maps) -> dict[str, np.ndarray]:
-    """For each name, (M,) which of its fixations are not the first of their scanpath.
+    """Return (M,) bool for each name: which of its fixations are not the first of their scanpath.
 
     Raises:
         UsageError: that is not known of all; or the truth is a map, in which they all are.

@@ -18,7 +18,7 @@ FIFTH = 2**64 // 5
 
 
 class Sides(NamedTuple):
-    """Names on each side, and whose division that is, in words."""
+    """The names on each side, and whose division that is, in words."""
 
     train: list[str]
     valid: list[str]
@@ -33,12 +33,10 @@ class Sides(NamedTuple):
 
 
 class Split:
-    """How a corpus' names divide; `train` and `valid` count the names of these sides, `origin` says
-    whose division it is."""
+    """How names divide, by `divide` (two sides or three); `origin` says whose division it is."""
 
-    train: int
-    valid: int
     origin: str
+    count: int | None = None  # names that the whole corpus has; None: any number
 
     def __call__(
         self, names: Sequence[str], partial: bool, fold: tuple[int, int] | None = None
@@ -56,8 +54,8 @@ class Split:
                 f"{len(names)} stimuli with truth, {self.count} expected ({self.train} train, "
                 f"{self.valid} valid); --partial trains on what is there, keeping the ratio"
             )
-        train, valid, *test = self.divide(sorted(names))
-        test, origin = [*test, []][0], self.origin
+        train, valid, test = (*self.divide(sorted(names)), [])[:3]
+        origin = self.origin
         if fold:
             train, valid = folded(sorted([*train, *valid]), *fold)
             origin = f"fold {fold[0]} of {fold[1]}"
@@ -67,22 +65,18 @@ class Split:
             )
         return Sides(train, valid, test, origin)
 
-    def of(self, found) -> "Split":
+    def of(self, folder) -> "Split":
         """Return the split of a corpus as it lies in a folder, a data.given.Found."""
         return self
 
-    @property
-    def count(self) -> int | None:
-        """How many names the whole corpus has; None where any number will do."""
-        return self.train + self.valid
 
-    def share(self, count: int) -> int:
-        """How many of `count` names train, at least one being left for each side."""
-        return min(max(round(count * self.train / (self.train + self.valid)), 1), count - 1)
+def shuffled(names: Sequence[str]) -> list[str]:
+    """Return names in the order of a shuffle by seed 42."""
+    return [names[index] for index in np.random.RandomState(42).permutation(len(names))]
 
 
 def folded(names: list[str], fold: int, folds: int) -> tuple[list[str], list[str]]:
-    """All folds but one, and that one, of k-fold cross-validation.
+    """Return all folds but one, and that one, of k-fold cross-validation.
 
     Args:
         names: sorted; they are shuffled by seed 42, and every k-th is in the same fold.
@@ -95,14 +89,15 @@ def folded(names: list[str], fold: int, folds: int) -> tuple[list[str], list[str
         raise UsageError(f"{folds} folds of {len(names)} stimuli; allowed are 2..{len(names)}")
     if not 1 <= fold <= folds:
         raise UsageError(f"fold {fold} of {folds}; allowed are 1..{folds}")
-    order = np.random.RandomState(42).permutation(len(names))
-    apart = np.arange(len(names)) % folds == fold - 1
-    return [names[i] for i in order[~apart]], [names[i] for i in order[apart]]
+    train = shuffled(names)
+    valid = train[fold - 1 :: folds]
+    del train[fold - 1 :: folds]
+    return train, valid
 
 
 def held_out(training: Sequence, count: int, seed: int) -> tuple[list, list]:
-    """Training samples without some, and these: as many, in the order of a hash of their names and
-    a seed, so that others that come or go hardly change which.
+    """Return training samples without `count` of them, and these, which a hash of their names and a
+    seed chooses: samples that come or go hardly change which.
 
     Raises:
         UsageError: none would be left to train on.
@@ -111,76 +106,68 @@ def held_out(training: Sequence, count: int, seed: int) -> tuple[list, list]:
         raise UsageError(f"--hold-out {count}: there are {len(training)} pictures to train on")
     ranked = sorted(training, key=lambda s: blake2b(f"{seed} {s.name}".encode()).digest())
     held = {sample.name for sample in ranked[:count]}
-    sides = ([], [])
-    for sample in training:
-        sides[sample.name in held].append(sample)
-    return sides
+    return [s for s in training if s.name not in held], [s for s in training if s.name in held]
 
 
 @dataclass(frozen=True)
-class Shuffled(Split):
-    """Names sorted, indices shuffled by seed 42, the first ones train [Kroner et al., 2020]."""
+class Published(Split):
+    """A split that is published: so many names train, so many validate."""
 
     train: int
     valid: int
+
+    @property
+    def count(self) -> int | None:
+        return self.train + self.valid
+
+
+class Shuffled(Published):
+    """Names sorted and shuffled by seed 42, the first ones train [Kroner et al., 2020]."""
+
     origin = "the published shuffle of names"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
-        order = np.arange(len(names))
-        np.random.RandomState(42).shuffle(order)
-        first = self.share(len(names))
-        return [names[i] for i in order[:first]], [names[i] for i in order[first:]]
+        share = round(len(names) * self.train / (self.train + self.valid))
+        first = min(max(share, 1), len(names) - 1)  # each side keeps one
+        names = shuffled(names)
+        return names[:first], names[first:]
 
 
-@dataclass(frozen=True)
-class PerFolder(Split):
+class PerFolder(Shuffled):
     """One shuffle of a folder's names, used again in each folder (CAT2000's categories)."""
 
-    train: int
-    valid: int
     origin = "the published shuffle of names, the same in each folder"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
         folders: dict[str, list[str]] = {}
         for name in names:
             folders.setdefault(str(PurePosixPath(name).parent), []).append(name)
-        same = Shuffled(self.train, self.valid)
-        parts = [same.divide(folders[folder]) for folder in sorted(folders)]
+        divide = super().divide
+        parts = [divide(folders[folder]) for folder in sorted(folders)]
         return [n for train, _ in parts for n in train], [n for _, valid in parts for n in valid]
 
 
-@dataclass(frozen=True)
-class Folders(Split):
+class Folders(Published):
     """The authors' own: stimuli/train and stimuli/val."""
 
-    train: int
-    valid: int
     origin = "the authors' folders train and val"
 
     def divide(self, names: list[str]) -> tuple[list[str], list[str]]:
-        return (
-            [name for name in names if name.startswith("train/")],
-            [name for name in names if name.startswith("val/")],
-        )
+        train, valid = ([n for n in names if n.startswith(top)] for top in ("train/", "val/"))
+        return train, valid
 
 
-class Free(Split):
-    """A split of however many names there are."""
+class Ratio(Shuffled):
+    """A shuffle of however many names there are, `train` of them to `valid`."""
 
+    origin = "a shuffle of names by seed 42"
     count = None
 
 
 @dataclass(frozen=True)
-class Ratio(Free, Shuffled):
-    """A shuffle of however many names there are, `train` of them to `valid`."""
-
-    origin = "a shuffle of names by seed 42"
-
-
-@dataclass(frozen=True)
-class Hashed(Free):
-    """A fifth of however many names there are validates, by a hash of each: the others that come or
-    go do not change the side of a picture."""
+class Hashed(Split):
+    """A fifth of however many names there are validates, by a hash of each: others that come or go
+    do not change the side of a picture."""
 
     origin = "no split is given: a fifth of the names validates, by hash"
 
@@ -192,7 +179,7 @@ class Hashed(Free):
 def fifth(names: Iterable[str]) -> set[str]:
     """Return the names whose hash is below one fifth: at least the lowest one, never all."""
     ranked = sorted((rank(name), name) for name in names)
-    low = sum(place < FIFTH for place, _ in ranked)
+    low = sum(number < FIFTH for number, _ in ranked)
     return {name for _, name in ranked[: min(max(low, 1), len(ranked) - 1)]}
 
 
@@ -203,7 +190,7 @@ def rank(name: str) -> int:
 
 
 @dataclass(frozen=True)
-class Given(Free):
+class Given(Split):
     """Sides that somebody gave: the side of each name, and who gave them, in words."""
 
     sides: Mapping[str, str]
@@ -211,18 +198,19 @@ class Given(Free):
 
     def __call__(self, names, partial, fold=None) -> Sides:
         """Divide names, and say where it is not given who validates."""
-        found = super().__call__(names, partial, fold)
-        if fold or any(self.sides.get(name) == "valid" for name in found.valid):
-            return found
-        how = "a fifth by hash" if self.sides.get(found.valid[0]) == "train" else "the others"
-        return found._replace(origin=f"{found.origin}, without any to validate: {how}")
+        divided = super().__call__(names, partial, fold)
+        if fold or any(self.sides.get(name) == "valid" for name in divided.valid):
+            return divided
+        how = "a fifth by hash" if self.sides.get(divided.valid[0]) == "train" else "the others"
+        return divided._replace(origin=f"{divided.origin}, without any to validate: {how}")
 
     def divide(self, names: list[str]) -> list[list[str]]:
         """Divide names; where one side alone is given, the rest is the other."""
-        here, parts = {*names}, {side: [] for side in SIDES}
-        for name in (name for name in self.sides if name in here):
-            parts[self.sides[name]].append(name)
-        train, valid, test = parts.values()
+        present = {*names}
+        train, valid, test = (
+            [name for name, given in self.sides.items() if given == side and name in present]
+            for side in SIDES
+        )
         rest = [name for name in names if name not in self.sides]
         if not train:
             train, rest = rest, []

@@ -32,12 +32,13 @@ class _Cut(Exception):
 
 
 def fetch(url: str, folder: Path, *, name: str, md5: str | None = None) -> Path:
-    """The file at `url`, an http(s) or a Google Drive address, as `folder/name`.
+    """Return the file at `url`, an http(s) or a Google Drive address, as `folder/name`.
 
-    A file of that name is taken as it is if it has the sum `md5`, or if no sum is known. Raises
-    DownloadError; what was received is kept, and the next call goes on from there.
+    A file of that name is taken as it is if it has the sum `md5`, or if no sum is known.
+
+    Raises:
+        DownloadError: says why; what was received is kept, and the next call goes on from there.
     """
-    folder = Path(folder)
     final, part = folder / name, folder / f"{name}.part"
     if final.exists():
         check_md5(final, md5)
@@ -56,24 +57,22 @@ def fetch(url: str, folder: Path, *, name: str, md5: str | None = None) -> Path:
 
 
 def md5_of(path: Path) -> str:
-    """The md5 of a file, in small hexadecimal digits."""
+    """Return the md5 of a file, in small hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def check_md5(path: Path, md5: str | None) -> None:
-    """Raises DownloadError with both sums if the file has another one; `md5` None fits any."""
-    if md5 is None:
-        return
-    found = md5_of(path)
-    if found != md5.lower():
+    """Raise DownloadError with both sums if the file has another one; `md5` None fits any."""
+    if md5 and (actual := md5_of(path)) != md5.lower():
         raise DownloadError(
-            f"{path.name.removesuffix('.part')}: its md5 is {found}, expected {md5.lower()}; "
+            f"{path.name.removesuffix('.part')}: its md5 is {actual}, expected {md5.lower()}; "
             f"it is kept at {path}; move it away to fetch it anew, or take it with --no-checksum"
         )
 
 
 def _from_http(url: str, part: Path) -> None:
+    """Fetch the rest of `part`, in tries that grow apart until they bring something."""
     note = _read_note(url, part)
     if note and note["total"] == _size(part):
         return
@@ -85,30 +84,33 @@ def _from_http(url: str, part: Path) -> None:
             failures = 1 if _size(part) >= farthest + PROGRESS else failures + 1
             farthest = max(farthest, _size(part))
             if failures >= TRIES:
-                text = f"{part.stem}: {cut}, in {TRIES} tries of {url}"
-                raise DownloadError(f"{text}; {_kept(part)}") from cut
+                text = f"{part.stem}: {cut}, in {TRIES} tries of {url}; {_kept(part)}"
+                raise DownloadError(text) from cut
             wait = BACKOFF * 2 ** (failures - 1)
             logging.info("%s: %s; going on in %g s", part.stem, cut, wait)
             time.sleep(wait)
 
 
 def _try_http(url: str, part: Path) -> None:
+    """Fetch the rest of `part`.
+
+    Raises:
+        _Cut: another try may bring more.
+        DownloadError: none will.
+    """
     note = _read_note(url, part)
     held = _size(part) if note else 0
     # Identity, because the sizes and the sum are those of the file and not of its encoding.
     headers = {"Accept-Encoding": "identity"}
     if held:
-        headers["Range"] = f"bytes={held}-"
-        if note["validator"]:
-            headers["If-Range"] = note["validator"]
+        headers |= {"Range": f"bytes={held}-", "If-Range": note["validator"]}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
             start, total = _judge(answer, part, held, note)
             _receive(answer, url, part, start, total)
     except requests.exceptions.SSLError as error:
-        raise DownloadError(
-            f"{part.stem}: {url} has no valid certificate: {_root(error)}"
-        ) from error
+        text = f"{part.stem}: {url} has no valid certificate: {_root(error)}"
+        raise DownloadError(text) from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
         raise _Cut("the server does not answer in time") from error
     except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
@@ -118,7 +120,7 @@ def _try_http(url: str, part: Path) -> None:
 
 
 def _judge(answer: requests.Response, part: Path, held: int, note: dict) -> tuple[int, int | None]:
-    """Where in the file this answer starts, and how long the whole file is, if that is said."""
+    """Return where in the file this answer starts, and the whole file's length, if it says so."""
     said = f"the server answers {answer.status_code} {answer.reason}"
     if answer.status_code in PASSING:
         raise _Cut(said)
@@ -126,22 +128,22 @@ def _judge(answer: requests.Response, part: Path, held: int, note: dict) -> tupl
         span, _, size = answer.headers.get("Content-Range", "").partition("/")
         total = int(size) if size.isdigit() else None
         whole = answer.status_code == 416 and total == held
-        known = note.get("total")
-        fits = span.startswith(f"bytes {held}-") and (known is None or total in (None, known))
-        if not (whole or fits):
+        same = None in (total, note.get("total")) or total == note["total"]
+        if not (whole or (same and span.startswith(f"bytes {held}-"))):
             part.unlink(missing_ok=True)  # it begins something else: the next try starts anew
             raise _Cut("the file on the server is not the one begun")
         return held, total
     if answer.status_code != 200:
         raise DownloadError(f"{part.stem}: {said} for {answer.url}; is the address still right?")
     length = answer.headers.get("Content-Length", "")
-    known = length.isdigit() and "Transfer-Encoding" not in answer.headers
-    return 0, int(length) if known else None
+    stated = length.isdigit() and "Transfer-Encoding" not in answer.headers
+    return 0, int(length) if stated else None
 
 
 def _receive(
     answer: requests.Response, url: str, part: Path, start: int, total: int | None
 ) -> None:
+    """Write an answer's bytes after the first `start` of `part`, and what they are beside it."""
     # Undecoded: a server that labels a .tar.gz "Content-Encoding: gzip" means the file itself.
     chunks = answer.raw.stream(CHUNK, decode_content=False) if answer.ok else iter(())
     head = next(chunks, b"")
@@ -162,6 +164,7 @@ def _receive(
 
 
 def _refuse_page(head: bytes, name: str, url: str) -> None:
+    """Raise DownloadError where what arrives begins as a web page does."""
     text = head[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<") and (b"<html" in text or text.startswith(b"<!doctype html")):
         raise DownloadError(
@@ -171,12 +174,10 @@ def _refuse_page(head: bytes, name: str, url: str) -> None:
 
 
 def _check_room(part: Path, total: int | None) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if total is not None and total - _size(part) > free:
-        raise DownloadError(
-            f"{part.stem}: {total - _size(part):,} bytes to come, but {part.parent} has room for "
-            f"{free:,}; make room, or choose another disk with --path"
-        )
+    free, left = shutil.disk_usage(part.parent).free, (total or 0) - _size(part)
+    if left > free:
+        room = f"{part.parent} has room for {free:,}; make room, or choose another disk with --path"
+        raise DownloadError(f"{part.stem}: {left:,} bytes to come, but {room}")
 
 
 def _from_drive(url: str, part: Path) -> None:
@@ -188,37 +189,29 @@ def _from_drive(url: str, part: Path) -> None:
         bar.total = total
         bar.update(done - bar.n)
 
-    with _bar(part.stem, 0, None) as bar:
-        try:
-            gdown.download(
-                url,
-                str(part),
-                quiet=True,
-                resume=True,
-                retries=TRIES - 1,
-                timeout=TIMEOUT,
-                progress=advance,
-            )
-        except (gdown.exceptions.DownloadError, requests.RequestException) as error:
-            text = f"{part.stem}: Google Drive does not deliver {url}: {_one_line(error)}"
-            advice = f"try later, or save it with a browser to {part.parent} under this name"
-            raise DownloadError(f"{text}; {advice}") from error
-    with open(part, "rb") as file:
-        head = file.read(4096)
+    tries = {"resume": True, "retries": TRIES - 1, "timeout": TIMEOUT}
     try:
-        _refuse_page(head, part.stem, url)
+        with _bar(part.stem, 0, None) as bar:
+            gdown.download(url, str(part), quiet=True, progress=advance, **tries)
+    except (gdown.exceptions.DownloadError, requests.RequestException) as error:
+        text = f"{part.stem}: Google Drive does not deliver {url}: {_one_line(error)}"
+        advice = f"try later, or save it with a browser to {part.parent} under this name"
+        raise DownloadError(f"{text}; {advice}") from error
+    try:
+        with open(part, "rb") as file:
+            _refuse_page(file.read(4096), part.stem, url)
     except DownloadError:
         part.unlink()  # or the next run would take the page for the file
         raise
 
 
 def _bar(name: str, start: int, total: int | None) -> tqdm:
-    """On stderr, if that is a terminal."""
+    """Return a bar on stderr, shown if that is a terminal."""
     return tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=None)
 
 
 def _read_note(url: str, part: Path) -> dict:
-    """What `part` is the beginning of; empty if that is not known, or not `url`."""
+    """Return what `part` is the beginning of; empty if that is not known, or not `url`."""
     try:
         note = json.loads(_note_path(part).read_text("utf-8"))
         return note if part.exists() and note["url"] == url else {}
@@ -244,13 +237,11 @@ def _size(path: Path) -> int:
 
 def _kept(part: Path) -> str:
     size = _size(part)
-    return (
-        f"{size:,} bytes are kept in {part}, run it again to go on" if size else "nothing is kept"
-    )
+    return f"{size:,} bytes are kept in {part}, run it again" if size else "nothing is kept"
 
 
 def _root(error: BaseException) -> str:
-    """The reason at the bottom, such as 'Connection refused', without the libraries' wrapping."""
+    """Return the reason at the bottom, such as 'Connection refused', out of its wrapping."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return getattr(error, "strerror", None) or _one_line(error)

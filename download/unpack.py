@@ -34,6 +34,7 @@ HEADER = 1 << 20  # bytes of one tar header, which tarfile holds in memory
 
 COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 CORRUPT = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError)
+NO_FILE = "a link or a device"
 LITTER = {".ds_store", "thumbs.db"}  # what file managers leave
 
 
@@ -49,8 +50,8 @@ class _Member:
 
 
 def placing(take: Mapping[str, str]) -> Callable[[str], str | None]:
-    """What tells where a member of an archive goes: a path below the corpus, or None if no pattern
-    takes it.
+    """Return what tells where a member of an archive goes: a path below the corpus, or None where
+    no pattern takes it.
 
     Each pattern, such as "Stimuli/*/*.jpg", is matched, component by component and in any case of
     letters, against the end of the member's path; the first that fits wins. What is below its
@@ -73,8 +74,8 @@ def placing(take: Mapping[str, str]) -> Callable[[str], str | None]:
 
 
 def _rules(take: Mapping[str, str], head: str) -> list[tuple[Callable, str]]:
-    """For members in a folder: what fits their names in small letters, and what then comes before
-    the name."""
+    """Return, for members in a folder, what fits their names in small letters, and what then comes
+    before the name."""
     folders = _parts(head)
     if ".." in folders or "__MACOSX" in folders:
         return []
@@ -91,121 +92,115 @@ def _rules(take: Mapping[str, str], head: str) -> list[tuple[Callable, str]]:
 
 
 def unpack(archive: Path, folder: Path, take: Mapping[str, str]) -> list[str]:
-    """Extracts what `take` takes (see placing) of a zip or tar archive; returns the paths, sorted.
+    """Extract what `take` takes (see placing) of a zip or tar archive; return the paths, sorted.
 
-    Files get the usual permissions, not the archive's. Raises DownloadError, before anything is
-    written, for an archive with a member that leaves the folder, a link, a device, encryption, two
-    files for one place, a name to take that cannot be printed, more than MEMBERS members, or more
-    than FREE bytes that are also more than RATIO times its own size; and for a damaged one: of
-    that, files may be left in `folder`.
+    Files get the usual permissions, not the archive's.
+
+    Raises:
+        DownloadError: before anything is written, for an archive with a member that leaves the
+            folder, a link, a device, encryption, two files for one place, a name to take that
+            cannot be printed, more than MEMBERS members, or more than FREE bytes that are also more
+            than RATIO times its own size; and for a damaged one: of that, files may be left in
+            `folder`.
     """
-    archive, folder = Path(archive), Path(folder)
     with _reported(archive):
         places, size = _survey(archive, take)
         folder.mkdir(parents=True, exist_ok=True)
-        _check_room(archive, folder, places, size)
+        _check_room(folder, places, size)
         bar = tqdm(desc=archive.name, total=size, unit="B", unit_scale=True, disable=None)
         with bar, closing(_members(archive)) as members:
             for member in members:
                 if member.is_file and member.name in places:
-                    _extract(archive, member, folder / places[member.name], bar)
+                    _extract(member, folder / places[member.name], bar)
     return sorted(places.values())
 
 
 def _survey(archive: Path, take: Mapping[str, str]) -> tuple[dict[str, str], int]:
-    """The place of each member taken, and their size together; refuses what may do harm."""
-    place, owners = placing(take), {}
+    """Return the place of each member taken, and their size together; refuse what may do harm."""
+    place, members_of = placing(take), {}
     files: list[str] = []
     total = size = 0
     with closing(_members(archive)) as members:
         for count, member in enumerate(members, 1):
             total += member.size
-            _refuse(archive, member, count, total)
+            _refuse(archive.stat().st_size, member, count, total)
             if not member.is_file:
                 continue
             files.append(member.name)
             if target := place(member.name):
                 if not target.isprintable():
-                    raise DownloadError(
-                        f"{archive.name}: refused, its member {member.name!r} has a name that "
-                        "cannot be printed"
-                    )
-                if target in owners:
-                    both = f"{owners[target]!r} and {member.name!r}"
-                    raise DownloadError(f"{archive.name}: {both} would both become {target!r}")
-                owners[target] = member.name
+                    named = f"its member {member.name!r} has a name that cannot be printed"
+                    raise DownloadError(f"refused, {named}")
+                if target in members_of:
+                    both = f"{members_of[target]!r} and {member.name!r}"
+                    raise DownloadError(f"{both} would both become {target!r}")
+                members_of[target] = member.name
                 size += member.size
-    if not owners:
+    if not members_of:
         first = f", first {', '.join(map(repr, files[:3]))}" if files else ""
-        raise DownloadError(
-            f"{archive.name}: nothing in it is called {' or '.join(map(repr, take))}; "
-            f"it holds {len(files)} files{first}"
-        )
-    return {name: target for target, name in owners.items()}, size
+        names = " or ".join(map(repr, take))
+        raise DownloadError(f"nothing in it is called {names}; it holds {len(files)} files{first}")
+    return {name: target for target, name in members_of.items()}, size
 
 
-def _refuse(archive: Path, member: _Member, count: int, total: int) -> None:
-    """Raises for a member that no honest archive of pictures holds, taken or not."""
+def _refuse(packed: int, member: _Member, count: int, total: int) -> None:
+    """Refuse a member that no honest archive of pictures holds, taken or not.
+
+    Args:
+        packed: the archive's own size in bytes; total: that of its first `count` members.
+    """
     name = member.name
     leaves = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or ".." in _parts(name)
     if leaves or "\0" in name:
-        raise DownloadError(
-            f"{archive.name}: refused, its member {name!r} would be written outside its folder"
-        )
+        raise DownloadError(f"refused, its member {name!r} would be written outside its folder")
     if member.trouble:
-        raise DownloadError(f"{archive.name}: refused, its member {name!r} is {member.trouble}")
+        raise DownloadError(f"refused, its member {name!r} is {member.trouble}")
     if count > MEMBERS:
-        raise DownloadError(f"{archive.name}: refused, it has more than {MEMBERS:,} members")
-    packed = archive.stat().st_size
+        raise DownloadError(f"refused, it has more than {MEMBERS:,} members")
     if total > max(FREE, RATIO * packed):
-        raise DownloadError(
-            f"{archive.name}: refused, its {packed:,} bytes would become {total:,} or more, "
-            f"over {RATIO} times as many"
-        )
+        more = f"{total:,} or more, over {RATIO} times as many"
+        raise DownloadError(f"refused, its {packed:,} bytes would become {more}")
 
 
-def _check_room(archive: Path, folder: Path, places: dict[str, str], size: int) -> None:
-    there = [target for target in places.values() if (folder / target).exists()]
-    if there:
+def _check_room(folder: Path, places: dict[str, str], size: int) -> None:
+    """Refuse to write over files, or more bytes than there is room for."""
+    present = [target for target in places.values() if (folder / target).exists()]
+    if present:
         raise DownloadError(
-            f"{archive.name}: {len(there)} of its files are in {folder} already, "
-            f"first {min(there)!r}; two archives must not hold the same file"
+            f"{len(present)} of its files are in {folder} already, first {min(present)!r}; "
+            "two archives must not hold the same file"
         )
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise DownloadError(
-            f"{archive.name}: needs {size:,} bytes, {folder} has room for {free:,}; "
-            f"make room, or choose another disk"
-        )
+        room = f"{folder} has room for {free:,}; make room, or choose another disk"
+        raise DownloadError(f"needs {size:,} bytes, {room}")
 
 
-def _extract(archive: Path, member: _Member, target: Path, bar: tqdm) -> None:
+def _extract(member: _Member, target: Path, bar: tqdm) -> None:
+    """Write a member to a new file; refuse one of another size than the archive states, against
+    which the limits were held."""
     target.parent.mkdir(parents=True, exist_ok=True)
     left = member.size
     with member.open() as source, open(target, "xb") as file:
-        while chunk := source.read(CHUNK):
+        while left >= 0 and (chunk := source.read(CHUNK)):
             left -= len(chunk)
-            if left < 0:
-                break
             file.write(chunk)
             bar.update(len(chunk))
-    if left:  # the limits were held against the sizes that the archive states
+    if left:
         more = "more" if left < 0 else "fewer"
-        raise DownloadError(
-            f"{archive.name}: damaged, {member.name!r} has {more} than its {member.size:,} bytes"
-        )
+        raise DownloadError(f"damaged, {member.name!r} has {more} than its {member.size:,} bytes")
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    """The members in the order of the archive; each can be opened until the next is asked for."""
+    """Yield the members in the order of the archive; each can be opened until the next one is."""
     with open(archive, "rb") as file:
         head = file.read(8)
     if head.startswith(b"PK"):
         yield from _zip_members(archive)
         return
-    opener = next((way for magic, way in COMPRESSED.items() if head.startswith(magic)), open)
+    opener = next((opens for magic, opens in COMPRESSED.items() if head.startswith(magic)), open)
     with opener(archive, "rb") as stream:
-        with _open_tar(archive, stream, head) as tar:
+        with _open_tar(stream, head) as tar:
             yield from _tar_members(tar)
         _drain(stream)
 
@@ -214,37 +209,34 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as file:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was made without Unix
-            trouble = None
+            trouble = "encrypted" if info.flag_bits & 1 else None
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                trouble = "a link or a device"
-            elif info.flag_bits & 1:
-                trouble = "encrypted"
+                trouble = NO_FILE
             is_file = not info.filename.endswith(("/", "\\"))
             opener = partial(file.open, info)
             yield _Member(info.filename, info.file_size, is_file, trouble, opener)
 
 
-def _open_tar(archive: Path, stream: IO[bytes], head: bytes) -> tarfile.TarFile:
+def _open_tar(stream: IO[bytes], head: bytes) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header)
     except tarfile.ReadError as error:
         raise DownloadError(
-            f"{archive.name}: neither a zip nor a tar archive (plain or packed with gzip, bzip2 or "
-            f"xz), or damaged: {error}; it begins with {head!r}"
+            "neither a zip nor a tar archive (plain or packed with gzip, bzip2 or xz), or damaged: "
+            f"{error}; it begins with {head!r}"
         ) from error
 
 
 def _tar_members(tar: tarfile.TarFile) -> Iterator[_Member]:
     for info in tar:
-        known = info.isfile() or info.isdir()
-        trouble = None if known else "a link or a device"
+        trouble = None if info.isfile() or info.isdir() else NO_FILE
         yield _Member(info.name, info.size, info.isfile(), trouble, partial(tar.extractfile, info))
 
 
 class _Header(tarfile.TarInfo):
-    """tarfile takes an unreadable header for the end of the archive: here it is a fault.
+    """A header that is a fault where it cannot be read, which tarfile takes for the archive's end.
 
-    Nor may a header be so long (a name of gigabytes) that reading it fills the memory.
+    Nor may one be so long (a name of gigabytes) that reading it fills the memory.
     """
 
     @classmethod
@@ -262,7 +254,7 @@ class _Header(tarfile.TarInfo):
 
 
 def _drain(stream: IO[bytes]) -> None:
-    """Reads what pads the archive, because gzip and its like check their sum at the very end."""
+    """Read what pads the archive, because gzip and its like check their sum at the very end."""
     for _ in range(FREE // CHUNK):
         if not stream.read(CHUNK):
             return
@@ -271,23 +263,25 @@ def _drain(stream: IO[bytes]) -> None:
 
 @contextmanager
 def _reported(archive: Path) -> Iterator[None]:
-    """Every fault of the archive or the disk as a DownloadError."""
+    """Raise every fault of the archive or the disk as a DownloadError that names the archive."""
     try:
         yield
+    except DownloadError as error:
+        raise DownloadError(f"{archive.name}: {error}") from error
     except NotImplementedError as error:
-        advice = "unpack it by hand"
-        raise DownloadError(f"{archive.name}: packed in a rare way ({error}); {advice}") from error
-    except CORRUPT as error:
+        raise DownloadError(
+            f"{archive.name}: packed in a rare way ({error}); unpack it by hand"
+        ) from error
+    except (*CORRUPT, OSError) as error:
+        # Without a number it is gzip's and bzip2's word for damage.
+        if getattr(error, "errno", None):
+            where = f"{error.strerror}: {error.filename or archive}"
+            raise DownloadError(f"{archive.name}: {where}") from error
         raise DownloadError(f"{archive.name}: truncated or damaged ({error})") from error
-    except OSError as error:
-        if error.errno is None:  # gzip's and bzip2's word for damage
-            raise DownloadError(f"{archive.name}: truncated or damaged ({error})") from error
-        where = error.filename or archive
-        raise DownloadError(f"{archive.name}: {error.strerror}: {where}") from error
 
 
 def _parts(path: str) -> list[str]:
-    """Its components; a backslash parts them too, as archives made on Windows have it."""
+    """Return a path's components, parted by backslashes too, as Windows makes archives."""
     return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
 
 

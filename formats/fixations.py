@@ -1,7 +1,7 @@
-"""Where people looked, as one table; counts and blurred maps made from it."""
+"""Where people looked, as one table; fixation maps and blurred ones made from it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ PRODUCTS = 1 << 18  # of numbers; for as many OpenBLAS takes no second core
 
 @dataclass(frozen=True, eq=False)
 class Fixations:
-    """One row a fixation, all arrays of length M.
+    """Fixations, a row each; all arrays have length M.
 
     x, y: float64 pixels of the original stimulus, x the column and y the row; floor is the pixel.
     n: int64, index of the stimulus.
@@ -40,67 +40,67 @@ class Fixations:
 
     @property
     def ordered(self) -> bool:
-        """Whether every fixation belongs to a known scanpath."""
+        """Tell whether every fixation belongs to a known scanpath."""
         return len(self) > 0 and bool((self.scanpath >= 0).all())
 
     def select(self, rows: np.ndarray) -> "Fixations":
-        """The rows of a boolean mask (M,) or of an array of indices."""
+        """Return the rows of a boolean mask (M,) or of an array of indices."""
         return Fixations(*(column[rows] for column in vars(self).values()))
 
     def scaled(self, x: float, y: float) -> "Fixations":
-        """Return the same fixations and histories on a picture that is x times as wide and y times
-        as high."""
+        """Return the same fixations on a picture that is x times as wide and y times as high."""
         history = self.history * np.float32([x, y])
         return replace(self, x=self.x * x, y=self.y * y, history=history)
 
     def later(self) -> np.ndarray:
-        """(M,) bool: which rows are not the first of their scanpath."""
+        """Return (M,) bool: which rows are not the first of their scanpath."""
         return ~np.isnan(self.history[:, 0, 0])
 
     def by_stimulus(self, count: int) -> list["Fixations"]:
-        """One table for each of the stimuli 0..count-1, rows in their order."""
+        """Return a table for each of the stimuli 0..count-1, rows in their order."""
         order = np.argsort(self.n, kind="stable")
         edges = np.searchsorted(self.n[order], np.arange(count + 1))
-        return [self.select(order[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [self.select(rows) for rows in np.split(order, edges)[1:-1]]
 
 
 def table(
     x, y, n, subject=UNKNOWN, t=np.nan, duration=np.nan, scanpath=UNKNOWN, history=None
 ) -> Fixations:
-    """A table from arrays (M,); a scalar stands for all rows. Histories are those of the rows of
-    each scanpath, unless the (M, 4, 2) of them are known otherwise."""
-    x = np.asarray(x, np.float64)
+    """Copy arrays (M,) into a table; a scalar stands for all rows. Without a history (M, 4, 2) it
+    is that of the rows of each scanpath."""
+    length = np.shape(x)
 
-    def column(values, kind=np.float64):
-        return np.broadcast_to(np.asarray(values, kind), x.shape).copy()
+    def column(values, dtype=np.float64):
+        return np.broadcast_to(np.asarray(values, dtype), length).copy()
 
-    index, observer, path = (column(values, np.int64) for values in (n, subject, scanpath))
-    y = column(y)
+    x, y, t, duration = map(column, (x, y, t, duration))
+    n, subject, scanpath = (column(values, np.int64) for values in (n, subject, scanpath))
     with np.errstate(over="ignore"):  # what float32 cannot hold is far outside as infinity, too
-        history = before(np.stack([x, y], 1), path) if history is None else np.float32(history)
-    return Fixations(x.copy(), y, index, observer, column(t), column(duration), path, history)
+        history = histories(x, y, scanpath) if history is None else np.float32(history)
+    return Fixations(x, y, n, subject, t, duration, scanpath, history)
 
 
-def before(points: np.ndarray, scanpath: np.ndarray) -> np.ndarray:
-    """float32 (M, 4, 2): the four points before each (M, 2) of a scanpath (M,), last one first."""
+def histories(x: np.ndarray, y: np.ndarray, scanpath: np.ndarray) -> np.ndarray:
+    """Return float32 (M, 4, 2): the four points before each in its scanpath, the last one first."""
+    points = np.stack([x, y], 1)
     order = np.argsort(scanpath, kind="stable")
-    found = np.full((len(points), EARLIER, 2), np.nan, np.float32)
+    history = np.full((len(points), EARLIER, 2), np.nan, np.float32)
     for back in range(1, EARLIER + 1):
         now, then = order[back:], order[:-back]
         same = (scanpath[now] == scanpath[then]) & (scanpath[now] >= 0)
-        found[now[same], back - 1] = points[then[same]]
-    return found
+        history[now[same], back - 1] = points[then[same]]
+    return history
 
 
 def concatenate(tables: Iterable[Fixations]) -> Fixations:
-    """All rows under one another; scanpaths are numbered on, so that none run together."""
+    """Join the rows of tables; scanpaths are numbered on, so that none run together."""
     parts, start = [table([], [], [])], 0
     for part in tables:
-        known = part.scanpath >= 0
-        parts.append(replace(part, scanpath=np.where(known, part.scanpath + start, UNKNOWN)))
+        scanpath = np.where(part.scanpath >= 0, part.scanpath + start, UNKNOWN)
+        parts.append(replace(part, scanpath=scanpath))
         start += int(part.scanpath.max(initial=UNKNOWN)) + 1
-    names = [field.name for field in fields(Fixations)]
-    return Fixations(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Fixations(*map(np.concatenate, columns))
 
 
 def inside(x, y, height, width) -> np.ndarray:
@@ -109,7 +109,7 @@ def inside(x, y, height, width) -> np.ndarray:
 
 
 def counts(x, y, shape: Sequence[int], size: Sequence[int] | None = None) -> np.ndarray:
-    """How many fixations fell on each pixel.
+    """Return the fixation map: how many fixations fell on each pixel.
 
     Args:
         x, y: (M,) pixels of the original picture; those outside it count nowhere.
@@ -131,14 +131,10 @@ def counts(x, y, shape: Sequence[int], size: Sequence[int] | None = None) -> np.
 
 
 def blur(counts: np.ndarray, sigma: float) -> np.ndarray:
-    """The empirical map: counts under a Gaussian, as pysaliency and the Tuebingen benchmark do.
+    """Return counts (height, width) under a Gaussian, float64, as pysaliency blurs them.
 
-    Args:
-        counts: (height, width).
-        sigma: standard deviation in pixels of these counts, cut off at 4 sigma.
-
-    Returns:
-        float64 (height, width) of the same sum: edges reflect.
+    sigma: standard deviation in pixels of these counts. The kernel ends at 4 sigma, and what would
+    leave the picture is reflected, so that the sum stays.
     """
     from scipy.sparse import csr_array
 
@@ -151,23 +147,23 @@ def blur(counts: np.ndarray, sigma: float) -> np.ndarray:
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
     pixels = np.flatnonzero(counts.ravel() > 0)
-    rows, line = np.unique(pixels // width, return_inverse=True)
-    columns, place = np.unique(pixels % width, return_inverse=True)
-    seen = csr_array((counts.ravel()[pixels], (line, place)), (len(rows), len(columns)))
-    across = seen @ _spread(kernel, columns, width)
-    down, found = _spread(kernel, rows, height), np.empty(counts.shape)
+    rows, i = np.unique(pixels // width, return_inverse=True)
+    columns, j = np.unique(pixels % width, return_inverse=True)
+    fixated = csr_array((counts.ravel()[pixels], (i, j)), (len(rows), len(columns)))
+    across = fixated @ _spread(kernel, columns, width)
+    down, blurred = _spread(kernel, rows, height), np.empty(counts.shape)
     for top in range(0, height, LINES):
         near = slice(*np.searchsorted(rows, [top - reach, top + LINES + reach]))
         strip = slice(top, top + LINES)
         step = PRODUCTS // (LINES * max(near.stop - near.start, 1)) or 1
         for left in range(0, width, step):
             tile = slice(left, left + step)
-            np.matmul(down[near, strip].T, across[near, tile], out=found[strip, tile])
-    return found
+            np.matmul(down[near, strip].T, across[near, tile], out=blurred[strip, tile])
+    return blurred
 
 
 def _spread(kernel: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
-    """Lines (K, size), each with the kernel around a place, and what leaves it reflected back."""
+    """Return lines (K, size): the kernel around each place, what leaves them reflected back."""
     # Reflected at both ends, a line is a ring of twice its length, run through there and back.
     reach = len(kernel) // 2
     ring = np.bincount(np.arange(-reach, reach + 1) % (2 * size), kernel, 2 * size)

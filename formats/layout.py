@@ -42,16 +42,18 @@ class Files(Mapping):
 
 
 def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> Files:
-    """Canonical path -> file, of a corpus as it lies: as `download` leaves it or by hand.
+    """Return the files of a corpus as it lies: as `download` leaves it or by hand.
 
     A file in one of the folders of our own layout is where it belongs, in any case of letters;
     any other goes where the authors' patterns put it, as if it came out of their archive.
+
+    Raises:
+        UsageError: two pictures or maps belong to one place.
     """
     place, members = placing(take), {}
     for parent, names in folders(folder, skip):
-        inside = "".join(f"{part}/" for part in parent.parts[len(folder.parts) :])
-        for file in names:
-            member = inside + file
+        inner = "".join(f"{part}/" for part in parent.parts[len(folder.parts) :])
+        for member in (inner + name for name in names):
             name = canonical(member, place)
             if name in members and name.startswith(("stimuli/", "saliency/")):
                 both = f"{folder / members[name]} and {folder / member}"
@@ -61,53 +63,52 @@ def canonical_files(folder: Path, take: Mapping[str, str], skip=()) -> Files:
     return Files(folder, members)
 
 
-def walk(folder: Path, skip=()) -> Iterator[Path]:
-    """All files below a folder, sorted, without hidden ones and those named in `skip`."""
-    return (parent / name for parent, names in folders(folder, skip) for name in names)
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder but hidden ones, folder by folder, sorted."""
+    return (parent / name for parent, names in folders(folder) for name in names)
 
 
 def folders(folder: Path, skip=()) -> Iterator[tuple[Path, list[str]]]:
-    """The same by the folder that they lie in: that, and their names."""
+    """Yield each folder and the names of its files, without hidden ones and those in `skip`."""
     for parent, inner, names in storage.walk(folder, ENDINGS):
-        inner[:] = sorted(f for f in inner if f not in skip and not f.startswith("."))
+        inner[:] = sorted(name for name in inner if name not in skip and name[0] != ".")
         names = (n for n in names if n not in skip and n[0] != "." and n != "Thumbs.db")
         yield parent, sorted(names)
 
 
 def canonical(member: str, place: Callable[[str], str | None]) -> str | None:
-    """Where a file of a corpus' folder belongs in our layout, or None where nowhere."""
-    top, _, rest = member.partition("/")
-    taken = place(member)
-    if not rest:
-        ours = member.lower().endswith((".hdf5", *TABLES))
-        return taken or (member.lower() if ours else None)
-    own = top.lower() in TOPS
-    if own and (taken is None or not taken.startswith(top.lower() + "/")):
-        return f"{top.lower()}/{rest}"
+    """Return where a file of a corpus' folder belongs in our layout, or None where nowhere."""
+    taken, (top, _, rest) = place(member), member.partition("/")
+    top = top.lower()
+    if rest and top in TOPS and not (taken or "").startswith(f"{top}/"):
+        return f"{top}/{rest}"
+    if not (rest or taken) and top.endswith((".hdf5", *TABLES)):
+        return top
     return taken
 
 
 def below_stimuli(name: str) -> str:
-    """The part below stimuli/ of a path of any machine; all of it where it has no such folder."""
+    """Return the part below stimuli/ of a path of any machine; all of it where there is none."""
     # pysaliency itself calls the folder Stimuli in some corpora.
     return re.sub(rf"^(.*/)?{STIMULI}", "", name.replace("\\", "/"), flags=re.IGNORECASE)
 
 
 def below(files: Files, top: str, *, pictures=False, drawn=False) -> Files:
-    """The files of one folder, by their path below it, sorted: all, its pictures, or what is
-    drawn, in arrays too."""
+    """Return the files of one folder, by their path below it, sorted: all, its pictures, or what
+    is drawn, in arrays too."""
     start, endings = f"{top}/", DRAWN if drawn else PICTURES
-    inside = sorted(name for name in files if name.startswith(start))
-    kept = (name for name in inside if not (pictures or drawn) or ending(name) in endings)
-    return Files(files.folder, {n.removeprefix(start): files.members[n] for n in kept})
+    names = sorted(name for name in files if name.startswith(start))
+    if pictures or drawn:
+        names = [name for name in names if ending(name) in endings]
+    return Files(files.folder, {name.removeprefix(start): files.members[name] for name in names})
 
 
 def ending(name: str) -> str:
-    """That of a file's name, in small letters and with its dot; "" where it has none."""
+    """Return that of a file's name, in small letters and with its dot; "" where it has none."""
     return splitext(name)[1].lower()
 
 
 def listing(folder: Path) -> str:
-    """The first few names in a folder, for an error."""
-    names = sorted(p.name for p in folder.iterdir())
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+    """Return the first few names in a folder, for an error."""
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:5] + ["..."] * (len(names) > 5)) or "nothing"

@@ -3,11 +3,11 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from posixpath import splitext
+from posixpath import basename, splitext
 
 from absl import logging
 
@@ -22,9 +22,14 @@ def key(name: str) -> str:
     """Return what all spellings of a stimulus' name have in common: the path below stimuli/, on
     any machine, in one case and one Unicode form, without endings and without zeros that lead
     a number (a spreadsheet makes 1 or 1.0 of 001)."""
-    path = unicodedata.normalize("NFC", below_stimuli(name.strip())).casefold()
-    path = ENDED.sub("", re.sub(r"^(\d+)\.0$", r"\1", path.removeprefix("./")))
+    path = composed(below_stimuli(name.strip())).casefold().removeprefix("./")
+    path = ENDED.sub("", re.sub(r"^(\d+)\.0$", r"\1", path))
     return re.sub(r"(?<!\d)0+(?=\d)", "", path)
+
+
+def composed(text: str) -> str:
+    """Return a text in the Unicode form in which an accent and its letter are one character."""
+    return unicodedata.normalize("NFC", text)
 
 
 def stem(name: str) -> str:
@@ -34,9 +39,9 @@ def stem(name: str) -> str:
 
 def unique(names: Iterable[str], where: Path) -> None:
     """Raise UsageError where results would be called the same for two names."""
-    known: dict[str, str] = {}
+    first: dict[str, str] = {}
     for name in names:
-        other = known.setdefault(stem(name), name)
+        other = first.setdefault(stem(name), name)
         if other != name:
             raise UsageError(f"{where}: '{other}' and '{name}' have one name; keep one of them")
 
@@ -46,11 +51,11 @@ class Pairing:
 
     def __init__(self, names: Iterable[str]):
         self.names = list(names)
-        self.whole, self.last = defaultdict(list), defaultdict(list)
-        self.texts: dict[str, str] = {}
+        self.by_path, self.by_file = defaultdict(list), defaultdict(list)
+        self.texts: dict[str, str] = {}  # the first that meant each stimulus
         for name in self.names:
-            self.whole[key(name)].append(name)
-            self.last[key(name).rpartition("/")[2]].append(name)
+            self.by_path[key(name)].append(name)
+            self.by_file[basename(key(name))].append(name)
 
     def find(self, text: str) -> str | None:
         """Return the stimulus that a text means, None where it is none or could be several.
@@ -70,30 +75,29 @@ class Pairing:
     def meant(self, text: str) -> str | None:
         """Return the stimulus that a text means, whatever other texts meant."""
         path = key(text)
-        found = self.whole.get(path)
-        if not found:
-            same_file = self.last.get(path.rpartition("/")[2], ())
-            found = [name for name in same_file if nested(key(name), path)]
-        if len(found) > 1:  # by their zeros, case or ending
-            spelt = unicodedata.normalize("NFC", below_stimuli(text.strip()))
-            exact = [name for name in found if unicodedata.normalize("NFC", name) == spelt]
-            found = exact or [name for name in found if stem(name) in (spelt, stem(spelt))]
-        return found[0] if len(found) == 1 else None
+        names = self.by_path.get(path)
+        if not names:
+            same_file = self.by_file.get(basename(path), ())
+            names = [name for name in same_file if nested(key(name), path)]
+        if len(names) > 1:  # told apart by their zeros, case or ending
+            spelt = composed(below_stimuli(text.strip()))
+            exact = [name for name in names if composed(name) == spelt]
+            names = exact or [name for name in names if stem(name) in (spelt, stem(spelt))]
+        return names[0] if len(names) == 1 else None
 
     def near(self, text: str) -> str:
         """Return ` (did you mean ...?)` where names come close to a text, else nothing: those
         that are the same below some folder, else such as are spelt alike."""
-        names = self.last.get(key(text).rpartition("/")[2])
+        names = self.by_file.get(basename(key(text)))
         if not names:
-            close = get_close_matches(key(text), self.whole, n=3)
-            names = [name for each in close for name in self.whole[each]]
+            paths = get_close_matches(key(text), self.by_path, n=3)
+            names = [name for path in paths for name in self.by_path[path]]
         return f" (did you mean {' or '.join(names[:3])}?)" if names else ""
 
 
-def nested(one: str, other: str) -> bool:
-    """Tell whether one path is the end of the other."""
-    longer, shorter = sorted((f"/{one}", f"/{other}"), key=len, reverse=True)
-    return longer.endswith(shorter)
+def nested(path: str, other: str) -> bool:
+    """Tell whether one of two paths is the end of the other."""
+    return f"/{path}".endswith(f"/{other}") or f"/{other}".endswith(f"/{path}")
 
 
 def matched(stimuli: Iterable[str], files: Collection[str], where: Path) -> dict[str, str]:
@@ -105,34 +109,30 @@ def matched(stimuli: Iterable[str], files: Collection[str], where: Path) -> dict
     Raises:
         UsageError: two files are of one stimulus.
     """
-    if not files:
-        return {}
-    pairing, found = Pairing(stimuli), {}
+    pairing, by_stimulus = Pairing(stimuli), {}
     meant = {file: pairing.meant(file) for file in files}
     meant |= without_ending(pairing, meant)
     for file, name in meant.items():
-        other = found.setdefault(name, file) if name else file
+        other = by_stimulus.setdefault(name, file) if name else file
         if other != file:
             raise UsageError(f"{where}: '{other}' and '{file}' are of one stimulus, '{name}'")
-    return found
+    return by_stimulus
 
 
-def without_ending(pairing: Pairing, meant: Mapping[str, str | None]) -> dict[str, str]:
+def without_ending(pairing: Pairing, meant: dict[str, str | None]) -> dict[str, str]:
     """Return the stimuli of the files that mean none yet, by the one ending that they all have."""
     strays = [file for file, name in meant.items() if name is None]
     lacking = len(pairing.names) - len({*meant.values()} - {None})
-    served: dict[str, dict[str, str]] = defaultdict(dict)  # ending -> file -> stimulus
+    by_ending: dict[str, dict[str, str]] = defaultdict(dict)  # ending -> file -> stimulus
     for file in strays if lacking else ():
         path = key(file)
-        for end in (end for end, sign in enumerate(path) if not sign.isalnum() and sign != "/"):
-            name = pairing.meant(path[:end])
-            if name is not None and "/" not in path[end:]:
-                served[path[end:]][file] = name
+        for sign in re.finditer(r"([^\w/]|_)(?=[^/]*$)", path):
+            if name := pairing.meant(path[: sign.start()]):
+                by_ending[path[sign.start() :]][file] = name
     enough = min(2, len(pairing.names))  # the one file cat_2 may as well be of another picture
-    whole = [e for e, by in served.items() if enough <= len(by) in (len(strays), lacking)]
+    whole = [e for e, found in by_ending.items() if enough <= len(found) in (len(strays), lacking)]
     if len(whole) != 1:
         return {}
-    logging.info(
-        "%d files are called after their stimuli and '%s'", len(served[whole[0]]), whole[0]
-    )
-    return served[whole[0]]
+    ending, names = whole[0], by_ending[whole[0]]
+    logging.info("%d files are called after their stimuli and '%s'", len(names), ending)
+    return names

@@ -108,7 +108,7 @@ def _find(
     tries = [listed, folder / name]
     tries += [file for end in ends for file in (here.get(end), folder / end)]
     exact = next((file for file in tries if file and file.is_file()), None)
-    spelt = pairing.whole.get(key(name), ())
+    spelt = pairing.by_path.get(key(name), ())
     file = here[spelt[0]] if exact is None and len(spelt) == 1 else exact
     return _absolute(file) if file else None
 

@@ -71,7 +71,7 @@ def quick():
         return fitted[known]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("report.curves.save_curve", lambda *_: None)
+        patch.setattr("report.curves.save_curves", lambda *_: None)
         patch.setattr(training, "centre_bias", once)
         yield
 

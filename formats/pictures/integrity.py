@@ -25,7 +25,7 @@ STATS = 1000  # files on a disk that a thread is asked about in one go
 
 class Seen(NamedTuple):
     """A picture's height and width as a person sees it, whether all of it is black, the digest
-    of its content, and of a map what it shows (see maps.Look)."""
+    of its content, and of a map what it shows (see looks.Look)."""
 
     height: int
     width: int

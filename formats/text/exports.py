@@ -19,91 +19,86 @@ TITLE = re.compile(r"(.*?)[\s_]*(?:[\[(]([^\[\]()]*)[\])]|[\s_](px|pixels?|s|sec
 
 @dataclass(frozen=True)
 class Title:
-    """A column: its place in the header, its text, the name and the unit in it (none: pixels)."""
+    """A title in a header: its column, its text, the name and the unit in it ("": pixels)."""
 
-    place: int
+    column: int
     text: str
     name: str
     unit: str
 
     @classmethod
-    def of(cls, place: int, text: str) -> "Title":
-        found = TITLE.fullmatch(text[:LONGEST].strip().lower())
-        name, unit = (found[1], found[2] or found[3] or "") if found else (text, "")
+    def of(cls, column: int, text: str) -> "Title":
+        """Take a title apart."""
+        match = TITLE.fullmatch(text[:LONGEST].strip().lower())
+        name, unit = (match[1], match[2] or match[3] or "") if match else (text, "")
         name, unit = re.sub(r"[\s_.-]", "", name.lower()), re.sub(r"\s", "", unit)
-        return cls(place, text, name, "" if unit in PIXELS else unit)
+        return cls(column, text, name, "" if unit in PIXELS else unit)
 
 
 @dataclass(frozen=True)
 class Layout:
     """The columns of one kind of table.
 
-    sign: a table with these names is of this kind.
+    signature: a table with these names is of this kind.
     columns: what each field may be called: groups of names, the best first; two names of one
         group in one table would mean the same.
     needs: the fields that must be there.
     frames: units that x and y may be in, the best first, and what makes pixels of the picture
         of them: a function of x, y, width and height, or None where they are that.
     seconds: what t and duration are times, where their titles name no unit.
-    only: what `kind` must be in rows that are fixations.
+    kind: what the field `kind` must be in rows that are fixations.
     note: what is to be said of such a table; cure: of one without x and y in such units.
     """
 
     name: str
     columns: Mapping[str, tuple[set[str], ...]]
     needs: tuple[str, ...] = ("image", "x", "y")
-    sign: frozenset[str] = frozenset()
+    signature: frozenset[str] = frozenset()
     frames: Mapping[str, Callable | None] = field(default_factory=lambda: {"": None})
     seconds: Mapping[str, float] = field(default_factory=dict)
-    only: str = ""
+    kind: str = ""
     note: str = ""
     cure: str = ""
 
     def find(self, titles: list[Title]) -> dict[str, Title]:
-        """Return the column of each field that is there.
-
-        Raises:
-            UsageError: one is missing, two mean the same, or one has a unit that is none of its.
-        """
-        found = {name: self.column(name, titles) for name in self.columns}
-        missing = [name for name in self.needs if found[name] is None]
+        """Return the title of each field that is there; raise UsageError where one is missing, two
+        mean the same, or one has a unit that is none of its."""
+        fields = {name: self.title(name, titles) for name in self.columns}
+        missing = [name for name in self.needs if fields[name] is None]
         if missing:
             listed = printable(", ".join(title.text for title in titles)[:300]) or "nothing"
             raise UsageError(
                 f"line 1 has no column {missing[0]!r}: found {listed}; needed are "
                 f"{', '.join(self.needs)}{self.cure and '; '}{self.cure}"
             )
-        if found.get("x") and found["x"].unit != found["y"].unit:
-            raise UsageError(f"{found['x'].text!r} and {found['y'].text!r} are in two units")
-        return {name: title for name, title in found.items() if title}
+        if fields.get("x") and fields["x"].unit != fields["y"].unit:
+            raise UsageError(f"{fields['x'].text!r} and {fields['y'].text!r} are in two units")
+        return {name: title for name, title in fields.items() if title}
 
-    def column(self, name: str, titles: list[Title]) -> Title | None:
-        """Return a field's column, or None; raises UsageError."""
-        for group in self.columns[name]:
-            called = [title for title in titles if title.name in group]
-            fitting = self.fitting(name, called)
+    def title(self, name: str, titles: list[Title]) -> Title | None:
+        """Return a field's title, of coordinates the one in the best unit; raises UsageError."""
+        for names in self.columns[name]:
+            called = [title for title in titles if title.name in names]
+            fitting = [t for unit in self.units(name) for t in called if t.unit == unit]
+            if name in ("x", "y"):
+                fitting = [title for title in fitting if title.unit == fitting[0].unit]
             if len(fitting) > 1:
-                one, other = (printable(title.text) for title in fitting[:2])
-                raise UsageError(f"two columns are {name}: {one!r} and {other!r}; keep one of them")
-            if called and not fitting:
+                first, second = (printable(title.text) for title in fitting[:2])
+                raise UsageError(
+                    f"two columns are {name}: {first!r} and {second!r}; keep one of them"
+                )
+            if fitting:
+                return fitting[0]
+            if called:
                 allowed = ", ".join(filter(None, self.units(name))) or "pixels"
                 raise UsageError(
                     f"{name} is {printable(called[0].text)!r}, which is not in {allowed}"
                     f"{self.cure and '; '}{self.cure}"
                 )
-            if fitting:
-                return fitting[0]
         return None
 
-    def fitting(self, name: str, titles: list[Title]) -> list[Title]:
-        """Return the columns in the best of the units that a field may have."""
-        by_unit = ([t for t in titles if t.unit == unit] for unit in self.units(name))
-        if name not in ("x", "y"):
-            return [title for some in by_unit for title in some]
-        return next(filter(None, by_unit), [])
-
     def units(self, name: str) -> list[str]:
-        """Return the units that a field may have."""
+        """Return the units that a field may have, the best first."""
         if name in ("x", "y"):
             return list(self.frames)
         return [*SECONDS, ""] if name in ("t", "duration", "order") else [""]
@@ -114,11 +109,12 @@ class Layout:
 
 
 def words(text: str) -> tuple[set[str]]:
+    """Return the names in a text as one group of Layout.columns."""
     return (set(text.split()),)
 
 
 def of_fractions(x, y, width, height):
-    """Pixels of a picture from fractions of its width and height."""
+    """Return pixels of a picture from fractions of its width and height."""
     return x * width, y * height
 
 
@@ -144,7 +140,7 @@ OWN = Layout(
         "trial": words("trial trialid trialindex trialnumber viewing"),
     },
 )
-# Pro Lab's and Studio's: a row a sample; t without a unit is milliseconds in some versions and
+# Pro Lab's and Studio's have a row a sample; t without a unit is milliseconds in some versions and
 # microseconds in others, and so only an order.
 TOBII = Layout(
     "Tobii",
@@ -161,10 +157,10 @@ TOBII = Layout(
         "duration": (*words("gazeeventduration"), *words("eyemovementeventduration")),
     },
     needs=("image", "subject", "kind", "index", "x", "y"),
-    sign=frozenset({"fixationpointx", "fixationpointy"}),
+    signature=frozenset({"fixationpointx", "fixationpointy"}),
     frames={"mcspx": None, "mcsnorm": of_fractions},
     seconds={"t": float("nan"), "duration": 1e-3},
-    only="fixation",
+    kind="fixation",
     cure="export 'Fixation point X' and 'Y' in MCS px or MCS norm, the picture's coordinates: "
     "those without a unit and DACS are the screen's",
 )
@@ -182,13 +178,13 @@ EYELINK = Layout(
         "split": words("split"),
     },
     needs=("image", "subject", "x", "y"),
-    sign=frozenset({"currentfixx", "currentfixy"}),
+    signature=frozenset({"currentfixx", "currentfixy"}),
     seconds={"t": 1e-3, "duration": 1e-3},
     note="CURRENT_FIX_X and _Y are pixels of the screen and taken as the picture's, which is right "
     "where it was shown at its own size from the upper left corner",
 )
 LAYOUTS = (TOBII, EYELINK, OWN)
 SPLIT_FILE = Layout("", SPLIT, needs=("image", "split"))
-# What words for a side of the split mean.
+# Words for the sides of a split.
 CALLED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 CALLED |= dict.fromkeys(("val", "valid", "validation", "dev"), "valid")

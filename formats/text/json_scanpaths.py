@@ -9,44 +9,39 @@ import numpy as np
 
 from errors import UsageError
 from formats.text.columns import Part
+from formats.text.viewings import changes
 
 DISPLAY = (1680, 1050)  # width and height of what was shown: pictures fitted and padded
 NEAR = math.log(1.25)
 NEEDS = ("name", "subject", "X", "Y")
-SAID = (
+NOTICE = (
     "scanpaths of COCO-Search18 or COCO-FreeView, T in milliseconds; each begins at the centre, "
     "before the picture: --skip-first leaves that out"
 )
 
 
 def read(path: Path) -> Part:
-    """Return the fixations of all scanpaths, which differ in `trial`; T is their durations.
-
-    Raises:
-        UsageError: it is no JSON, or no list of such scanpaths; names the scanpath.
-    """
+    """Return the fixations of all scanpaths, which differ in `trial`; T is their durations. Raise
+    UsageError, with the scanpath, where it is no JSON, or no list of such scanpaths."""
     records = parsed(path)
     columns = [numbers(record, f"{path}: scanpath {k}") for k, record in enumerate(records, 1)]
-    lengths = [len(column[0]) for column in columns]
     x, y, duration = np.concatenate([np.empty((3, 0)), *columns], 1)
-
-    def texts(values):
-        return [text for text, n in zip(values, lengths, strict=True) for _ in range(n)]
-
-    fields = {
-        "image": texts(named(record) for record in records),
-        "subject": texts(str(record["subject"]).strip() for record in records),
-        "trial": texts(map(str, range(len(records)))),
-        "split": texts(str(record.get("split") or "").strip() for record in records),
+    lengths = [column.shape[1] for column in columns]
+    trial = np.repeat(np.arange(len(records)), lengths)
+    rows = [records[k] for k in trial]
+    texts = {
+        "image": [picture(record) for record in rows],
+        "subject": [str(record["subject"]).strip() for record in rows],
+        "trial": [*map(str, trial)],
+        "split": [str(record.get("split") or "").strip() for record in rows],
     }
-    first = np.concatenate([np.empty(0, int), *(np.arange(n) for n in lengths)]) == 0
-    lines = np.repeat(np.arange(1, len(records) + 1), lengths)
     values = {"x": x, "y": y, "duration": duration / 1000}
-    return Part(path, fields, values, lines, (SAID,), partial(in_pictures, path, first), True)
+    to_pixels = partial(in_pictures, path, changes(trial))
+    return Part(path, texts, values, trial + 1, (NOTICE,), to_pixels, True)
 
 
 def parsed(path: Path) -> list[dict]:
-    """Return the records; raises UsageError."""
+    """Return the records, one a scanpath; raise UsageError where there are others."""
     try:
         records = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -59,7 +54,7 @@ def parsed(path: Path) -> list[dict]:
     return records
 
 
-def named(record: dict) -> str:
+def picture(record: dict) -> str:
     """Return a picture's name, in the folder of the task as the authors' archives have it."""
     task = record.get("task")
     return f"{task}/{record['name']}" if task else str(record["name"])
@@ -70,41 +65,39 @@ def numbers(record: dict, where: str) -> np.ndarray:
     try:
         columns = [np.array(record[name], np.float64) for name in ("X", "Y")]
         columns += [np.array(record.get("T", np.full(len(columns[0]), np.nan)), np.float64)]
-        found = np.array(columns)
+        columns = np.array(columns)
     except (ValueError, TypeError, OverflowError):
-        found = np.empty(0)
-    if found.ndim != 2 or np.isinf(found).any():
+        columns = np.empty(0)
+    if columns.ndim != 2 or np.isinf(columns).any():
         raise UsageError(f"{where}: X, Y and T must be lists of as many numbers")
-    return found
+    return columns
 
 
 def in_pictures(path: Path, first, x, y, width, height):
     """Return x and y in pixels of the pictures, whose sizes (M,) are NaN where not known.
 
     Scanpaths begin at the centre of the frame that they are in: the display, or what they and
-    the pictures were scaled to.
-
-    Raises:
-        UsageError: a picture is not the display's in a smaller or larger size, or the frame is
-            neither the display nor the picture.
+    the pictures were scaled to. Raise UsageError where a picture is not the display's in a smaller
+    or larger size, or the frame is neither the display nor the picture.
     """
     wide, high = DISPLAY
     odd = np.abs(width * high - height * wide) > np.maximum(wide, width)
     if odd.any():
-        w, h = width[odd][0], height[odd][0]
         raise UsageError(
-            f"{path}: a picture has {w:.0f}x{h:.0f} pixels, and its fixations are on what was "
-            f"shown with {wide}x{high}; take those of COCOSearch18-images-TP.zip and -TA.zip"
+            f"{path}: a picture has {width[odd][0]:.0f}x{height[odd][0]:.0f} pixels, and its "
+            f"fixations are on what was shown with {wide}x{high}; take those of "
+            "COCOSearch18-images-TP.zip and -TA.zip"
         )
-    seen = first & (width > 0) & ~np.isnan(x + y)
-    if not seen.any():
+    begins = first & (width > 0) & ~np.isnan(x + y)
+    if not begins.any():
         return x, y
-    frame = 2 * np.median([x[seen], y[seen]], 1)
-    own = np.median([width[seen], height[seen]], 1)
-    for size, scale in ((DISPLAY, (width / wide, height / high)), (own, (1.0, 1.0))):
-        if (np.abs(np.log(np.maximum(frame, 1e-9) / size)) < NEAR).all():
+    frame = 2 * np.median([x[begins], y[begins]], 1)
+    size = np.median([width[begins], height[begins]], 1)
+    for origin, scale in ((DISPLAY, (width / wide, height / high)), (size, (1.0, 1.0))):
+        if (np.abs(np.log(np.maximum(frame, 1e-9) / origin)) < NEAR).all():
             return x * scale[0], y * scale[1]
     raise UsageError(
         f"{path}: scanpaths begin near {frame[0] / 2:.0f}, {frame[1] / 2:.0f}, which is the centre "
-        f"neither of {wide}x{high}, that was shown, nor of the pictures, {own[0]:.0f}x{own[1]:.0f}"
+        f"neither of {wide}x{high}, that was shown, nor of the pictures, "
+        f"{size[0]:.0f}x{size[1]:.0f}"
     )

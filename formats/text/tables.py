@@ -1,10 +1,10 @@
 """One's own tables of fixations, and the exports of trackers -> Fixations and split."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from posixpath import basename
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from absl import logging
 from errors import UsageError
 from formats.fixations import UNKNOWN, Fixations
 from formats.hdf5 import printable
-from formats.layout import TABLES, below
+from formats.layout import TABLES, Files, below, ending
 from formats.names import Pairing, stem
 from formats.pictures.decode import Picture, shape
 from formats.text import columns, json_scanpaths
@@ -24,12 +24,12 @@ from formats.text.viewings import in_scanpaths
 
 STRAY = -2
 WHOLE = re.compile(r"\d{1,18}(\.0+)?", re.ASCII)  # a spreadsheet may make 1.0 of 1
-TEXTS = (".txt", ".xls")
+TEXTS = {".txt", ".xls"}
 
 
 class Table(NamedTuple):
     """fixations: `n` indexes the sorted stimuli; sides: "train", "valid" or "test" of the stimuli
-    that a column `split` has one of; fitted: coordinates were told as parts of the pictures, and
+    that a column `split` has one of; fitted: coordinates were fractions of the pictures, and
     are in pixels of those that are there."""
 
     fixations: Fixations
@@ -37,23 +37,19 @@ class Table(NamedTuple):
     fitted: bool = False
 
 
-def tables_of(files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
-    """Return the tables among a corpus' files: one beside stimuli/, or those in fixations/.
-
-    Raises:
-        UsageError: there are several of which only one can be meant.
-    """
-    top = {name: files[name] for name in files if "/" not in name and stem(name) == "fixations"}
-    top = {name: path for name, path in top.items() if path.suffix.lower() in TABLES}
-    beside = below(files, "fixations")
-    inside = {name: path for name, path in beside.items() if path.suffix.lower() in TABLES}
-    if len(inside) < len(beside):  # texts beside pictures and .mat are about those
-        inside = {n: path for n, path in inside.items() if path.suffix.lower() not in TEXTS}
-    inside = {f"fixations/{n}": p for n, p in inside.items() if p.stem.lower() != "readme"}
-    found = [*top, *(["fixations/"] if inside else [])]
-    if len(found) > 1:
-        raise UsageError(f"{folder}: fixations in {' and in '.join(found)}; keep one of them")
-    return top or inside
+def tables_of(files: Files, folder: Path) -> dict[str, Path]:
+    """Return the tables among a corpus' files: one beside stimuli/, or those in fixations/; raise
+    UsageError where there are several of which only one can be meant."""
+    names = [name for name in files if ending(name) in TABLES]
+    top = [name for name in names if "/" not in name and stem(name) == "fixations"]
+    inside = [f"fixations/{name}" for name in below(files, "fixations")]
+    if any(ending(name) not in TABLES for name in inside):
+        inside = [name for name in inside if ending(name) not in TEXTS]  # they are about the others
+    inside = [n for n in inside if ending(n) in TABLES and stem(basename(n)).lower() != "readme"]
+    places = [*top, *(["fixations/"] if inside else [])]
+    if len(places) > 1:
+        raise UsageError(f"{folder}: fixations in {' and in '.join(places)}; keep one of them")
+    return {name: files[name] for name in top or inside}
 
 
 def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
@@ -66,20 +62,18 @@ def read(files: Mapping[str, Path], stimuli: Mapping[str, Picture]) -> Table:
     The rows of one image, subject and trial are a scanpath in order of t, else of `order`, else of
     the file. Without trial a fall of t to where viewings begin begins another one.
 
-    Raises:
-        UsageError: one is no such table, or what it says is ambiguous; names file and line.
+    Raises UsageError, with file and line, where one is no such table or is ambiguous.
     """
     names = sorted(stimuli)
-    pairing = Pairing(names)
-    places = {name: n for n, name in enumerate(names)}
     parts = [part_of(name, path) for name, path in files.items()]
-    alike(parts)
-    notices(parts)
-    found = [indices(part, pairing, places) for part in parts]
-    sides = sides_of(parts, found, names)
-    rows = joined(parts, found, [stimuli[name] for name in names])
+    check_alike(parts)
+    log_notices(parts)
+    pairing = Pairing(names)
+    indices = [stimuli_of(part, pairing) for part in parts]
+    sides = sides_of(parts, indices, names)
+    rows = joined(parts, indices, [stimuli[name] for name in names])
     where = parts[0].path if len(parts) == 1 else parts[0].path.parent
-    fitted = all(part.place for part in parts)
+    fitted = all(part.to_pixels for part in parts)
     return Table(in_scanpaths(complete(rows, where), where), sides, fitted)
 
 
@@ -87,8 +81,7 @@ def read_sides(path: Path, stimuli: Iterable[str]) -> dict[str, str]:
     """Return the sides of a split.csv, with columns image and split; raises UsageError."""
     names = sorted(stimuli)
     part = columns.read(path, layouts=(SPLIT_FILE,))
-    places = {name: n for n, name in enumerate(names)}
-    return sides_of([part], [indices(part, Pairing(names), places)], names)
+    return sides_of([part], [stimuli_of(part, Pairing(names))], names)
 
 
 def part_of(name: str, path: Path) -> Part:
@@ -98,101 +91,91 @@ def part_of(name: str, path: Path) -> Part:
     return columns.read(path, stem(name.partition("/")[2]) if "/" in name else "")
 
 
-def alike(parts: list[Part]) -> None:
-    """Raises UsageError where tables that belong together have not the same columns and units."""
+def check_alike(parts: list[Part]) -> None:
+    """Raise UsageError where tables that belong together have not the same columns and units."""
+    first = parts[0]
     for part in parts:
-        if (part.place is None) != (parts[0].place is None):
-            raise UsageError(f"{part.path}: x and y in another unit than in {parts[0].path.name}")
-        for one, other in ((part, parts[0]), (parts[0], part)):
-            lacking = [name for name in one.texts | one.numbers if name not in fields_of(other)]
+        if (part.to_pixels is None) != (first.to_pixels is None):
+            raise UsageError(f"{part.path}: x and y in another unit than in {first.path.name}")
+        for rich, poor in ((part, first), (first, part)):
+            lacking = [name for name in rich.fields if name not in poor.fields]
             if lacking:
-                raise UsageError(
-                    f"{other.path}: no column {lacking[0]}, but {one.path.name} has one"
-                )
+                said = f"no column {lacking[0]}, but {rich.path.name} has one"
+                raise UsageError(f"{poor.path}: {said}")
 
 
-def fields_of(part: Part) -> set[str]:
-    return {*part.texts, *part.numbers}
-
-
-def notices(parts: list[Part]) -> None:
+def log_notices(parts: list[Part]) -> None:
     """Log what each table says of itself, once for all that say the same."""
-    first: dict[str, Path] = {}
+    paths: dict[str, list[Path]] = {}
     for part in parts:
-        for said in part.said:
-            first.setdefault(said, part.path)
-    count = Counter(said for part in parts for said in part.said)
-    for said, path in first.items():
-        more = f" (and {count[said] - 1} more)" if count[said] > 1 else ""
-        logging.info("%s%s: %s", path, more, said)
+        for notice in part.notices:
+            paths.setdefault(notice, []).append(part.path)
+    for notice, (first, *others) in paths.items():
+        more = f" (and {len(others)} more)" if others else ""
+        logging.info("%s%s: %s", first, more, notice)
 
 
-def indices(part: Part, pairing: Pairing, places: Mapping[str, int]) -> np.ndarray:
-    """Return (M,) which stimulus each row is of, UNKNOWN where it says none, STRAY where another.
-
-    Raises:
-        UsageError: a row of one's own table is of a picture that is not there.
-    """
+def stimuli_of(part: Part, pairing: Pairing) -> np.ndarray:
+    """Return (M,) each row's index into the pairing's names, UNKNOWN where it names no picture,
+    STRAY where one that is not there, which is refused in one's own table."""
     texts = part.texts["image"]
-    find = partial(by_program, pairing) if part.strays else pairing.find
+    find = partial(by_program, pairing) if part.partial else pairing.find
     try:
-        meant = {text: find(text) for text in dict.fromkeys(texts) if text}
+        stimulus = {text: find(text) for text in dict.fromkeys(texts) if text}
     except UsageError as error:
         raise UsageError(f"{part.path}: {error}") from None
-    strays = {text: 0 for text, name in meant.items() if name is None}
-    if strays and not part.strays:
-        k = next(k for k, text in enumerate(texts) if text in strays)
-        raise UsageError(
-            f"{part.path}: line {part.lines[k]}: image {printable(texts[k])!r} is not in stimuli/"
-            f"{pairing.near(texts[k])}"
-        )
-    if strays and len(strays) == len(meant):
-        raise UsageError(
-            f"{part.path}: none of its {len(meant)} pictures is in stimuli/, first "
-            f"{printable(min(strays))!r}{pairing.near(min(strays))}"
-        )
+    strays = [text for text, name in stimulus.items() if name is None]
     if strays:
-        said = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
-        logging.warning(said, part.path, len(strays), printable(min(strays)))
-    index = {text: places.get(name, STRAY) for text, name in meant.items()} | {"": UNKNOWN}
+        refuse_strays(part, pairing, strays, len(stimulus))
+    index = {name: n for n, name in enumerate(pairing.names)} | {None: STRAY}
+    index = {text: index[name] for text, name in stimulus.items()} | {"": UNKNOWN}
     return np.fromiter(map(index.__getitem__, texts), np.int64, len(texts))
 
 
+def refuse_strays(part: Part, pairing: Pairing, strays: list[str], count: int) -> None:
+    """Raise UsageError for texts that name no stimulus, where they are of one's own table or all
+    of its `count` pictures; else say that they are left out."""
+    first, near = printable(strays[0]), pairing.near(strays[0])
+    if not part.partial:
+        line = part.lines[part.texts["image"].index(strays[0])]
+        raise UsageError(f"{part.path}: line {line}: image {first!r} is not in stimuli/{near}")
+    if len(strays) == count:
+        raise UsageError(
+            f"{part.path}: none of its {count} pictures is in stimuli/, first {first!r}{near}"
+        )
+    said = "%s: %d pictures that are not in stimuli/ are left out, first '%s'"
+    logging.warning(said, part.path, len(strays), first)
+
+
 def by_program(pairing: Pairing, text: str) -> str | None:
-    """Return the stimulus that a program's name means, whose folders one may have left out."""
-    return pairing.meant(text) or pairing.meant(text.rpartition("/")[2])
+    """Return the stimulus that a program's name means, whose folders may be left out here."""
+    return pairing.meant(text) or pairing.meant(basename(text))
 
 
-def sides_of(parts: list[Part], found: list[np.ndarray], names: list[str]) -> dict[str, str]:
-    """Return the side of each stimulus that a split column gives one.
-
-    Raises:
-        UsageError: a value that is none, or two of one stimulus.
-    """
+def sides_of(parts: list[Part], indices: list[np.ndarray], names: list[str]) -> dict[str, str]:
+    """Return the side of each stimulus that a split column gives one; raise UsageError where it is
+    none, or a stimulus has two."""
     sides: dict[str, str] = {}
-    for part, index in zip(parts, found, strict=True):
-        pairs = dict.fromkeys(zip(index.tolist(), part.texts.get("split", ()), strict=False))
-        for n, text in pairs:
-            if n < 0 or not text:
-                continue
+    for part, index in zip(parts, indices, strict=True):
+        pairs = zip(index.tolist(), part.texts.get("split", ()), strict=False)
+        for n, text in dict.fromkeys(pair for pair in pairs if pair[0] >= 0 and pair[1]):
             side = CALLED.get(text.lower())
             if side is None:
                 raise UsageError(
                     f"{part.path}: split is {printable(text)!r}, allowed are train, valid and test"
                 )
             if sides.setdefault(names[n], side) != side:
-                raise UsageError(
-                    f"{part.path}: split of '{names[n]}' is {sides[names[n]]} and {side}"
-                )
+                said = f"split of '{names[n]}' is {sides[names[n]]} and {side}"
+                raise UsageError(f"{part.path}: {said}")
     return sides
 
 
-def joined(parts: list[Part], found: list[np.ndarray], pictures: list) -> dict[str, np.ndarray]:
+def joined(parts: list[Part], indices: list[np.ndarray], pictures: list) -> dict[str, np.ndarray]:
     """Return the rows of all parts, texts numbered and coordinates in pixels of their pictures."""
-    placed = [in_pixels(part, n, pictures) for part, n in zip(parts, found, strict=True)]
-    rows = {name: np.concatenate([one[name] for one in placed]) for name in placed[0]}
-    rows["n"] = np.concatenate(found)
-    rows["file"] = np.repeat(np.arange(len(parts)), [len(n) for n in found])
+    numbers = [in_pixels(part, n, pictures) for part, n in zip(parts, indices, strict=True)]
+    rows = {name: np.concatenate([part[name] for part in numbers]) for name in numbers[0]}
+    rows["n"] = np.concatenate(indices)
+    rows["file"] = np.repeat(np.arange(len(parts)), [len(n) for n in indices])
     for name in ("subject", "trial"):
         if name in parts[0].texts:
             rows[name] = numbered([text for part in parts for text in part.texts[name]])
@@ -201,13 +184,13 @@ def joined(parts: list[Part], found: list[np.ndarray], pictures: list) -> dict[s
 
 def in_pixels(part: Part, n: np.ndarray, pictures: list) -> dict[str, np.ndarray]:
     """Return a part's numbers, with x and y in pixels of the pictures."""
-    if part.place is None:
+    if part.to_pixels is None:
         return part.numbers
     sizes = np.full((len(pictures) + 1, 2), np.nan)  # the last is of rows of no picture
     for k in np.unique(n[n >= 0]):
         sizes[k] = shape(pictures[k])
     height, width = sizes[np.maximum(n, -1)].T
-    x, y = part.place(part.numbers["x"], part.numbers["y"], width, height)
+    x, y = part.to_pixels(part.numbers["x"], part.numbers["y"], width, height)
     return part.numbers | {"x": x, "y": y}
 
 
@@ -223,21 +206,15 @@ def numbered(texts: list[str]) -> np.ndarray:
 
 def complete(rows: dict[str, np.ndarray], where: Path) -> dict[str, np.ndarray]:
     """Return the rows that lack nothing; a column without any value is as if it were not there."""
-    rows = {
-        name: column
-        for name, column in rows.items()
-        if name not in ("t", "order", "subject", "trial") or given(column).any()
-    }
-    if "t" in rows:
-        rows.pop("order", None)
-    ours = rows["n"] != STRAY
-    full = ours.copy()
+    known = {name: given(column) for name, column in rows.items()}
+    for name in ("t", "order", "subject", "trial"):
+        if name in rows and not known[name].any() or name == "order" and "t" in rows:
+            rows.pop(name, None)
     needed = [name for name in rows if name not in ("duration", "file")]
-    for name in needed:
-        full &= given(rows[name])
+    ours, full = rows["n"] != STRAY, np.all([known[name] for name in needed], axis=0)
     lost = np.count_nonzero(ours) - np.count_nonzero(full)
     if lost:
-        lacking = [name for name in needed if not given(rows[name])[ours].all()]
+        lacking = [name for name in needed if not known[name][ours].all()]
         lacking = " or ".join("image" if name == "n" else name for name in lacking)
         said = "%s: %d of %d rows have no %s (empty, NA, nan, null or '.') and are left out"
         logging.warning(said, where, lost, len(ours), lacking)

@@ -15,8 +15,8 @@ from data.corpus import (
     Source,
     corpus_name,
     find,
+    has_stimuli,
     inventory,
-    listed,
     open_corpus,
 )
 from data.splits import Shuffled
@@ -97,7 +97,7 @@ def test_a_corpus_is_found_in_any_case_of_letters(folder, tmp_path):
     picture(tmp_path / folder / "stimuli" / "1.jpg")
     assert find("OsIe").locate(tmp_path) == tmp_path / folder
     assert open_corpus("OSIE", tmp_path).folder == tmp_path / folder
-    assert listed("osie", tmp_path)
+    assert has_stimuli("osie", tmp_path)
     assert corpus_name("OSIE") == "osie"
 
 
@@ -123,7 +123,7 @@ def test_what_is_no_folder_of_the_corpus_is_not_taken_for_it(tmp_path):
         picture(tmp_path / folder / "stimuli" / "1.jpg")
     assert find("osie").locate(tmp_path) is None
     assert find("osie").locate(tmp_path / "nowhere") is None
-    assert not listed("osie", tmp_path)
+    assert not has_stimuli("osie", tmp_path)
 
 
 def test_of_two_folders_the_one_of_the_very_name_is_taken(tmp_path):

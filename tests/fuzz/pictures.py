@@ -14,7 +14,7 @@ from fuzz.pictures_forms import FORMS
 from PIL import Image, PngImagePlugin
 
 from errors import UsageError
-from formats.pictures import maps
+from formats.pictures import looks
 from formats.pictures.decode import PIXELS, decode, decode_map, shape
 
 WIDTH, HEIGHT = 64, 48
@@ -211,5 +211,5 @@ def check(path: Path) -> bool:
         expect(levels.dtype == np.float32 and levels.shape == pixels.shape[:2], levels.shape)
         expect(bool(np.isfinite(levels).all() and levels.min() >= 0), "levels that are none")
         if levels.size < SMALL:
-            maps.look(levels)
+            looks.look_at(levels)
     return pixels is not None

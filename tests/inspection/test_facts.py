@@ -11,12 +11,14 @@ from data.samples import Sample
 from data.splits import Ratio
 from formats.fixations import concatenate, table
 from inspection import facts
-from inspection.contrast import contrast
+from inspection.contrast import contrast, of_contrast
+from inspection.fixations import of_fixations
+from inspection.looks import Look, kind
 
 
 def look(folder, levels, name="a.png"):
     Image.fromarray(np.uint8(levels)).save(folder / name)
-    return facts.Look(folder / name)
+    return Look(folder / name)
 
 
 def test_a_look_tells_format_colours_and_a_light_rim(tmp_path):
@@ -29,17 +31,17 @@ def test_a_look_tells_format_colours_and_a_light_rim(tmp_path):
     coloured[:20, :, 0] = 200
     assert look(tmp_path, coloured).colour == 0.5
     Image.fromarray(np.uint8(grey)).save(tmp_path / "b.jpg", format="GIF")
-    assert facts.kind(tmp_path / "b.jpg").startswith("GIF")  # its content says so, not its name
+    assert kind(tmp_path / "b.jpg").startswith("GIF")  # its content says so, not its name
 
 
 def test_a_map_in_an_array_is_looked_at_from_black_to_white(tmp_path):
     levels = np.full((40, 60), 1e-6)
     levels[10:30, 20:40] = 4e-6  # a density, not grey levels
     np.save(tmp_path / "a.npy", levels)
-    found = facts.Look(tmp_path / "a.npy")
+    found = Look(tmp_path / "a.npy")
     assert (found.kind, found.colour, found.border < 0) == ("NPY", 0, True)
     np.save(tmp_path / "a.npy", np.zeros((40, 60)))
-    assert facts.Look(tmp_path / "a.npy").border == 0
+    assert Look(tmp_path / "a.npy").border == 0
 
 
 def test_a_spread_leaves_out_what_is_not_finite():
@@ -77,7 +79,7 @@ def known(**records):
     for name, rows in records.items():
         x, y, subject, scanpath = np.float64(rows).reshape(-1, 4).T
         tables[name] = table(x, y, 0, subject, duration=0.25, scanpath=scanpath)
-    return facts.of_fixations(tables, dict.fromkeys(records, (50, 100)))
+    return of_fixations(tables, dict.fromkeys(records, (50, 100)))
 
 
 def test_fixations_observers_and_scanpaths_are_counted():
@@ -114,11 +116,11 @@ def test_coordinates_that_say_what_they_are_are_counted():
 
 def test_what_is_not_known_is_none():
     rows = table([5.0], [5.0], 0)
-    found = facts.of_fixations({"a": rows, "gone": rows}, {"a": (50, 100)})
+    found = of_fixations({"a": rows, "gone": rows}, {"a": (50, 100)})
     assert (found["count"], found["observers"], found["scanpaths"]) == (1, 0, 0)
     assert found["per_observer"] is None and found["per_scanpath"] is None
     assert found["scanpaths_per_picture"] is None and found["durations"] is None
-    empty = facts.of_fixations({"a": concatenate([])}, {"a": (50, 100)})
+    empty = of_fixations({"a": concatenate([])}, {"a": (50, 100)})
     assert (empty["count"], empty["reach"], empty["commonest"]) == (0, None, None)
 
 
@@ -164,7 +166,7 @@ def test_a_mistake_is_named_by_what_would_mend_it(mistake):
     points = [random.normal(at, 0.01, (10, 2)) for at in (change(RIGHT) if paired else RIGHT)]
     points = points if paired else [change(rows) for rows in points]
     grids = [contrast(spot(*place)) for place in RIGHT]
-    found = facts.of_contrast(grids, points, [(60, 80)] * 30, ORDER)
+    found = of_contrast(grids, points, [(60, 80)] * 30, ORDER)
     others = {words: auc or 0 for words, auc in found["others"].items()}
     assert others[mistake] > 0.9 and others[mistake] > max(others.values()) - 0.02
     assert (found["auc"] or 0) < 0.8
@@ -172,7 +174,7 @@ def test_a_mistake_is_named_by_what_would_mend_it(mistake):
 
 def test_what_would_put_fixations_outside_is_no_mistake_that_was_made():
     points = [np.float64([[0.9, 0.5]] * 8 + [[0.1, 0.1], [np.nan, 0]]), np.float64([[0.2, 0.3]])]
-    found = facts.of_contrast([contrast(spot(0.2, 0.2))] * 2, points, [(60, 80)] * 2, [0, 1])
+    found = of_contrast([contrast(spot(0.2, 0.2))] * 2, points, [(60, 80)] * 2, [0, 1])
     assert found["others"]["coordinates of pictures 0.5 times as large"] is None  # 8 of 10 leave
     assert found["others"]["coordinates of pictures 2 times as large"] is not None
     assert found["others"]["x counted from the right"] is not None

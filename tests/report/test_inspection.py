@@ -3,7 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from report.inspection import lines, warnings, write_page
+from report.inspection import lines, write_page
+from report.warnings import warnings
 
 
 def spread(low, median, high):

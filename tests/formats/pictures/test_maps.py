@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter, label
 from formats import authors
 from formats.pictures import maps
 from formats.pictures.integrity import Memory
-from formats.pictures.maps import FLAT, SHARP, SMOOTH, look, marks, shown, together
+from formats.pictures.looks import FLAT, SHARP, SMOOTH, look_at, marks
+from formats.pictures.maps import shown, together
 
 CORPORA = Path(__file__).parents[4] / "shared" / "corpora"
 HEIGHT, WIDTH = 120, 160
@@ -71,7 +72,7 @@ def compressed(levels: np.ndarray, form: str = "JPEG", quality: int = 75) -> np.
 
 
 def kind(*pictures: np.ndarray) -> str | None:
-    looks = [look(np.float32(levels)) for levels in pictures]
+    looks = [look_at(np.float32(levels)) for levels in pictures]
     assert len({one.kind for one in looks}) == 1
     found = together(looks[0].kind, looks)
     return found and found.kind
@@ -113,14 +114,14 @@ def test_the_size_of_discs_and_how_many_are_of_another():
     for row in (10, 20, 30, 40):
         levels[row : row + 5, [10, 11, 12, 30, 31, 32, 50, 51, 52]] = 255
     levels[10:15, 53:57] = 255  # two that touch
-    found = together(SHARP, [look(levels)])
+    found = together(SHARP, [look_at(levels)])
     assert found == ("discs", (5, 3), 12, 1, 0)
 
 
 def test_equal_objects_are_no_discs():
     levels = np.zeros((40, 60))
     levels[10:30, 15:45] = 255
-    assert look(levels).kind == FLAT
+    assert look_at(levels).kind == FLAT
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1, 1.5, 2, 2.5, 3, 8, 15, 30])
@@ -128,24 +129,24 @@ def test_equal_objects_are_no_discs():
 def test_blurred_maps(sigma, count):
     levels = blurred(sigma, count)
     for stored in (levels, compressed(levels), 255 - levels, levels / 25, 1e-6 * levels):
-        assert look(np.float32(stored)).kind == SMOOTH
+        assert look_at(np.float32(stored)).kind == SMOOTH
 
 
 def test_other_maps():
     saturated = np.minimum(4.0 * blurred(8, 10), 255)
     coarse = gaussian_filter(np.float64(dots(40)[:24, :32]), 1)
     for levels in (saturated, coarse, noise(40, 60), np.add.outer(np.arange(9), np.arange(9))):
-        assert look(np.float32(levels)).kind == SMOOTH
+        assert look_at(np.float32(levels)).kind == SMOOTH
 
 
 def test_inverted_maps_are_brighter_at_the_border():
     levels = blurred(8, 20, clustered=True)
-    assert look(255 - levels).inverted and not look(levels).inverted
+    assert look_at(255 - levels).inverted and not look_at(levels).inverted
 
 
 @pytest.mark.parametrize("level", [0, 7])
 def test_pictures_of_one_level_say_nothing(level):
-    assert look(np.full((9, 9), level, np.float32)).kind == ""
+    assert look_at(np.full((9, 9), level, np.float32)).kind == ""
 
 
 # a folder
@@ -248,7 +249,7 @@ def test_arrays_are_levels(tmp_path, kind):
         found = maps.read(array(tmp_path, stored))
         assert found.dtype == np.float64
         np.testing.assert_array_equal(found, values)
-        assert look(found).kind in (SMOOTH, "", FLAT)
+        assert look_at(found).kind in (SMOOTH, "", FLAT)
 
 
 @pytest.mark.parametrize(
