@@ -224,7 +224,7 @@ def test_a_disk_that_fills_up_meanwhile_is_the_same(tmp_path, monkeypatch, caplo
     monkeypatch.setattr(cache.Rows, "write", full)
     memory = Memory(None, Store(tmp_path / "c", SIZE).taker(3))
     integrity.check([samples[0].stimulus], memory)
-    assert caplog.text == ""
+    assert "No space left" not in caplog.text
     assert keep(tmp_path / "c", samples, SIZE, BOTH) is None
     assert "No space left on device: pictures are decoded in every epoch" in caplog.text
 

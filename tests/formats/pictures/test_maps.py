@@ -175,7 +175,7 @@ def test_what_was_seen_is_remembered(tmp_path, monkeypatch):
     pictures = [drawn("disc", 3, seed=seed) for seed in range(3)]
     first = seen(tmp_path, *pictures)
     files = {f"{n}.png": tmp_path / f"drawn/{n}.png" for n in range(3)}
-    monkeypatch.setattr(maps, "look", None)
+    monkeypatch.setattr(maps, "look_at", None)
     assert shown(tmp_path / "drawn", files, Memory(tmp_path / "cache")) == first
     assert first.kind == "discs" and first.components > 20
 
