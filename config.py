@@ -128,7 +128,7 @@ class Config:
     partial: bool = option(False, "train on what is there of a corpus, keeping its split's ratio")
     precision: str = option("float32", "in which layers compute", choices=PRECISIONS)
     cache: bool = option(
-        True, "keep fitted pictures and densities on disk for all epochs", shapes=False
+        True, "keep on disk what can be made again: pictures, densities, features", shapes=False
     )
     strategy: str = option(
         "auto", "of what computes: a TPU, several machines' workers, this machine's devices, one; "
@@ -184,7 +184,7 @@ class Config:
     @property
     def cached(self) -> bool:
         """Whether the frozen encoder's features are computed once and kept on disk."""
-        return MODELS[self.model].frozen and not self.flip
+        return self.cache and MODELS[self.model].frozen and not self.flip
 
     @property
     def task(self) -> str:

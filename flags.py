@@ -81,7 +81,7 @@ def add_corpora(file: Path | None) -> None:
 
 def for_train(parser: Parser) -> None:
     where(parser, data=True)
-    shared(parser, "--results", "--name", "--max-pixels", "--config")
+    shared(parser, "--results", "--cache-dir", "--name", "--max-pixels", "--config")
     add = parser.add_argument
     add("--fresh", action="store_true",
         help="start anew; until that is done, the same command goes on with it")  # fmt: skip
@@ -121,7 +121,7 @@ def given(args) -> dict:
 
 def for_test(parser: Parser) -> None:
     where(parser, root=None)
-    shared(parser, "--results", "--name", "--max-pixels", "--prior")
+    shared(parser, "--results", "--cache-dir", "--name", "--max-pixels", "--prior")
     add = parser.add_argument
     add("-m", "--model", choices=MODELS, help="trained or baseline model; default with -d: msinet")
     add("--partial", action="store_true", help="test on what is there of a corpus")
@@ -157,7 +157,7 @@ def for_scanpaths(parser: Parser) -> None:
     add("--count", type=whole, default=10, help="number of scanpaths [10]")
     add("--length", type=whole, default=8, help="number of fixations in each [8]")
     add("--seed", type=whole, default=1, help="seed of the draws [1]")
-    shared(parser, "--results", "--name", "--max-pixels", "--prior", "--corpora")
+    shared(parser, "--results", "--cache-dir", "--name", "--max-pixels", "--prior", "--corpora")
 
 
 def whole(text: str) -> int:
@@ -188,9 +188,17 @@ def for_download(parser: Parser) -> None:
 
 def for_inspect(parser: Parser) -> None:
     where(parser, data=True)
-    shared(parser, "--results", "--max-pixels", "--config")
+    shared(parser, "--results", "--cache-dir", "--max-pixels", "--config")
     parser.add_argument("--json", action="store_true", help="the numbers alone, as JSON")
     add_fields(parser.add_argument_group("configuration, as train takes it"))
+
+
+def for_info(parser: Parser) -> None:
+    for_all_corpora(parser)
+    shared(parser, "--cache-dir")
+    add = parser.add_argument
+    add("--caches", action="store_true", help="list what can be made again, and who uses it")
+    add("--remove-unused", action="store_true", help="the same, and remove what no run here uses")
 
 
 def for_all_corpora(parser: Parser) -> None:
@@ -209,11 +217,22 @@ def where(parser: Parser, *, data: bool | None = False, root: str | None = "data
     shared(parser, "--corpora")
 
 
+def on_disk(text: str) -> Path:
+    """Return a folder on a disk."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} must lie on a disk")
+    return Path(text).expanduser()
+
+
 def shared(parser: Parser, *names: str) -> None:
     """Add flags that several commands have."""
     # What runs trainings in Google's cloud says by OUTPUT where to write.
     results = os.environ.get(OUTPUT) or "results"
     flags_of = {
+        "--cache-dir": {
+            "type": on_disk, "metavar": "DIR",
+            "help": "folder of what can be made again, on a disk [RESULTS/cache]",
+        },
         "--config": {
             "type": storage.path, "metavar": "FILE",
             "help": "YAML, or a checkpoint's folder or JSON",
@@ -246,6 +265,6 @@ ADD = {
     "scanpaths": for_scanpaths,
     "download": for_download,
     "inspect": for_inspect,
-    "info": for_all_corpora,
+    "info": for_info,
     "demo": for_all_corpora,
 }

@@ -60,7 +60,8 @@ def train(args) -> None:
             logging.info("run %s", run.name)
             start = {"fresh": run.name not in going_on, "weights": weights, "began": began}
             start["follow_initial"] = args.fresh or settings.initial in runs
-            training.train(run, corpus, settings, root=args.path, **start)
+            where = {"root": args.path, "cache": args.cache_dir}
+            training.train(run, corpus, settings, **where, **start)
         if pooled and training.is_chief(training.strategy_of(settings)):
             pool(args, settings)
     except KeyboardInterrupt:
@@ -89,6 +90,7 @@ def pool(args, settings: Config) -> None:
     """Tests every fold of a cross-validation on the pictures it left out, as one."""
     step = ["test", *whose(args), "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
+    step += ["--cache-dir", str(args.cache_dir)] if args.cache_dir else []
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 
@@ -163,7 +165,13 @@ def inspect(args) -> None:
 
 
 def info(args) -> None:
-    """Lists the corpora, what of each is on disk, and the runs with their weights."""
+    """Lists the corpora, what of each is on disk, and the runs with their weights; or caches."""
+    if args.caches or args.remove_unused:
+        storage.import_tensorflow()
+        from commands import caches
+
+        caches.caches(args)
+        return
     from data.corpus import inventory
     from report.table import runs
 
@@ -206,8 +214,8 @@ def main(args) -> int:
     logging.get_absl_handler().python_handler.stream = sys.stdout
     logging.get_absl_handler().setFormatter(None)
     allow(getattr(args, "max_pixels", 0))
-    if "results" in args:
-        cached.keep_in(storage.cache(args.results))
+    if "results" in args and getattr(args, "cache", None) is not False:
+        cached.keep_in(getattr(args, "cache_dir", None) or storage.cache(args.results))
     try:
         args.command(args)
     except (UsageError, DownloadError, OSError) as error:

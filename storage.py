@@ -290,9 +290,18 @@ def kept(place: Path | Remote) -> Path:
 def cache(results: Path | Remote) -> Path:
     """A folder on disk for what can be made again: in the results, or the user's own folder of
     caches where the results are in a store."""
-    if not is_remote(results):
-        return results / "cache"
+    return results / "cache" if not is_remote(results) else users_cache()
+
+
+def users_cache() -> Path:
+    """The user's own folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "saliency-trainer"
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    known = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
 
 
 def check_writable(results: Path | Remote) -> None:

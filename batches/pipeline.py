@@ -1,12 +1,12 @@
 """tf.data: an epoch's plan -> batches of fitted, padded pictures and their truth."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
 
+import storage
 from batches.free_viewing import FreeViewing
 from batches.keys import Features, Grid, Key
 from batches.order import filled, parts
@@ -16,7 +16,7 @@ from data.samples import Sample
 from errors import UsageError
 from formats.pictures.images import GREY
 
-AT_ONCE, AHEAD = min(os.cpu_count() or 1, 8), 2  # batches in the making; those that wait, made
+AT_ONCE, AHEAD = min(storage.cores(), 8), 2  # batches in the making; those that wait, made
 Maker = Callable[[Sample, int, int], np.ndarray]  # of a sample at (height, width)
 Encoded = Callable[[Sample], np.ndarray]
 NOTHING: Mapping[str, Maker] = MappingProxyType({})

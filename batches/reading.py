@@ -3,17 +3,15 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from absl import logging
 
 from batches.keys import Key, Shown
-from batches.store import KINDS, Store
-from batches.truth import density, shape_of
+from batches.making import make
+from batches.store import Store
+from batches.truth import shape_of
 from data.samples import Sample
-from formats.pictures.decode import decode
-from formats.pictures.images import aligned, cleared, fit, fitted, resize
+from formats.pictures.images import aligned, cleared, fitted
 
 
 @dataclass(frozen=True)
@@ -54,39 +52,3 @@ class Reader:
         )
         for name, values in kept(shown.sample).items():
             inner[name][...] = values
-
-
-def keep(folder: Path, samples: Sequence[Sample], size: tuple[int, int], names) -> Store | None:
-    """A store of what batches of samples are made of, filled; None where the disk has no room.
-
-    Args:
-        names: of the batches' keys; what of KINDS is among them is kept.
-
-    Raises:
-        UsageError: a picture cannot be read.
-    """
-    kept = [name for name in KINDS if name in names]
-    if not kept:
-        return None
-    try:
-        store = Store(folder, samples, size, kept, functools.partial(make, size=size, names=kept))
-        store.fill()
-    except OSError as error:
-        logging.warning("%s: pictures are decoded in every epoch", error)
-        return None
-    return store
-
-
-def make(sample: Sample, size: tuple[int, int], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """A sample as it is kept, fitted to (h, w): image (h, w, 3) uint8, density (h, w, 1) float32
-    summing to 1; those of them that are named."""
-    shape = shape_of(sample)
-    target = fitted(shape, size)
-    found = {}
-    if "image" in names:
-        found["image"] = fit(decode(sample.stimulus, target), target)
-    if "density" in names:
-        smooth = resize(np.float32(density(sample, shape))[..., None], target)
-        smooth = np.maximum(smooth, 0)  # bicubic may undershoot
-        found["density"] = smooth / smooth.sum()
-    return found

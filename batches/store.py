@@ -1,181 +1,146 @@
 """Pictures and densities as a model's input has them, made once and kept on disk for every epoch.
 
-A file for each fingerprint of samples and input size, with a place of equal length for each sample;
-beside it another with the CRC-32 of each place, which every reading checks. What fits in memory the
-operating system keeps there.
+Rows by digest: of a picture, of the map that a density is, else of all that makes the density. So
+runs, subsets, folds and corpora share them.
 """
 
-import errno
 import hashlib
-import os
-import shutil
-import weakref
-import zlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import PIL
 import tensorflow as tf
 from absl import logging
-from tqdm import tqdm
 
+from batches.making import KINDS, MAKE, resized
+from batches.truth import shape_of, summing
+from cache import Rows
 from data.samples import Sample
-from formats.pictures.images import fitted
+from formats.pictures.images import fit, fitted
+from formats.pictures.integrity import Seen, in_threads
+from formats.pictures.looks import SMOOTH, Look
 
-ROOM = 0.8  # as much of what is free may be taken: others write too
-CHECK = np.dtype("<u8")  # of a place: a CRC-32, and above it 1 where something was written
-WRITTEN = 1 << 32
-KINDS = {"image": (np.dtype(np.uint8), 3), "density": (np.dtype(np.float32), 1)}
-
-
-Make = Callable[[Sample], dict[str, np.ndarray]]  # a sample's arrays by name
+FOLDERS = {"image": "pictures", "density": "densities"}
 
 
 class Store:
-    """Arrays of samples at the shape that fits an input size: those named of image (h, w, 3) uint8
-    and density (h, w, 1) float32, as `make` gives them.
+    """The fitted images (h, w, 3) uint8 and densities (h, w, 1) float32 of an input size, those of
+    them that are named, in a folder of caches."""
 
-    Raises (when it is made):
-        OSError: the disk has no room, or cannot be written to.
-    """
+    def __init__(self, cache: Path, size: tuple[int, int], names: Sequence[str] = (*KINDS,)):
+        self.size = tuple(size)
+        self.rows = {name: Rows(cache / FOLDERS[name] / folder(size)) for name in names}
 
-    def __init__(
-        self,
-        folder: Path,
-        samples: Sequence[Sample],
-        size: tuple[int, int],
-        names: Sequence[str],
-        make: Make,
-    ):
-        self.samples = sorted(samples, key=lambda sample: (sample.name, sample.digest))
-        self.size, self.names, self.make = tuple(size), tuple(names), make
-        self.places = {sample: place for place, sample in enumerate(self.samples)}
-        self.length = self._length(size)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{self.fingerprint}.pictures"
-        self.rows = self._opened(self.path, len(self.samples) * self.length)
-        checks = self.path.with_suffix(".checks")
-        self.checks = self._opened(checks, len(self.samples) * CHECK.itemsize)
-        self.damage_said = False
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hex digits of all that decides what is kept."""
-        versions = (PIL.__version__, tf.__version__, self.size, self.names)
-        digest = hashlib.sha256(repr(versions).encode())
-        for sample in self.samples:
-            known = sample.content if "density" in self.names else sample.digest
-            digest.update(repr((known, sample.shape)).encode())
-        return digest.hexdigest()[:16]
-
-    def fill(self) -> None:
-        """Makes what was never written, or was cut off; what is damaged within, `read` finds.
+    def fill(self, samples: Iterable[Sample]) -> None:
+        """Make what was never written; what is damaged, `read` finds.
 
         Raises:
-            UsageError: of `make`, a picture cannot be read.
-            OSError: it cannot be written.
+            UsageError: a picture cannot be read.
+            OSError: the disk has no room, or cannot be written to.
         """
-        lacking = self._lacking()
-        if lacking:
-            logging.info("fitting %d pictures to %dx%d", len(lacking), *self.size)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            made = pool.map(lambda row: self._write(row, self.make(self.samples[row])), lacking)
-            for _ in tqdm(made, total=len(lacking), disable=None, leave=False):
-                pass
+        for name in self.rows:
+            self._fill(name, {key(name, each, self.target(each)): each for each in samples})
+
+    def _fill(self, name: str, samples: Mapping[str, Sample]) -> None:
+        rows, targets = self.rows[name], {each: self.target(samples[each]) for each in samples}
+        lacking = rows.lacking(samples)
+        if not lacking:
+            return
+        rows.check_room(sum(length(name, targets[each]) for each in lacking))
+        logging.info("fitting %d %s to %dx%d", len(lacking), FOLDERS[name], *self.size)
+
+        def write(each: str) -> None:
+            rows.write(each, MAKE[name](samples[each], targets[each]))
+
+        for _ in in_threads(write, lacking):
+            pass
 
     def read(self, sample: Sample, into: dict[str, np.ndarray] | None = None) -> dict:
-        """A sample's arrays by name: those of `into`, each in one piece, or new ones. A place that
-        does not hold what was written there is made anew.
+        """Return a sample's arrays by name: those of `into`, each in one piece, or new ones.
 
         Raises:
-            UsageError: of `make`, its picture cannot be read.
+            UsageError: a row is damaged, and so is the picture that it is made of.
         """
-        place = self.places[sample]
-        found = into or self._empty(fitted(sample.shape, self.size))
-        if not self._intact(place, [found[name] for name in self.names]):
-            for name, array in self._mended(place).items():
-                found[name][...] = array
-        return found
+        target = self.target(sample)
+        found = into or {name: np.empty((*target, d), t) for name, (t, d) in KINDS.items()}
+        for name, rows in self.rows.items():
+            make = partial(MAKE[name], sample, target)
+            rows.get(key(name, sample, target), found[name], make)
+        return {name: found[name] for name in self.rows}
 
-    def _intact(self, place: int, parts: list[np.ndarray]) -> bool:
-        """Reads a place into arrays; whether it held what was written there."""
+    def taker(self, count: int) -> Callable[[Seen, np.ndarray], None] | None:
+        """Return `take`, or None where so many pictures and maps of the full size have no room."""
         try:
-            check = os.pread(self.checks, CHECK.itemsize, place * CHECK.itemsize)
-            length = os.preadv(self.rows, parts, place * self.length)
-        except OSError:
-            return False
-        crc = 0
-        for part in parts:
-            crc = zlib.crc32(part, crc)
-        return length == sum(part.nbytes for part in parts) and check == checked(crc)
+            for name, rows in self.rows.items():
+                rows.check_room(count * length(name, self.size))
+        except OSError:  # which `fill` says, if it is so for those that are needed
+            return None
+        return self.take
 
-    def _mended(self, place: int) -> dict[str, np.ndarray]:
-        """Makes a damaged place's arrays anew, and writes them where the disk takes them."""
-        if not self.damage_said:
-            self.damage_said = True
-            logging.warning(
-                "%s: damaged, first at '%s'; what is damaged is made anew",
-                self.path, self.samples[place].name,
-            )  # fmt: skip
-        made = self.make(self.samples[place])
-        with suppress(OSError):  # the numbers are right all the same
-            self._write(place, made)
-        return made
+    def take(self, seen: Seen, pixels: np.ndarray) -> None:
+        """Write the row of a picture or of a blurred map that was decoded for another purpose."""
+        target = fitted(seen.shape, self.size)
+        if pixels.ndim == 3:
+            self._add("image", seen.digest, lambda: fit(pixels, target))
+        elif Look(*seen.shows).kind == SMOOTH:
+            digest = of_map(seen.digest, target)
+            self._add("density", digest, lambda: resized(summing(pixels), target))
 
-    def _lacking(self) -> list[int]:
-        """The places where nothing was written, or which the file no longer reaches."""
-        stored = os.pread(self.checks, len(self.samples) * CHECK.itemsize, 0)
-        checks = np.zeros(len(self.samples), CHECK)
-        whole = len(stored) // CHECK.itemsize
-        checks[:whole] = np.frombuffer(stored, CHECK, whole)
-        ends = np.arange(len(self.samples)) * self.length
-        ends += [self._length(fitted(sample.shape, self.size)) for sample in self.samples]
-        there = (checks > 0) & (ends <= os.fstat(self.rows).st_size)
-        return np.flatnonzero(~there).tolist()
+    def _add(self, name: str, digest: str, make: Callable[[], np.ndarray]) -> None:
+        rows = self.rows.get(name)
+        with suppress(OSError):
+            if rows and rows.lacking([digest]):
+                rows.write(digest, make())
 
-    def _empty(self, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-        """Arrays of a picture fitted to a shape."""
-        kinds = {name: KINDS[name] for name in self.names}
-        return {name: np.empty((*shape, depth), kind) for name, (kind, depth) in kinds.items()}
-
-    def _length(self, shape: tuple[int, int]) -> int:
-        """How many bytes the arrays of a picture fitted to a shape have."""
-        kinds = [KINDS[name] for name in self.names]
-        return shape[0] * shape[1] * sum(kind.itemsize * depth for kind, depth in kinds)
-
-    def _write(self, place: int, arrays: dict[str, np.ndarray]) -> None:
-        row = b"".join(arrays[name].astype(KINDS[name][0]).tobytes() for name in self.names)
-        # A disk takes what it still has room for, and says how much that was.
-        if os.pwrite(self.rows, row, place * self.length) < len(row):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.pwrite(self.checks, checked(zlib.crc32(row)), place * CHECK.itemsize)
-
-    def _opened(self, path: Path, length: int) -> int:
-        file = opened(path, length)
-        # Not at the program's end: a pipeline may still be reading.
-        weakref.finalize(self, os.close, file).atexit = False
-        return file
+    def target(self, sample: Sample) -> tuple[int, int]:
+        return fitted(shape_of(sample), self.size)
 
 
-def checked(crc: int) -> bytes:
-    """What lies in the file of checks for a place with a CRC-32."""
-    return (crc | WRITTEN).to_bytes(CHECK.itemsize, "little")
+def folder(size: tuple[int, int]) -> str:
+    """Return the name of a size's folder, which holds all that decides a row but its digest."""
+    versions = hashlib.sha256(repr((PIL.__version__, tf.__version__)).encode()).hexdigest()
+    return f"{size[0]}x{size[1]}-{versions[:8]}"
 
 
-def opened(path: Path, length: int) -> int:
-    """A descriptor of a file for reading and writing that may become so long.
+def length(name: str, shape: tuple[int, int]) -> int:
+    """Return how many bytes a row of a shape has."""
+    kind, depth = KINDS[name]
+    return math.prod(shape) * depth * kind.itemsize
 
-    Others may be filling it at the same time: they write the same.
+
+def key(name: str, sample: Sample, target: tuple[int, int]) -> str:
+    """Return the digest of a sample's row; "" where it is not known."""
+    if name == "image":
+        return sample.digest
+    if sample.density_map:
+        return sample.map_digest and of_map(sample.map_digest, target)
+    return sample.digest and sample.content
+
+
+def of_map(digest: str, target: tuple[int, int]) -> str:
+    """Return the digest of a map's density at (h, w): a map may be smaller than its picture, and
+    be rounded to another shape."""
+    return f"{digest}-{target[0]}x{target[1]}"
+
+
+def keep(cache: Path, samples: Sequence[Sample], size: tuple[int, int], names) -> Store | None:
+    """Return a store of what batches of samples are made of, filled; None where they are made of
+    nothing that is kept, or the disk has no room.
+
+    Args:
+        names: of the batches' keys.
+
+    Raises:
+        UsageError: a picture cannot be read.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    lacking = length - os.fstat(file).st_blocks * 512
-    free = shutil.disk_usage(path.parent).free
-    if lacking > ROOM * free:
-        os.close(file)
-        needed = f"{lacking / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB free"
-        raise OSError(errno.ENOSPC, needed, str(path))
-    return file
+    store = Store(cache, size, [name for name in KINDS if name in names])
+    try:
+        store.fill(samples)
+    except OSError as error:
+        logging.warning("%s: pictures are decoded in every epoch", error)
+        return None
+    return store if store.rows else None

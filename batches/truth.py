@@ -23,6 +23,11 @@ def density(sample: Sample, shape: tuple[int, int]) -> np.ndarray:
         levels = maps.read(sample.density_map)
     else:
         levels = blur(counts(*sample.points.T, shape), sample.sigma)
+    return summing(levels)
+
+
+def summing(levels: np.ndarray) -> np.ndarray:
+    """Levels as a density, summing to 1; uniform where all are 0."""
     total = levels.sum()
     return levels / total if total > 0 else np.full(levels.shape, 1 / levels.size)
 

@@ -40,6 +40,7 @@ from data.samples import Sample, load  # noqa: E402
 from formats.fixations import counts  # noqa: E402
 from formats.pictures.decode import decode  # noqa: E402
 from formats.pictures.images import GREY, cleared, fit, fitted, resize  # noqa: E402
+from formats.pictures.integrity import Memory  # noqa: E402
 
 BATCH, WORKERS, LATER = 8, (0, 1, 2, 3), 5
 PEER = Path(__file__).parent / "peers" / "loader.py"
@@ -55,7 +56,7 @@ def main() -> None:
     args = parser.parse_args()
     corpus = open_corpus(args.corpus, args.root)
     with tempfile.TemporaryDirectory() as folder:
-        known = load(corpus, Path(folder) / "checked.json")[0][: args.pictures]
+        known = load(corpus, Memory(Path(folder)))[0][: args.pictures]
     bare, size = [sample.bare() for sample in known], corpus.size
     print(f"{len(bare)} pictures of {args.corpus}, fitted to {size[0]}x{size[1]}, pictures/s")
     found: dict[str, list[float]] = {}

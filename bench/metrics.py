@@ -32,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
 
+from formats.pictures.integrity import Memory
+
 
 def main(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +66,7 @@ def prepare(args: argparse.Namespace, folder: Path) -> dict:
     from model.baselines.centre_bias import centre_bias
 
     corpus = open_corpus(args.corpus, Path(args.root))
-    training, samples, *_ = load(corpus, folder / "checked.json")
+    training, samples, *_ = load(corpus, Memory(folder))
     samples = samples[: args.pictures]
     bias = centre_bias(relative_points(training))
     random, inside = np.random.default_rng(0), []

@@ -26,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
 
+import storage  # noqa: E402
+
 PEER = Path(__file__).parent / "peers" / "msinet.py"
 PRECISIONS, TASKS = ("float32", "mixed_bfloat16"), ("training", "prediction")
 WRITTEN = ("here", "peer")  # log-densities
@@ -45,7 +47,7 @@ def main() -> None:
     print(f"{'s a picture':25}" + "".join(f"{name:>18}" for name in ["here", *peers]) + "   ratio")
     with tempfile.TemporaryDirectory() as folder:
         for precision in PRECISIONS:
-            do = {"folder": folder, "precision": precision, "threads": os.cpu_count()}
+            do = {"folder": folder, "precision": precision, "threads": storage.cores()}
             do |= {"size": [*map(int, args.size.split("x"))], "batch": args.batch_size}
             commands = {"here": [sys.executable, __file__, "--worker", json.dumps(do)]}
             for name in peers:
@@ -89,7 +91,7 @@ def ask(program: subprocess.Popen, task: str) -> tuple[float, float]:
     program.stdin.write(task + "\n")
     program.stdin.flush()
     seconds = float(program.stdout.readline())
-    return seconds, (others(program.pid) - before) / seconds / os.cpu_count()
+    return seconds, (others(program.pid) - before) / seconds / storage.cores()
 
 
 def others(pid: int) -> float:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+import storage
 from batches.truth import relative_points, shuffled, truth
 from data.samples import Sample
 from errors import UsageError
@@ -167,7 +168,7 @@ def ceiling(gold: GoldStandard, sample: Sample, centre: np.ndarray, own: bool) -
 def in_threads(function, items, ahead: int = 8) -> list:
     """What the function makes of each tuple, in order; items are drawn only as they are needed."""
     results, waiting = [], collections.deque()
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(storage.cores()) as pool:
         for item in items:
             waiting.append(pool.submit(function, *item))
             if len(waiting) > ahead:

@@ -2,7 +2,7 @@
 
 import json
 import logging as standard
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from formats.coordinates import fit_to_pictures
 from formats.fixations import Fixations, inside
 from formats.layout import below
 from formats.pictures import integrity
-from formats.pictures.integrity import Seen, in_threads
+from formats.pictures.integrity import Memory, Seen, in_threads
 from inspection import contrast, facts, fixations
 from inspection.looks import Look
 from inspection.views import draw_batch, draw_duplicates, draw_views
@@ -38,7 +38,8 @@ def inspect(args, settings: Config) -> None:
         settings = replace(settings, fold=settings.fold or 1)
     run = Run(args.results, f"{corpus_name(args.data)}.inspect")
     corpus = open_corpus(args.data, args.path)
-    reading = gather(corpus, settings, storage.cache(args.results) / "checked.json")
+    cache = args.cache_dir or storage.cache(args.results)
+    reading = gather(corpus, settings, Memory(cache if settings.cache else None))
     known = facts_of(corpus, settings, reading)
     known["views"] = draw_views(run, reading.samples, reading.records, reading.side, known)
     known["twice"] = draw_duplicates(run, reading.samples, reading.side, known["duplicates"])
@@ -74,11 +75,11 @@ class Reading:
         return {sample.name: side for side, samples in self.sides.items() for sample in samples}
 
 
-def gather(corpus: Corpus, settings: Config, memory: Path) -> Reading:
+def gather(corpus: Corpus, settings: Config, memory: Memory) -> Reading:
     """Read a corpus as train would; where that refuses, what can be had of it."""
     maps = [*below(corpus.files, "saliency", pictures=True).values()]
     maps = maps or [*below(corpus.files, "fixations", pictures=True).values()]
-    seen, broken = readable([*corpus.stimuli.values(), *maps], memory)
+    seen, broken = integrity.look([*corpus.stimuli.values(), *maps], memory)
     sides, split, refusal, notices = read_sides(corpus, settings, memory)
     with heard():
         records = attempt(raw_records, corpus, settings, memory, seen)
@@ -94,12 +95,12 @@ def gather(corpus: Corpus, settings: Config, memory: Path) -> Reading:
     return Reading(sides, split, samples, records, unreadable, refusal, notices, maps)
 
 
-def read_sides(corpus: Corpus, settings: Config, memory: Path):
+def read_sides(corpus: Corpus, settings: Config, memory: Memory):
     """Return the sides that train would have, whose split that is, why it refuses them (or None),
     and what it says."""
 
     def read(settings: Config) -> tuple[dict[str, list[Sample]], str]:
-        training, validation, test, split = load_sides(corpus, memory.parent, settings)
+        training, validation, test, split = load_sides(corpus, memory, settings)
         held = []
         if settings.hold_out:
             training, held = held_out(training, settings.hold_out, settings.seed)
@@ -116,7 +117,7 @@ def read_sides(corpus: Corpus, settings: Config, memory: Path):
     return {side: sides.get(side, []) for side in SIDES}, split, refusal, notices
 
 
-def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -> Mapping | None:
+def raw_records(corpus: Corpus, settings: Config, memory: Memory, seen: Mapping) -> Mapping | None:
     """Return the fixations of all stimuli that can be read, those outside them too; in pixels of
     the pictures where it is clear what these are, else as they stand."""
     records, _, fitted = records_of(corpus, True, memory)
@@ -126,17 +127,6 @@ def raw_records(corpus: Corpus, settings: Config, memory: Path, seen: Mapping) -
         return records
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
     return attempt(fit_to_pictures, records, shapes, recorded, settings.units) or records
-
-
-def readable(pictures: Sequence[Path], memory: Path) -> tuple[dict[Path, Seen], dict]:
-    """What each picture is like, and why others cannot be read."""
-    try:
-        return integrity.check(pictures, memory), {}
-    except UsageError:
-        measured = in_threads(integrity.of_stimulus, pictures, remote=False)
-        found = dict(zip(pictures, measured, strict=True))
-    broken = {picture: why for picture, why in found.items() if isinstance(why, str)}
-    return {p: seen for p, seen in found.items() if p not in broken}, broken
 
 
 def attempt(function: Callable, *arguments):
@@ -175,7 +165,7 @@ def bare(name: str, picture: Path, seen: Seen, records, settings: Config, corpus
 def facts_of(corpus: Corpus, settings: Config, reading: Reading) -> dict:
     """Return all numbers of the page and of the terminal, JSON-able."""
     samples, records = reading.samples, reading.records
-    looks = [*in_threads(Look, [sample.stimulus for sample in samples], remote=False)]
+    looks = [*in_threads(Look, [sample.stimulus for sample in samples])]
     shapes = {sample.name: sample.shape for sample in samples}
     record = fixations.of_fixations(records, shapes) if records else None
     maps = [sample.density_map for sample in samples if sample.density_map]
@@ -191,7 +181,7 @@ def facts_of(corpus: Corpus, settings: Config, reading: Reading) -> dict:
         "pictures": facts.of_pictures(samples, looks, settings.size or corpus.size),
         "unreadable": reading.unreadable,
         "fixations": record,
-        "maps": facts.of_maps([*in_threads(Look, maps, remote=False)]),
+        "maps": facts.of_maps([*in_threads(Look, maps)]),
         "sigma": facts.of_sigma(corpus, settings, samples),
         "sides": {side: len(part) for side, part in reading.sides.items() if part},
         "split": reading.split + ", as with --partial" * bool(refused),

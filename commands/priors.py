@@ -14,6 +14,7 @@ from data.corpus import Corpus, in_folder, open_corpus, registered
 from data.samples import Sample
 from errors import UsageError
 from formats.pictures.arrays import read_array
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import UNIFORM, Prior, Template, centre_bias, left_out, load_prior
 from model.checkpoints.folders import find
 
@@ -23,7 +24,7 @@ PriorOf = Callable[[Sample, int, int], np.ndarray]  # a sample's prior at (heigh
 def prior_of(
     asked: str,
     root: Path,
-    cache: Path,
+    memory: Memory,
     corpus: Corpus | None = None,
     training: Sequence[Sample] = (),
     skip_first: bool = False,
@@ -53,7 +54,7 @@ def prior_of(
         except UsageError as error:
             allowed = "uniform, a file or a corpus"
             raise UsageError(f"--prior {asked!r}: must be {allowed} ({error})") from None
-        training, *_ = load_sides(corpus, cache, Config(), skip_first)
+        training, *_ = load_sides(corpus, memory, Config(), skip_first)
     return centre_bias(relative_points(training))
 
 
@@ -84,7 +85,7 @@ def of_training(
     asked: str | None,
     corpus: Corpus,
     root: Path,
-    cache: Path,
+    memory: Memory,
     training: Sequence[Sample],
     begun: Path | None = None,
 ) -> tuple[Prior, PriorOf]:
@@ -98,7 +99,7 @@ def of_training(
             another by now.
     """
     if asked is not None and not is_own(asked, corpus):
-        prior = load_prior(begun) if begun else prior_of(asked, root, cache)
+        prior = load_prior(begun) if begun else prior_of(asked, root, memory)
         return prior, same_for_all(prior)
     points = relative_points(training)
     prior = centre_bias(points)

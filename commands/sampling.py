@@ -20,6 +20,7 @@ from data.samples import Sample, pictures
 from errors import UsageError
 from formats.pictures.decode import decode_whole
 from formats.pictures.images import fitted, margins
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import Prior
 from model.checkpoints.runs import Run, chosen
 from model.checkpoints.weights import load_weights
@@ -40,12 +41,12 @@ def scanpaths(args) -> None:
             f"{run.name} knows no scanpaths; train one: python main.py train -d "
             f"{about['corpus']} -m {model} --scanpath, or choose one with --name"
         )
-    found = pictures(args.path, storage.cache(args.results) / "checked.json")
+    memory = Memory(args.cache_dir or storage.cache(args.results))
+    found = pictures(args.path, memory)
     if len(found) > 1:
         raise UsageError(f"-p {args.path}: {len(found)} pictures; one is looked at")
     looked, size = found[0], tuple(about["size"])
-    cache = storage.cache(args.results)
-    prior = None if args.prior is None else prior_of(args.prior, Path("data"), cache)
+    prior = None if args.prior is None else prior_of(args.prior, Path("data"), memory)
     after = viewer(run, settings, size, looked, prior)
     paths = sample(after, looked.shape, args.count, args.length, args.seed)
     drawn = run.picture(looked.name, f"_scanpaths{suffix(args.prior)}.png")

@@ -9,13 +9,14 @@ from data.samples import Loaded, load
 from data.splits import SIDES, Given, Ratio, Split
 from errors import UsageError
 from formats.pictures import integrity
+from formats.pictures.integrity import Memory
 from model.checkpoints.lineage import same_corpus
 from model.checkpoints.runs import Run, chain_of, read_about
 
 
 def load_sides(
     corpus: Corpus,
-    cache: Path,
+    memory: Memory,
     settings: Config,
     skip_first: bool = False,
     kept: Mapping | None = None,
@@ -23,6 +24,7 @@ def load_sides(
     """Return a corpus' samples by side, as a configuration has them.
 
     Args:
+        memory: of which pictures were checked.
         skip_first: the first fixation of each scanpath does not count.
         kept: what the JSON of a run's checkpoint says, whose split it is to be.
     """
@@ -30,7 +32,7 @@ def load_sides(
     fold = (settings.fold, settings.folds) if settings.fold else None
     return load(
         corpus,
-        cache / "checked.json",
+        memory,
         settings.partial,
         settings.pixels_per_degree,
         fold=None if isinstance(split, Given) else fold,
@@ -64,24 +66,24 @@ def record(loaded: Loaded) -> dict:
     return {"origin": loaded.split.origin, **sides}
 
 
-def is_of(run: Run, corpus: Corpus, cache: Path) -> bool:
+def is_of(run: Run, corpus: Corpus, memory: Memory) -> bool:
     """Return whether a run's best weights were trained on a corpus: by its name, and of a folder
     without a class by a picture that both have."""
     about = read_about(run)
     trained = chain_of(about, run.name)[0]["train"] or {}
     common = {n: p for n, p in corpus.stimuli.items() if corpus.own and n in trained}
-    seen = integrity.check(common.values(), cache / "checked.json")
+    seen = integrity.check(common.values(), memory)
     digests = {name: seen[picture].digest for name, picture in common.items()}
     return same_corpus(about["corpus"], trained, corpus, digests)
 
 
-def refuse_other(run: Run, corpus: Corpus, cache: Path) -> None:
+def refuse_other(run: Run, corpus: Corpus, memory: Memory) -> None:
     """Raise UsageError where a run's files are of another folder that has the corpus' name."""
     # Weights of before without a JSON are of a training that was killed between the two.
     best = run.best
     if not best or not best.record.is_file() or read_about(run)["corpus"] != corpus.name:
         return
-    if not is_of(run, corpus, cache):
+    if not is_of(run, corpus, memory):
         raise UsageError(
             f"{run.name} is a run of another folder called {corpus.name}, which has none of the "
             f"pictures of {corpus.folder}; --name NAME calls this run something else"

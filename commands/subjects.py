@@ -13,14 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 import config
-import storage
 from batches.keys import prepare
 from batches.pipeline import batches
 from batches.tasks import TASKS
 from batches.truth import relative_points
 from commands.evaluation import Part, Subject, gold_of, observers_of
 from commands.priors import same_for_all
-from commands.training import kept
 from config import Config
 from data.predictions import Predictions
 from data.samples import Sample
@@ -67,7 +65,7 @@ def of_run(
             network = build(settings, size)
             load_weights(network, run.best)
         maps = priors(settings, run, prior)
-        found = predicted(strategy, run, settings, network, size, samples, maps)
+        found = predicted(strategy, settings, network, size, samples, maps)
         frames = (frame for _, frame in found)
         for sample in tqdm(samples, disable=None):
             yield parts(sample, task.answers(sample, frames))
@@ -79,16 +77,15 @@ def of_run(
     return Subject(files, line, answers, task.conditional)
 
 
-def predicted(strategy, run: Run, settings: Config, network, size, samples, maps) -> Iterator:
+def predicted(strategy, settings: Config, network, size, samples, maps) -> Iterator:
     """The `id` of each of the task's samples and a network's log-density for it, in its frame."""
-    task, cache = TASKS[settings.task], storage.cache(run.results)
-    seen, shown = kept(strategy, settings, cache, network, size, samples), task.asked(samples)
+    task = TASKS[settings.task]
+    shown = task.asked(samples)
     options = {"task": task, "group": settings.fixations_per_picture, "maps": maps}
 
     def make(share: trainer.Share):
-        return batches(shown, size, settings.batch_size, share=share, features=seen, **options)
+        return batches(shown, size, settings.batch_size, share=share, **options)
 
-    network = network.get_layer("readout") if seen else network
     return trainer.predict(strategy, network, make, prepare)
 
 

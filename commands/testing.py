@@ -29,6 +29,7 @@ from data.corpus import Corpus, corpus_name, has_stimuli, in_folder, open_corpus
 from data.samples import Sample, fingerprint, pictures
 from errors import UsageError
 from formats.pictures.decode import decode_whole
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import centre_bias
 from model.checkpoints.lineage import changes, refuse_seen
 from model.checkpoints.runs import Run, chosen, run_name
@@ -103,7 +104,7 @@ def draw_pictures(args) -> dict:
             f"{run.name} looks fixation by fixation: python main.py {command} -p {args.path} "
             f"--name {run.name}"
         )
-    samples = pictures(args.path, storage.cache(args.results) / "checked.json")
+    samples = pictures(args.path, memory_of(args))
     files = Run(run.results, run.name + suffix(args.prior))
     prior = given_prior(args)
     subject = subjects.of_run(run, about, settings, tuple(about["size"]), files, prior)
@@ -147,15 +148,14 @@ def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> 
     if args.prior is None:
         return None
     root = root_of(args) if corpus else Path("data")  # of pictures without, -p is theirs
-    cache = storage.cache(args.results)
-    return prior_of(args.prior, root, cache, corpus, training, args.skip_first)
+    return prior_of(args.prior, root, memory_of(args), corpus, training, args.skip_first)
 
 
 def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None):
     """The training samples of a corpus, and those that are tested, as a configuration has them, but
     for what the arguments say; with the split that a run kept, where one is given."""
     settings = as_asked(args, settings)
-    loaded = load_sides(corpus, storage.cache(args.results), settings, args.skip_first, kept)
+    loaded = load_sides(corpus, memory_of(args), settings, args.skip_first, kept)
     if kept and not (args.skip_first or args.pixels_per_degree):  # of which samples change, too
         changed = changes(kept.get("split"), record(loaded))
         if changed:
@@ -199,12 +199,12 @@ def one(args, name: str | None) -> Case:
     fitted = MODELS[settings.model].fitted
     size, files = tuple(about["size"]), run
     if not (args.name or args.on):
-        refuse_other(run, corpus, storage.cache(args.results))
+        refuse_other(run, corpus, memory_of(args))
     if fitted:
         fit(args, run, settings, about["address"], about.get("training", ""))
         run, about = chosen(args.results, run.name)
     sides = replace(settings, subset=None)  # what is gained is over all of the training side's bias
-    home = is_of(run, corpus, storage.cache(args.results))
+    home = is_of(run, corpus, memory_of(args))
     if not home:
         usual = {"pixels_per_degree": None, "units": None, "outside": "refuse"}
         sides = replace(sides, **usual, folds=0, fold=0, partial=False)
@@ -236,9 +236,8 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
         logging.info(said, run.name, name, root_of(args))
         return
     settings = settings if args.on else as_asked(args, settings)
-    cache = storage.cache(args.results)
-    loaded = load_sides(corpus, cache, settings)
-    refuse_other(run, corpus, cache)
+    loaded = load_sides(corpus, memory_of(args), settings)
+    refuse_other(run, corpus, memory_of(args))
     if fingerprint(loaded.train) != before:
         fit_centre_bias(settings, corpus, run, loaded)
 
@@ -278,3 +277,8 @@ def corpus_of(args, about: dict | None = None) -> Corpus:
 def root_of(args) -> Path:
     """Where corpora lie."""
     return args.path or Path("data")
+
+
+def memory_of(args) -> Memory:
+    """What tells which pictures were checked."""
+    return Memory(args.cache_dir or storage.cache(args.results))

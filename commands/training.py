@@ -2,8 +2,7 @@
 
 import re
 import signal
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +14,9 @@ from absl import logging
 import config
 import storage
 from batches.keys import prepare
+from batches.making import framed
 from batches.pipeline import batches
-from batches.reading import keep
+from batches.store import Store, keep
 from batches.tasks import TASKS
 from batches.truth import relative_points
 from commands import priors
@@ -28,11 +28,12 @@ from data.samples import Loaded, Sample, fingerprint
 from data.splits import held_out
 from errors import UsageError
 from formats.pictures.images import misfits
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import centre_bias
 from model.checkpoints import folders, restore
 from model.checkpoints.keeper import GOES_ON, Idle, Keeper, save_baseline
 from model.checkpoints.runs import Run
-from model.inference import features
+from model.inference.features import Features
 from model.metrics import choice
 from model.networks.registry import MODELS, build
 from model.training import optimizer, trainer
@@ -40,11 +41,14 @@ from model.training.strategy import agree, choose, is_chief, lost_workers
 from report.curves import save_history
 
 
-def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) -> None:
+def train(
+    run: Run, corpus: Corpus, settings: Config, *, root: Path, cache: Path | None = None, **asked
+) -> None:
     """Trains one run, from where the restore chain says, and keeps its best weights.
 
     Args:
         root: where corpora lie.
+        cache: where what can be made again is kept, in place of the usual folder.
         asked: where to start from, as restore.find_start takes it.
 
     Raises:
@@ -63,38 +67,39 @@ def train(run: Run, corpus: Corpus, settings: Config, *, root: Path, **asked) ->
     else:
         logging.set_verbosity(logging.WARNING)  # the chief says what all do
     with folders.locked(run.latest) if chief else nullcontext():
-        cache = cache_of(run, chief)
+        cache = cache_of(run, chief, settings, cache)
         if model.fitted:
-            loaded = load_sides(corpus, cache, settings)
-            refuse_other(run, corpus, cache)
+            loaded = load_sides(corpus, Memory(cache), settings)
+            refuse_other(run, corpus, Memory(cache))
             if chief:
                 fit_centre_bias(settings, corpus, run, loaded)
             return
         choice.check_names(settings.loss, settings.metrics)
-        start, loaded, sides = starting(run, corpus, settings, cache, **asked)  # which takes long
+        memory = memory_of(cache, corpus, settings)
+        start, loaded, sides = starting(run, corpus, settings, memory, **asked)  # which takes long
         training, validation, _, _ = sides
         shapes = {sample.name: sample.shape for sample in [*loaded.train, *loaded.valid]}
         for line in misfits(shapes, settings.size or corpus.size) if chief else ():
             logging.warning("%s", line)
         start = restore.on_pictures(start, run, corpus, *sides, record(loaded))
         with lost_workers(), plain_errors():
-            learn(strategy, settings, corpus, root, run, start, training, validation)
+            learn(strategy, settings, corpus, root, cache, run, start, training, validation)
     logging.info("best weights: %s", run.best_place)
     logging.info("history: %s and .png", run.history)
 
 
-def starting(run: Run, corpus: Corpus, settings: Config, cache: Path, **asked) -> tuple:
+def starting(run: Run, corpus: Corpus, settings: Config, memory: Memory, **asked) -> tuple:
     """Where a run starts from, its samples, and their sides as `sides_of` has them.
 
     What a command with --fresh began starts anew where its pictures or fixations have changed
     since, or are gone.
     """
     start = restore.find_start(run, corpus, settings, **asked)
-    refuse_other(run, corpus, cache)
+    refuse_other(run, corpus, memory)
     again = asked.get("began") and start.resume
     try:
         kept = {"split": start.split} if start.resume else None
-        loaded = load_sides(corpus, cache, settings, kept=kept)
+        loaded = load_sides(corpus, memory, settings, kept=kept)
         sides = sides_of(loaded, settings)
         anew = again and restore.differing(start.checkpoint, restore.pictures_of(*sides[:3]))
     except UsageError:
@@ -104,7 +109,7 @@ def starting(run: Run, corpus: Corpus, settings: Config, cache: Path, **asked) -
     if not anew:
         return start, loaded, sides
     logging.info("%s starts anew: its pictures or fixations have changed", run.name)
-    return starting(run, corpus, settings, cache, **asked | {"fresh": True})
+    return starting(run, corpus, settings, memory, **asked | {"fresh": True})
 
 
 def sides_of(loaded: Loaded, settings: Config) -> tuple[list[Sample], list[Sample], str, list]:
@@ -134,9 +139,19 @@ def strategy_of(settings: Config):
     return strategy
 
 
-def cache_of(run: Run, chief: bool) -> Path:
+def cache_of(run: Run, chief: bool, settings: Config, asked: Path | None) -> Path | None:
     """Where what can be made again is kept; a worker that is not the chief writes no results."""
-    return storage.cache(run.results) if chief else Path(tempfile.gettempdir(), "saliency-trainer")
+    if not settings.cache:
+        return None
+    return asked or (storage.cache(run.results) if chief else storage.users_cache())
+
+
+def memory_of(cache: Path | None, corpus: Corpus, settings: Config) -> Memory:
+    """What tells which pictures were checked, and keeps what batches have of those that are."""
+    if cache is None:
+        return Memory(None)
+    store = Store(cache, settings.size or corpus.size)
+    return Memory(cache, store.taker(len(corpus.stimuli)))
 
 
 @contextmanager
@@ -160,14 +175,14 @@ def plain_errors() -> Iterator[None]:
 
 
 def learn(
-    strategy, settings: Config, corpus: Corpus, root: Path, run: Run, start, training, validation
+    strategy, settings: Config, corpus: Corpus, root, cache, run: Run, start, training, validation
 ) -> None:
     """Builds the network, fills what is cached, runs the loop."""
     size, chief = settings.size or corpus.size, is_chief(strategy)
-    cache, prior, maps = cache_of(run, chief), None, {}
+    prior, maps = None, {}
     if MODELS[settings.model].prior:
         begun = begun_with(run, start) if start.resume else None
-        given = (settings.prior, corpus, root, cache, training, begun)
+        given = (settings.prior, corpus, root, Memory(cache), training, begun)
         prior, maps["centre_bias"] = priors.of_training(*given)
     model, progress = begin(strategy, settings, size, start, len(training))
     say_what_is_left(settings, start, progress, model)
@@ -250,26 +265,27 @@ def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size, pr
     return Keeper(run, model, start, about, every, minutes, save_history, prior)
 
 
-def kept(strategy, settings: Config, cache: Path, model: keras.Model, size, samples: Sequence):
+def kept(strategy, settings: Config, cache: Path | None, model: keras.Model, size, samples):
     """What reads a sample's frozen features, which are on disk then; None where the encoder runs in
     every step."""
     if not settings.cached:
         return None
-    encoder = model.get_layer("encoder")
-    folder = cache / "features" / features.fingerprint(encoder, size)
-    lacking = features.lacking(folder, [sample.digest for sample in samples])
+    features = Features(cache, settings.encoder, model.get_layer("encoder"), size)
+    pictures = {sample.digest: sample.bare() for sample in samples}
+    lacking = features.rows.lacking(pictures)
     if lacking:
-        bare = [samples[i].bare() for i in lacking]
+        bare = [pictures[digest] for digest in lacking]
+        store = keep(cache, bare, size, ["image"])
         logging.info("computing the encoder's features of %d pictures", len(bare))
 
         def make(share: trainer.Share):
-            return batches(bare, size, settings.batch_size, share=share)
+            return batches(bare, size, settings.batch_size, share=share, store=store)
 
-        features.fill(strategy, encoder, make, [samples[i].digest for i in lacking], folder)
-    return lambda sample: features.read(folder, sample.digest)
+        features.fill(strategy, make, lacking)
+    return lambda sample: features.read(sample.digest, lambda: framed(sample, size))
 
 
-def wire(settings: Config, size, maps: Mapping, training, validation, seen, cache: Path):
+def wire(settings: Config, size, maps: Mapping, training, validation, seen, cache: Path | None):
     """The datasets of a run."""
     task, samples = TASKS[settings.task], [*training, *validation]
     common = {
@@ -279,9 +295,9 @@ def wire(settings: Config, size, maps: Mapping, training, validation, seen, cach
         "maps": maps,
         "features": seen,
     }
-    if settings.cache:
+    if cache:
         names = {*(() if seen else ("image",)), *task.truth(samples)}
-        common["store"] = keep(cache / "pictures", samples, size, names)
+        common["store"] = keep(cache, samples, size, names)
     batch, order = settings.batch_size, {"seed": settings.seed, "flip": settings.flip}
 
     def train(epoch: int, skip: int, share: trainer.Share):

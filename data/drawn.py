@@ -9,9 +9,10 @@ from data.corpus import Assumed, Corpus
 from errors import UsageError
 from formats.layout import DRAWN, NOTES, PICTURES, TABLES, below, ending
 from formats.pictures import maps
+from formats.pictures.integrity import Memory
 
 
-def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:
+def points(corpus: Corpus, memory: Memory) -> tuple[str, dict[str, Path]]:
     """Return "points" or "discs" and the files that show them, wherever they lie; else "" and none.
 
     Raises:
@@ -34,7 +35,7 @@ def points(corpus: Corpus, memory: Path) -> tuple[str, dict[str, Path]]:
     return "", {}
 
 
-def maps_of(corpus: Corpus, records, sigma: float | None, memory: Path) -> Mapping[str, Path]:
+def maps_of(corpus: Corpus, records, sigma: float | None, memory: Memory) -> Mapping[str, Path]:
     """Return the shipped maps where they are the better truth.
 
     Coordinates blurred by a known sigma are better than a map in 8 bits; a map is better than a

@@ -181,7 +181,7 @@ def convert(corpus: type[Corpus], folder: Path) -> None:
     fixations = corpus.read(files, stimuli)
     if fixations is None:
         return
-    seen = integrity.check(stimuli.values(), folder.parent / "checked.json")
+    seen = integrity.check(stimuli.values(), integrity.Memory(folder.parent))
     write_hdf5(folder, list(stimuli), [(*seen[p].shape, 3) for p in stimuli.values()], fixations)
     logging.info("%s: %d fixations in fixations.hdf5", corpus.name, len(fixations))
     shutil.rmtree(folder / "fixations")

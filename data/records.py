@@ -14,6 +14,7 @@ from formats.coordinates import check_order, in_seconds
 from formats.fixations import Fixations
 from formats.layout import TABLES, ending, listing
 from formats.names import matched, unique
+from formats.pictures.integrity import Memory
 from formats.pysaliency import read_hdf5, renumbered
 from formats.text import tables
 from formats.text.tables import Table
@@ -30,7 +31,7 @@ class Records(NamedTuple):
     fitted: bool
 
 
-def records_of(corpus: Corpus, partial: bool, memory: Path) -> Records:
+def records_of(corpus: Corpus, partial: bool, memory: Memory) -> Records:
     """Return each stimulus' fixations from the richest record that is there."""
     table = table_of(corpus, partial)
     if table is None:
@@ -65,7 +66,7 @@ def table_from_hdf5(corpus: Corpus, partial: bool) -> Table:
     return Table(renumbered(fixations, order or names, names, path, partial))
 
 
-def records_from_pictures(corpus: Corpus, partial: bool, memory: Path):
+def records_from_pictures(corpus: Corpus, partial: bool, memory: Memory):
     """Return the fixations of pictures of points or discs, or None where there are none."""
     kind, files = drawn.points(corpus, memory)
     if not files:

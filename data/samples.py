@@ -22,7 +22,7 @@ from formats.fixations import Fixations
 from formats.layout import PICTURES, below, ending, walk
 from formats.names import Pairing, stem, unique
 from formats.pictures import integrity
-from formats.pictures.integrity import Seen
+from formats.pictures.integrity import Memory, Seen
 from formats.pictures.maps import measure
 
 
@@ -88,7 +88,7 @@ def fingerprint(samples: Iterable[Sample], blur: bool = False) -> str:
     return digest.hexdigest()
 
 
-def pictures(path: Path, memory: Path) -> list[Sample]:
+def pictures(path: Path, memory: Memory) -> list[Sample]:
     """Return samples without truth: one picture, or all of a folder, with sub-folders' names.
 
     Raises:
@@ -118,7 +118,7 @@ class Loaded(NamedTuple):
 
 def load(
     corpus: Corpus,
-    memory: Path,
+    memory: Memory,
     partial: bool = False,
     sigma: float | None = None,
     fold: tuple[int, int] | None = None,
@@ -131,7 +131,7 @@ def load(
     """Return the samples of a corpus' sides, every picture of them checked.
 
     Args:
-        memory: a file that remembers which pictures were checked, as integrity.check has it.
+        memory: of which pictures were checked; it takes those to train and to validate on.
         partial: take what is there, at the split's ratio, instead of demanding all.
         sigma: of the blur, instead of the corpus' own.
         fold: (i, k) validates on the i-th of k folds over all pictures, instead of the split.
@@ -152,7 +152,8 @@ def load(
     sides = divided(corpus, records, shipped, partial, fold, split)
     train = chosen(subset, sides.train, corpus.stimuli) if subset else sides.train
     names = [*sides.train, *sides.valid, *sides.test]
-    samples = sampled(corpus, names, records, shipped, memory, sigma, skip_first, units, drop)
+    looked = looked_at(corpus, names, {*train, *sides.valid}, shipped, memory)
+    samples = sampled(corpus, names, records, shipped, looked, sigma, skip_first, units, drop)
     parts = [[samples[n] for n in ns if n in samples] for ns in (train, sides.valid, sides.test)]
     for what, part, before in ("train on", parts[0], train), ("validate", parts[1], sides.valid):
         if not part:
@@ -177,10 +178,10 @@ def divided(corpus: Corpus, records: Records, maps, partial: bool, fold, split) 
 
 
 def sampled(
-    corpus: Corpus, names, records: Records, maps, memory, sigma, skip_first, units, drop
+    corpus: Corpus, names, records: Records, maps, looked, sigma, skip_first, units, drop
 ) -> dict[str, Sample]:
     """Return the samples of names, see load, but for those without a fixation that counts."""
-    pictures, drawings = looked_at(corpus, names, maps, memory)
+    pictures, drawings = looked
     shapes = {name: seen.shape for name, seen in pictures.items()}
     recorded = {each.name: each.shape for each in corpus.listed(corpus.files)}
     tables = located(corpus, records, shapes, recorded, units, drop)
@@ -211,15 +212,17 @@ def sampled(
 
 
 def looked_at(
-    corpus: Corpus, names: list[str], maps: Mapping[str, Path], memory: Path
+    corpus: Corpus, names: list[str], taken: set[str], maps: Mapping[str, Path], memory: Memory
 ) -> tuple[dict[str, Seen], dict[str, Seen]]:
-    """What the pictures of names are like, and their maps, where they have some.
+    """Return what the pictures of names are like, and their maps, where they have some; the memory
+    takes the pictures of some of them.
 
     Raises:
         UsageError: one cannot be read; a map's aspect ratio is not its stimulus'. One may be
             smaller than the other, its sides rounded by half a pixel.
     """
-    seen = integrity.check([corpus.stimuli[n] for n in names], memory)
+    stimuli = [corpus.stimuli[n] for n in names]
+    seen = integrity.check(stimuli, memory, taken={corpus.stimuli[n] for n in taken})
     pictures = {n: seen[corpus.stimuli[n]] for n in names}
     seen = integrity.check([maps[n] for n in names if n in maps], memory, measure)
     drawings = {n: seen[maps[n]] for n in names if n in maps}

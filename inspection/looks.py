@@ -11,7 +11,7 @@ from formats.pictures.decode import decode, opened
 from inspection.contrast import contrast
 from inspection.duplicates import perceptual
 
-THUMBNAIL = (64, 64)  # height and width
+ENOUGH = 64  # pixels of a side
 COLOURED = 24  # of 255, by which channels differ where a map has colours
 
 
@@ -36,11 +36,14 @@ class Look:
 def glance(picture: Path) -> np.ndarray:
     """Return a small picture, uint8 (height, width, 3); of a map in an array, its levels from
     black to white."""
-    if not is_array(picture):
-        return decode(picture, THUMBNAIL)
-    levels = maps.read(picture)
-    grey = np.uint8(255 * levels / (levels.max() or 1))
-    return np.repeat(grey[..., None], 3, 2)
+    if is_array(picture):
+        levels = maps.read(picture)
+        grey = np.uint8(255 * levels / (levels.max() or 1))
+        pixels = np.repeat(grey[..., None], 3, 2)
+    else:
+        pixels = decode(picture)
+    factor = min(pixels.shape[:2]) // ENOUGH
+    return np.asarray(Image.fromarray(pixels).reduce(factor)) if factor > 1 else pixels
 
 
 def is_array(picture: Path) -> bool:

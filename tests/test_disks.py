@@ -13,7 +13,8 @@ from helpers import arrays, history
 from processes import Program
 from run_files import EVERY_STEP, NAME, best_epoch, command, counted, cut_off
 
-from batches import reading
+import storage
+from batches import making
 from model.checkpoints.keeper import GOES_ON
 from model.checkpoints.restore import so_far
 from model.checkpoints.runs import Run
@@ -136,14 +137,14 @@ def test_a_disk_that_has_no_room_for_a_centre_bias(own, tmp_path, disk):
 
 def test_a_cache_whose_disk_fills_up_is_done_without(own, tmp_path, disk, cli, monkeypatch):
     cache, made = disk(tmp_path / "full/cache", "2m"), []
-    make = reading.make
+    make = making.MAKE["density"]
 
-    def filling(*arguments, **named):
-        made.append(fill(cache, 10_000) if len(made) == 12 else None)  # half of what is lacking
-        return make(*arguments, **named)
+    def filling(*arguments):
+        made.append(fill(cache, 10_000) if len(made) == 7 else None)  # half of what is lacking
+        return make(*arguments)
 
-    monkeypatch.setattr(reading, "make", filling)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # one after another
+    monkeypatch.setitem(making.MAKE, "density", filling)
+    monkeypatch.setattr(storage, "cores", lambda: 1)  # one after another
     argv = ("--epochs", "1")
     code, out, err = cli(*command(own, tmp_path / "full", *argv))
     assert (code, err) == (0, "") and "pictures are decoded in every epoch" in out

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GROUND = {"errors", "storage"}
+GROUND = {"errors", "storage", "cache"}
 # What a room may take from; itself always.
 ALLOWED = {
     "errors": set(),
     "storage": {"errors"},
+    "cache": set(),
     "config": {"errors", "model.networks"},  # the registry, which needs no TensorFlow
     "presets": {"errors", "config"},
     "flags": {"config", "presets", "model.networks"} | GROUND,

@@ -37,7 +37,7 @@ def own(tmp_path_factory):
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """Starts processes with a cache of their own; none outlives the tests."""
-    started, variables = [], {"TMPDIR": str(tmp_path_factory.mktemp("cache"))}
+    started, variables = [], {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
 
     def run(argv, **more):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

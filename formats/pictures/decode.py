@@ -21,7 +21,6 @@ FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "AVIF")
 # Two screens of 8K, while a WebP of 1.2 kB may unpack to 268 million. A picture takes up to 26
 # bytes a pixel on its way (WebP with transparency).
 PIXELS = 2**26
-FULL = (2**30, 2**30)  # larger than any picture: it is decoded as it is
 ORIENTATION = 0x0112  # EXIF's tag
 SWAPPED = (5, 6, 7, 8)  # its values for which height and width are
 WIDE = ("I;16", "I;16B", "I;16L", "I", "F")
@@ -39,22 +38,17 @@ with suppress(OSError, AttributeError):
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-def decode(path: Path, least: tuple[int, int] = FULL) -> np.ndarray:
+def decode(path: Path) -> np.ndarray:
     """uint8 (height, width, 3) RGB: upright by EXIF, transparency on white, first frame.
 
-    Args:
-        least: a height and width that are enough: of a JPEG its own scaled transform may then
-            give a half, a quarter or an eighth of the picture that is at least as large. One of
-            more than PIXELS pixels comes at a scale that has no more, whatever is enough.
+    A JPEG of more than PIXELS pixels comes at a half, a quarter or an eighth of its size, by its
+    own scaled transform.
 
     Raises:
         UsageError: the file is no picture, a damaged one, or one of more pixels than are read.
     """
-    with upright(path, least) as picture:
-        if picture.mode in WIDE:
-            picture = Image.fromarray(eight_bits(wide(picture)))
-        picture = opaque(picture, "white")
-        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    with upright(path) as picture:
+        return seen(picture)
 
 
 def decode_whole(path: Path) -> np.ndarray:
@@ -75,9 +69,31 @@ def decode_map(path: Path) -> np.ndarray:
         UsageError: as decode; or it is coloured, and colours are no levels.
     """
     with upright(path) as picture:
-        if picture.mode in WIDE:
-            return np.float32(wide(picture))
-        return np.float32(grey(path, opaque(picture, "black")))
+        return levels(path, picture)
+
+
+def decode_levels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The grey levels of a map, as decode_map gives them, and what they are known by: the picture
+    as decode gives it, or the levels where these are more than that shows."""
+    with upright(path) as picture:
+        found = levels(path, picture)
+        more = picture.mode in WIDE or picture.has_transparency_data
+        return found, found if more else seen(picture)
+
+
+def seen(picture: Image.Image) -> np.ndarray:
+    """uint8 (height, width, 3), what a person sees of an upright picture."""
+    if picture.mode in WIDE:
+        picture = Image.fromarray(eight_bits(wide(picture)))
+    picture = opaque(picture, "white")
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def levels(path: Path, picture: Image.Image) -> np.ndarray:
+    """float32 (height, width), the levels of an upright map; see decode_map."""
+    return np.float32(
+        wide(picture) if picture.mode in WIDE else grey(path, opaque(picture, "black"))
+    )
 
 
 def allow(pixels: int) -> None:
@@ -104,22 +120,21 @@ def lies(picture: Image.Image) -> bool:
 
 
 @contextmanager
-def upright(path: Path, least: tuple[int, int] = FULL) -> Iterator[Image.Image]:
+def upright(path: Path) -> Iterator[Image.Image]:
     """The whole first frame, turned as its EXIF orientation says; see decode."""
     with opened(path) as picture:
         check_rows(picture)
-        picture.draft(None, scaled(picture, least))  # nothing but of a JPEG
+        picture.draft(None, scaled(picture))  # nothing but of a JPEG
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
         yield picture
 
 
-def scaled(picture: Image.Image, least: tuple[int, int]) -> tuple[int, int]:
-    """The width and height, as stored, that are enough of a JPEG; at an eighth all have few."""
+def scaled(picture: Image.Image) -> tuple[int, int]:
+    """The width and height, as stored, at which a JPEG has no more than PIXELS pixels."""
     pixels = picture.width * picture.height
     scale = next((s for s in (1, 2, 4) if pixels <= PIXELS * s**2), 8)
-    width, height = least if lies(picture) else least[::-1]
-    return min(width, picture.width // scale), min(height, picture.height // scale)
+    return picture.width // scale, picture.height // scale
 
 
 def check_rows(picture: Image.Image) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from errors import UsageError
 from formats.pictures import integrity
 from formats.pictures.arrays import in_words, plane, read_array
-from formats.pictures.decode import decode, decode_map
+from formats.pictures.decode import decode_levels, decode_map
 from formats.pictures.looks import FLAT, SHARP, SMOOTH, Look, look_at
 
 LISTS = 4  # numbers that a row of coordinates may have: no map is as narrow
@@ -46,17 +46,17 @@ def read(path: Path) -> np.ndarray:
     return np.float64(levels)
 
 
-def measure(path: Path) -> integrity.Seen | str:
-    """Return what a map is like, or why it cannot be read; see integrity.check."""
-    try:
-        levels = read(path)
-        digest = integrity.digest(levels if path.suffix.lower() == ".npy" else decode(path))
-        return integrity.Seen(*levels.shape, not levels.any(), digest, [*look_at(levels)])
-    except UsageError as error:
-        return str(error).removeprefix(f"{path}: ")
+def measure(path: Path) -> tuple[integrity.Seen, np.ndarray]:
+    """Return what a map is like, and its levels; see integrity.look."""
+    if path.suffix.lower() == ".npy":
+        levels = shows = read(path)
+    else:
+        levels, shows = decode_levels(path)
+    digest = integrity.digest(shows)
+    return integrity.Seen(*levels.shape, not levels.any(), digest, [*look_at(levels)]), levels
 
 
-def shown(folder: Path, files: Mapping[str, Path], memory: Path) -> Shown:
+def shown(folder: Path, files: Mapping[str, Path], memory: integrity.Memory) -> Shown:
     """Return what the files of a folder, by their names in it, show; all are looked at.
 
     `memory` remembers what was seen, as for integrity.check. Raises UsageError where some cannot be

@@ -1,17 +1,17 @@
 """A store of a run's pictures: batches with it are those without it."""
 
 import dataclasses
-import logging
+import os
 
 import numpy as np
 import pytest
-from helpers import refusal_of
-from sample_files import mapped, noise, picture, sample
+from helpers import flip, refusal_of
+from sample_files import mapped, noise, sample
 
-from batches import reading, store
 from batches.free_viewing import FreeViewing
+from batches.making import make
 from batches.pipeline import batches
-from batches.reading import keep, make
+from batches.store import keep
 from batches.tasks import TASKS
 from errors import UsageError
 from formats.fixations import table
@@ -57,6 +57,7 @@ def test_the_store_gives_what_is_made_without_it(tmp_path, shape, truth_is):
         known = sample(tmp_path / "p", shape, [(0, 0), (shape[1] / 2, shape[0] / 3)])
     else:
         known = mapped(tmp_path / "p", shape, noise(*shape))
+    known = dataclasses.replace(known, digest="ab", map_digest="cd")
     kept = keep(tmp_path / "s", [known], SIZE, BOTH)
     found, expected = kept.read(known), make(known, SIZE, ["image", "density"])
     target = fitted(shape, SIZE)
@@ -78,18 +79,20 @@ def test_batches_with_a_store_are_those_without_it_and_read_no_picture(tmp_path,
     plain, turned = listed(samples, **options), {"epoch": 1}
     other = listed(samples, **options, **turned)
     kept = keep(tmp_path / "s", samples, SIZE, names)
-    assert set(kept.names) == names & {"image", "density"}
+    assert {*kept.rows} == names & {"image", "density"}
     for known in samples:
         known.stimulus.unlink()
     alike(listed(samples, store=kept, **options), plain)
     alike(listed(samples, store=kept, **options, **turned), other)
 
 
-def spoil(kept):
-    """Damage a store as disks do: a bit of its first row is another, its second half is cut off."""
-    with kept.path.open("r+b") as file:
-        file.write(b"\x80")
-        file.truncate(kept.path.stat().st_size // 2)
+def spoil(folder):
+    """Damage a store as disks do: a bit of a row is another, others are cut off."""
+    rows = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in rows[::2]:
+        flip(path, 0)
+    for path in rows[1::4]:
+        os.truncate(path, path.stat().st_size // 2)
 
 
 def test_batches_of_a_store_that_is_damaged_meanwhile_are_those_without_it(tmp_path, samples):
@@ -97,16 +100,16 @@ def test_batches_of_a_store_that_is_damaged_meanwhile_are_those_without_it(tmp_p
     kept = keep(tmp_path / "s", samples, SIZE, BOTH)
     batch = iter(batches(samples, SIZE, 3, seed=2, flip=True, store=kept).as_numpy_iterator())
     first = next(batch)
-    spoil(kept)
+    spoil(tmp_path / "s")
     alike([first, *batch], plain[0])
-    spoil(kept)
+    spoil(tmp_path / "s")
     alike(listed(samples, epoch=1, store=kept), plain[1])
 
 
 def test_a_damaged_row_whose_picture_is_gone_is_one_line(tmp_path, samples):
     kept = keep(tmp_path / "s", samples, SIZE, BOTH)
-    spoil(kept)
-    lost = kept.samples[-1]
+    lost = samples[0]
+    flip(kept.rows["image"].place(lost.digest), 0)
     lost.stimulus.unlink()
     assert refusal_of(lost.stimulus, kept.read, lost) == "no such file or directory"
 
@@ -117,63 +120,7 @@ def test_each_side_of_a_corpus_reads_from_the_store_of_both(tmp_path, samples):
         alike(listed(side, store=kept), listed(side))
 
 
-def test_a_store_is_filled_once_for_all_runs(tmp_path, samples, monkeypatch):
-    keep(tmp_path / "s", samples, SIZE, BOTH)
-
-    def never(*_, **__):
-        raise AssertionError("made again")
-
-    monkeypatch.setattr(reading, "make", never)
-    assert keep(tmp_path / "s", samples[::-1], SIZE, BOTH).samples == samples
-
-
-def test_what_a_store_has_no_place_for_needs_none(tmp_path, samples):
-    assert keep(tmp_path / "s", samples, SIZE, {"features", "fixations", "history"}) is None
-    assert not (tmp_path / "s").exists()
-
-
-def test_without_room_there_is_no_store_and_that_is_said(tmp_path, samples, monkeypatch, caplog):
-    usage = store.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
-    with caplog.at_level(logging.WARNING):
-        assert keep(tmp_path / "s", samples, SIZE, BOTH) is None
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert "0.0 GB are needed, 0.0 GB free" in line and "\n" not in line
-    assert line.endswith(": pictures are decoded in every epoch")
-
-
-def test_a_disk_that_fills_up_meanwhile_is_the_same(tmp_path, samples, monkeypatch, caplog):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(store.os, "pwrite", full)
-    assert keep(tmp_path / "s", samples, SIZE, BOTH) is None
-    assert "No space left on device: pictures are decoded in every epoch" in caplog.text
-
-
-def test_a_place_that_cannot_be_written_to_is_the_same(tmp_path, samples, caplog):
-    (tmp_path / "file").touch()
-    assert keep(tmp_path / "file", samples, SIZE, BOTH) is None
-    assert "File exists" in caplog.text and "decoded in every epoch" in caplog.text
-
-
 def test_a_picture_that_cannot_be_read_is_named_before_the_first_batch(tmp_path, samples):
     samples[2].stimulus.write_bytes(b"no picture")
     with pytest.raises(UsageError, match=r"2\.png: not a picture"):
         keep(tmp_path / "s", samples, SIZE, BOTH)
-
-
-def test_a_large_jpeg_is_decoded_at_its_own_smaller_scale(tmp_path, monkeypatch):
-    """As large as the target at least: what is fitted is shrunk, never enlarged."""
-    path = picture(tmp_path / "a.jpg", noise(200, 300, 3))
-    asked, decode = [], reading.decode
-
-    def watched(*arguments):
-        asked.append(decode(*arguments).shape)
-        return decode(*arguments)
-
-    monkeypatch.setattr(reading, "decode", watched)
-    known = dataclasses.replace(sample(tmp_path, (200, 300)), stimulus=path)
-    assert make(known, (96, 128), ["image"])["image"].shape == (85, 128, 3)
-    assert make(known, (40, 70), ["image"])["image"].shape == (40, 60, 3)
-    assert asked == [(100, 150, 3), (50, 75, 3)]  # a half, a quarter

@@ -1,26 +1,24 @@
-"""Fitted pictures and densities on disk: what comes back, what is made anew, who else writes."""
+"""Fitted pictures and densities on disk: which rows samples share, what is written and when."""
 
 import dataclasses
-import os
-import subprocess
-import sys
-import time
-import types
-from pathlib import Path
+import logging
 
 import numpy as np
 import pytest
-from helpers import flip, noise, same
+from helpers import noise, same
+from PIL import Image
 from sample_files import mapped, sample
 
-from batches import store
-from batches.store import Store
+import cache
+from batches import making, store
+from batches.making import make
+from batches.store import Store, keep
 from data.samples import Sample
 from errors import UsageError
 from formats.fixations import table
-from formats.pictures.images import fitted
+from formats.pictures import integrity, maps
+from formats.pictures.integrity import Memory
 
-ROOT = Path(__file__).parents[2]
 SIZE = (24, 32)
 BOTH = ("image", "density")
 # Enlarged, shrunk, as they are; of one side alone; lengths of rows that are no multiples of 4.
@@ -28,314 +26,218 @@ SHAPES = [(48, 64), (24, 32), (7, 5), (100, 13), (13, 100), (1, 300), (25, 33), 
 
 
 def several(folder, shapes=SHAPES):
+    folder.mkdir()
     return [
-        sample(folder, shape, [(1, 0.5)], seed, digest=f"{seed:x}")
+        sample(folder, shape, [(1, 0.5)], seed, digest=f"{seed:02x}")
         for seed, shape in enumerate(shapes)
     ]
 
 
-def arrays(known, size=SIZE, names=BOTH):
-    """Noise of the right shapes, another for each sample."""
-    random = np.random.default_rng(int(known.digest, 16))
-    shape = fitted(known.shape, size)
-    found = {
-        "image": random.integers(0, 256, (*shape, 3), dtype=np.uint8),
-        "density": np.float32(random.random((*shape, 1))),
-    }
-    return {name: found[name] for name in names}
+def rows_of(folder):
+    """The rows below a folder of caches: kind and digest."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return sorted((path.parts[0], path.name) for path in files)
 
 
-class Making:
-    """What makes a sample's arrays, and remembers of which samples it did."""
+@pytest.fixture
+def made(monkeypatch):
+    """The names of what is made from now on, and of what kind."""
+    names = []
+    for kind, function in making.MAKE.items():
 
-    def __init__(self, names=BOTH):
-        self.names, self.made = names, []
+        def watched(known, target, kind=kind, function=function):
+            names.append((kind, known.name))
+            return function(known, target)
 
-    def __call__(self, known):
-        self.made.append(known.name)
-        return arrays(known, names=self.names)
-
-
-def filled(folder, samples, making=None, names=BOTH):
-    """A store of samples, whose rows are made where they lack."""
-    kept = Store(folder, samples, SIZE, names, making or Making(names))
-    kept.fill()
-    return kept
+        monkeypatch.setitem(making.MAKE, kind, watched)
+    return names
 
 
 @pytest.mark.parametrize("names", [BOTH, ("image",), ("density",)])
-def test_what_was_made_once_comes_back_bit_by_bit(tmp_path, names):
-    (tmp_path / "p").mkdir()
-    samples, making = several(tmp_path / "p"), Making(names)
-    first = filled(tmp_path, samples, making, names)
-    assert sorted(making.made) == [known.name for known in samples]
-    again = filled(tmp_path, samples[::-1], making, names)  # in whatever order they come
-    assert len(making.made) == len(samples)
+def test_what_was_made_once_comes_back_bit_by_bit(tmp_path, names, made):
+    samples = several(tmp_path / "p")
+    first = keep(tmp_path / "c", samples, SIZE, names)
+    assert sorted(made) == sorted((name, each.name) for each in samples for name in names)
+    again = keep(tmp_path / "c", samples[::-1], SIZE, names)  # in whatever order they come
+    assert len(made) == len(samples) * len(names)
     for known in samples:
-        for each in (first, again):
-            assert same(each.read(known), arrays(known, names=names))
-    files = sorted(path.name for path in tmp_path.glob("*.*"))
-    assert files == [f"{first.fingerprint}.checks", f"{first.fingerprint}.pictures"]
+        expected = make(known, SIZE, names)
+        into = {name: np.full_like(array, 7) for name, array in expected.items()}
+        assert same(first.read(known), expected) and same(again.read(known, into), expected)
+        assert all(again.read(known, into)[name] is into[name] for name in names)
 
 
-# damage
-
-
-LENGTH = 24 * 32 * (3 + 4)  # bytes of a row: RGB and a float32 a pixel
-PAGE = 4096  # a disk loses whole ones
-CHECK = store.CHECK.itemsize
-
-
-def lose_page(path, place):
-    """A page of zeros, as a disk leaves it that lost its power."""
-    with path.open("r+b") as file:
-        file.seek(place)
-        file.write(bytes(PAGE))
-
-
-DAMAGES = {
-    # of the pictures, of the checks, which rows these touch
-    "a bit of a row": (lambda path: flip(path, 2 * LENGTH + 40), None, [2]),
-    "the last bit of a row": (lambda path: flip(path, LENGTH - 1), None, [0]),
-    "a page": (lambda path: lose_page(path, LENGTH + 100), None, [1]),
-    "cut in a row": (lambda path: os.truncate(path, 1 * LENGTH + 1), None, [1, 2, 3]),
-    "cut by a byte": (lambda path: os.truncate(path, 4 * LENGTH - 1), None, [3]),
-    "empty": (lambda path: os.truncate(path, 0), None, [0, 1, 2, 3]),
-    "zeros": (lambda path: path.write_bytes(bytes(4 * LENGTH)), None, [0, 1, 2, 3]),
-    "checks cut in one": (None, lambda path: os.truncate(path, 2 * CHECK + 3), [2, 3]),
-    "checks empty": (None, lambda path: os.truncate(path, 0), [0, 1, 2, 3]),
-    "a bit of a check": (None, lambda path: flip(path, 3 * CHECK), [3]),
-    "no check, but something": (None, lambda path: flip(path, CHECK + 4), [1]),
-}
-GONE = {
-    "gone": (lambda path: path.unlink(), None, [0, 1, 2, 3]),
-    "checks gone": (None, lambda path: path.unlink(), [0, 1, 2, 3]),
-}
-
-
-def spoil(kept, damage):
-    """Damage a store's files; return the names of the samples that this touches."""
-    pictures, checks, touched = (DAMAGES | GONE)[damage]
-    for spoiling, ending in ((pictures, ".pictures"), (checks, ".checks")):
-        if spoiling:
-            spoiling(kept.path.with_suffix(ending))
-    return [kept.samples[place].name for place in touched]
-
-
-@pytest.mark.parametrize("damage", DAMAGES | GONE)
-def test_what_is_damaged_is_made_anew_and_nothing_else(tmp_path, damage):
-    (tmp_path / "p").mkdir()
-    samples = several(tmp_path / "p", [SIZE] * 4)
-    touched = spoil(filled(tmp_path, samples), damage)
-    making = Making()
-    again = filled(tmp_path, samples, making)
-    for _ in range(2):
-        for each in samples:
-            assert same(again.read(each), arrays(each))
-        assert sorted(making.made) == touched
-    after = Making()
-    assert same(filled(tmp_path, samples, after).read(samples[0]), arrays(samples[0]))
-    assert after.made == []
-
-
-@pytest.mark.parametrize("damage", [*GONE, "cut in a row", "cut by a byte", "empty"])
-def test_what_is_cut_off_is_made_before_it_is_read(tmp_path, damage):
-    (tmp_path / "p").mkdir()
-    samples = several(tmp_path / "p", [SIZE] * 4)
-    touched, making = spoil(filled(tmp_path, samples), damage), Making()
-    filled(tmp_path, samples, making)
-    assert sorted(making.made) == touched
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_while_it_is_read_is_made_anew_and_said_once(tmp_path, damage, caplog):
-    (tmp_path / "p").mkdir()
-    making = Making()
-    kept = filled(tmp_path, several(tmp_path / "p", [SIZE] * 4), making)
-    making.made.clear()
-    touched = spoil(kept, damage)
-    rows = {name: np.full((*SIZE, depth), 7, kind) for name, (kind, depth) in store.KINDS.items()}
-    for _ in range(2):
-        for each in kept.samples:
-            assert same(kept.read(each, rows), arrays(each))
-        assert sorted(making.made) == touched
-    (line,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
-    assert line.startswith(f"{kept.path}: damaged, first at '{touched[0]}'; ")
-
-
-def test_a_damaged_row_that_cannot_be_written_is_right_all_the_same(tmp_path, monkeypatch):
-    (tmp_path / "p").mkdir()
-    kept = filled(tmp_path, several(tmp_path / "p", [SIZE] * 2))
-    flip(kept.path, 5)
-    monkeypatch.setattr(store.os, "pwrite", lambda _, row, __: len(row) - 1)  # a full disk
-    for _ in range(2):
-        assert same(kept.read(kept.samples[0]), arrays(kept.samples[0]))
-
-
-def test_a_disk_that_cannot_read_a_row_has_it_made(tmp_path, monkeypatch):
-    def failing(*_):
-        raise OSError(5, "Input/output error")
-
-    (tmp_path / "p").mkdir()
-    kept = filled(tmp_path, several(tmp_path / "p", [SIZE]))
-    monkeypatch.setattr(store.os, "preadv", failing)
-    assert same(kept.read(kept.samples[0]), arrays(kept.samples[0]))
-
-
-def test_a_filled_store_is_not_read_when_it_is_opened(tmp_path, monkeypatch):
-    (tmp_path / "p").mkdir()
+def test_sigmas_folds_and_corpora_share_pictures(tmp_path, made):
     samples = several(tmp_path / "p")
-    filled(tmp_path, samples)
-    monkeypatch.delattr(store.os, "preadv")
-    monkeypatch.delattr(store.zlib, "crc32")
-    making = Making()
-    filled(tmp_path, samples, making)
-    assert making.made == []
-
-
-def test_a_row_whose_checksum_is_0_is_told_from_one_that_was_not_written(tmp_path, monkeypatch):
-    (tmp_path / "p").mkdir()
-    samples, making = several(tmp_path / "p", [SIZE]), Making()
-    monkeypatch.setattr(store, "zlib", types.SimpleNamespace(crc32=lambda *_: 0))
-    for _ in range(2):
-        filled(tmp_path, samples, making).read(samples[0])
-    assert len(making.made) == 1
-
-
-def test_a_picture_that_cannot_be_made_ends_the_filling_and_the_rest_stays(tmp_path):
-    (tmp_path / "p").mkdir()
-    samples = several(tmp_path / "p")
-    making = Making()
-
-    def failing(known):
-        if known.digest == "3":
-            raise UsageError("3.png: damaged")
-        return making(known)
-
-    with pytest.raises(UsageError, match="^3.png: damaged$"):
-        filled(tmp_path, samples, failing)
-    begun = set(making.made)
-    filled(tmp_path, samples, making)
-    assert len(making.made) == len(samples) and "3.png" not in begun
-
-
-# the fingerprint
-
-
-def test_another_fingerprint_for_all_that_decides(tmp_path):
-    (tmp_path / "p").mkdir()
-    samples = [*several(tmp_path / "p", [SIZE] * 2), mapped(tmp_path / "p", SIZE, noise(*SIZE, 3))]
-
-    def of(first=samples[0], rest=samples[1:], size=SIZE, names=BOTH):
-        return Store(tmp_path, [first, *rest], size, names, Making()).fingerprint
-
-    known, other = of(), table(np.array([1.0]), np.array([np.nextafter(0.5, 1)]), 0)
-    changed = [
-        of(size=(32, 24)),
-        of(names=("image",)),
-        of(dataclasses.replace(samples[0], digest="ff")),
-        of(dataclasses.replace(samples[0], shape=(24, 31))),
-        of(dataclasses.replace(samples[0], sigma=3.0)),
-        of(dataclasses.replace(samples[0], table=other)),
-        of(rest=samples[1:2]),
-        of(rest=[samples[1], dataclasses.replace(samples[2], map_digest="ff")]),
-    ]
-    assert len({known, *changed}) == 9 and all(len(mark) == 16 for mark in changed)
-    assert of() == known == of(samples[1], [samples[2], samples[0]])
-    # a folder that was moved has the same content
-    moved = dataclasses.replace(samples[2], density_map=tmp_path / "moved.png")
-    assert of(rest=[samples[1], moved]) == known
-
-
-def test_points_do_not_matter_to_pictures_alone(tmp_path):
-    (tmp_path / "p").mkdir()
-    (known,) = several(tmp_path / "p", [SIZE])
-    marks = {
-        Store(tmp_path, [each], SIZE, ("image",), Making()).fingerprint
-        for each in (known, dataclasses.replace(known, table=table(*np.ones((2, 3)), 0)))
+    keep(tmp_path / "c", samples[:5], SIZE, BOTH)
+    made.clear()
+    others = [dataclasses.replace(each, sigma=3.0, name=f"x/{each.name}") for each in samples]
+    keep(tmp_path / "c", others, SIZE, BOTH)
+    assert {each for each in made if each[0] == "image"} == {
+        ("image", each.name) for each in others[5:]
     }
-    assert len(marks) == 1
+    assert len([each for each in made if each[0] == "density"]) == len(samples)
+
+
+def test_another_row_for_all_that_decides(tmp_path):
+    (tmp_path / "p").mkdir()
+    known = sample(tmp_path / "p", SIZE, [(1, 0.5)], digest="aa")
+    drawn = dataclasses.replace(
+        mapped(tmp_path / "p", SIZE, noise(*SIZE, 3)), digest="aa", map_digest="bb"
+    )
+    other = table(np.array([1.0]), np.array([np.nextafter(0.5, 1)]), 0)
+    of = store.key
+    assert of("image", known, SIZE) == of("image", drawn, SIZE) == "aa"
+    changed = [
+        known,
+        dataclasses.replace(known, digest="ff"),
+        dataclasses.replace(known, shape=(24, 31)),
+        dataclasses.replace(known, sigma=3.0),
+        dataclasses.replace(known, table=other),
+        drawn,
+        dataclasses.replace(drawn, map_digest="ff"),
+    ]
+    keys = {of("density", each, SIZE) for each in changed}
+    assert len(keys | {of("density", drawn, (24, 31))}) == 8
+    moved = dataclasses.replace(drawn, density_map=tmp_path / "moved.png", sigma=9.0)
+    assert of("density", moved, SIZE) == of("density", drawn, SIZE)
+    folders = {store.folder(size) for size in (SIZE, SIZE[::-1])}
+    assert len(folders) == 2 and store.folder(SIZE).startswith("24x32-")
+
+
+def test_another_version_of_what_makes_rows_is_another_folder(monkeypatch):
+    before = store.folder(SIZE)
+    monkeypatch.setattr(store.PIL, "__version__", "0")
+    assert store.folder(SIZE) != before
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_has_no_digest_shares_no_row(tmp_path, name):
+    (tmp_path / "p").mkdir()
+    for known in (
+        sample(tmp_path / "p", SIZE, [(1, 1)]),
+        mapped(tmp_path / "p", SIZE, noise(*SIZE)),
+    ):
+        with pytest.raises(ValueError, match="without a digest"):
+            Store(tmp_path / "c", SIZE, [name]).fill([known])
+
+
+def test_a_picture_that_cannot_be_made_ends_the_filling_and_the_rest_stays(tmp_path, made):
+    samples = several(tmp_path / "p")
+    whole = samples[3].stimulus.read_bytes()
+    samples[3].stimulus.write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"3\.png: not a picture"):
+        keep(tmp_path / "c", samples, SIZE, BOTH)
+    begun = {name for _, name in made}
+    samples[3].stimulus.write_bytes(whole)
+    keep(tmp_path / "c", samples, SIZE, ["image"])
+    assert len(made) == len(samples) + 1 and "3.png" in begun
+
+
+# what is decoded for another purpose
+
+
+def drawn_corpus(folder, shape, map_shape):
+    """A picture and a blurred map, as files."""
+    folder.mkdir()
+    y, x = np.mgrid[: map_shape[0], : map_shape[1]]
+    levels = 200 * np.exp(-((y - 9) ** 2 + (x - 12) ** 2) / 50)
+    Image.fromarray(noise(*shape, 3)).save(folder / "a.png")
+    Image.fromarray(np.uint8(levels)).save(folder / "map.png")
+    return folder / "a.png", folder / "map.png"
+
+
+@pytest.mark.parametrize("map_shape", [(48, 61), (24, 31)])  # the latter is another when fitted
+def test_what_is_decoded_to_be_checked_is_kept_and_is_what_would_be_made(tmp_path, map_shape, made):
+    picture, drawing = drawn_corpus(tmp_path / "p", (48, 61), map_shape)
+    memory = Memory(None, Store(tmp_path / "c", SIZE).taker(1))
+    (seen,) = integrity.check([picture], memory).values()
+    (look,) = integrity.check([drawing], memory, maps.measure).values()
+    assert [kind for kind, _ in rows_of(tmp_path / "c")] == ["densities", "pictures"]
+    known = Sample("a", picture, seen.shape, density_map=drawing, digest=seen.digest)
+    known = dataclasses.replace(known, map_digest=look.digest)
+    kept = keep(tmp_path / "c", [known], SIZE, BOTH)
+    assert made == ([("density", "a")] if map_shape == (24, 31) else [])
+    assert same(kept.read(known), make(known, SIZE, BOTH))
+
+
+def test_pictures_of_points_are_no_densities(tmp_path):
+    (tmp_path / "p").mkdir()
+    levels = np.zeros((48, 64), np.uint8)
+    levels[[5, 20, 40], [8, 30, 50]] = 255
+    Image.fromarray(levels).save(tmp_path / "p/map.png")
+    memory = Memory(None, Store(tmp_path / "c", SIZE).taker(1))
+    integrity.check([tmp_path / "p/map.png"], memory, maps.measure)
+    assert rows_of(tmp_path / "c") == []
+
+
+def test_what_is_not_wanted_is_not_taken(tmp_path):
+    """Scanpaths have no densities."""
+    picture, drawing = drawn_corpus(tmp_path / "p", (48, 64), (48, 64))
+    memory = Memory(None, Store(tmp_path / "c", SIZE, ["image"]).taker(1))
+    integrity.check([picture], memory)
+    integrity.check([drawing], memory, maps.measure)
+    assert [kind for kind, _ in rows_of(tmp_path / "c")] == ["pictures"]
+
+
+def test_maps_that_look_alike_have_rows_of_their_own(tmp_path):
+    """Of 16 bits, too faint to be seen; white ones that are transparent to another degree."""
+    random = np.random.default_rng(0)
+    (tmp_path / "p").mkdir()
+    for number in (0, 1):
+        faint = np.uint16(random.integers(0, 100, (24, 32)))
+        Image.fromarray(faint).save(tmp_path / f"p/faint{number}.png")
+        white = np.full((24, 32, 2), 255, np.uint8)
+        white[..., 1] = random.integers(0, 256, (24, 32))
+        Image.fromarray(white).save(tmp_path / f"p/white{number}.png")
+    files = sorted((tmp_path / "p").iterdir())
+    seen = integrity.check(files, Memory(None), maps.measure)
+    assert len({each.digest for each in seen.values()}) == 4
 
 
 # room
 
 
-def test_a_disk_without_room_is_said_with_what_is_needed(tmp_path, monkeypatch):
-    (tmp_path / "p").mkdir()
+def test_a_disk_without_room_is_said_with_what_is_needed_and_nothing_is_taken(
+    tmp_path, monkeypatch, caplog
+):
     samples = several(tmp_path / "p", [SIZE] * 3)
-    before = len(os.listdir("/proc/self/fd"))
-    needed = 3 * LENGTH
-    usage = store.shutil.disk_usage(tmp_path)._replace(free=int(needed / store.ROOM) - 1)
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(OSError, match="0.0 GB are needed, 0.0 GB free") as error:
-        Store(tmp_path, samples, SIZE, BOTH, Making())
-    assert error.value.errno == 28
-    del error
-    assert len(os.listdir("/proc/self/fd")) == before
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=usage.free + 2))
-    filled(tmp_path, samples)
+    needed = 3 * 24 * 32 * 4  # of the densities, which are larger
+    usage = cache.shutil.disk_usage(tmp_path)._replace(free=int(needed / cache.ROOM) - 1)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    with caplog.at_level(logging.WARNING):
+        assert keep(tmp_path / "c", samples, SIZE, BOTH) is None
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "0.0 GB are needed, 0.0 GB free" in line and "\n" not in line
+    assert line.endswith(": pictures are decoded in every epoch")
+    assert Store(tmp_path / "c", SIZE).taker(3) is None
+    assert Store(tmp_path / "c", SIZE).taker(2)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=usage.free + 2))
+    assert keep(tmp_path / "c", samples, SIZE, BOTH)
 
 
-def test_what_lies_there_already_needs_no_room(tmp_path, monkeypatch):
-    (tmp_path / "p").mkdir()
+def test_a_disk_that_fills_up_meanwhile_is_the_same(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
     samples = several(tmp_path / "p", [SIZE] * 3)
-    kept = filled(tmp_path, samples)
-    os.fsync(kept.rows)  # until then a disk may not have given it its blocks
-    usage = store.shutil.disk_usage(tmp_path)._replace(free=0)
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage)
-    monkeypatch.setattr(
-        store, "CHECK", np.dtype([])
-    )  # but for those of the checks, of which there are few
-    Store(tmp_path, samples, SIZE, BOTH, Making())
+    monkeypatch.setattr(cache.Rows, "write", full)
+    memory = Memory(None, Store(tmp_path / "c", SIZE).taker(3))
+    integrity.check([samples[0].stimulus], memory)
+    assert "No space left" not in caplog.text
+    assert keep(tmp_path / "c", samples, SIZE, BOTH) is None
+    assert "No space left on device: pictures are decoded in every epoch" in caplog.text
 
 
-def test_files_are_closed_with_the_store(tmp_path):
-    (tmp_path / "p").mkdir()
-    samples = several(tmp_path / "p", [SIZE] * 2)
-    before = len(os.listdir("/proc/self/fd"))
-    kept = Store(tmp_path, samples, SIZE, BOTH, Making())
-    assert len(os.listdir("/proc/self/fd")) == before + 2
-    del kept
-    assert len(os.listdir("/proc/self/fd")) == before
+def test_a_place_that_cannot_be_written_to_is_the_same(tmp_path, caplog):
+    samples = several(tmp_path / "p", [SIZE])
+    (tmp_path / "file").touch()
+    assert Store(tmp_path / "file", SIZE).taker(1) is None
+    assert keep(tmp_path / "file", samples, SIZE, BOTH) is None
+    assert "Not a directory" in caplog.text and "decoded in every epoch" in caplog.text
 
 
-# several at once
-
-
-def fill_beside(folder, me, other):
-    """Fill a store; once another process is in the middle of filling it too, each goes on."""
-    samples = [Sample(f"{i}.png", None, SIZE, digest=f"{i:x}") for i in range(40)]
-
-    def making(known):
-        (folder / me).touch()
-        until = time.monotonic() + 60
-        while not (folder / other).exists() and time.monotonic() < until:
-            time.sleep(0.001)
-        return arrays(known)
-
-    filled(folder, samples, making)
-    return samples
-
-
-FILLING = """
-import sys
-sys.path[:0] = ["tests", "tests/batches"]
-from pathlib import Path
-from test_store import fill_beside
-fill_beside(Path(sys.argv[1]), "b", "a")
-"""
-
-
-def test_two_processes_fill_one_store(tmp_path):
-    command = [sys.executable, "-c", FILLING, tmp_path]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
-        samples = fill_beside(tmp_path, "a", "b")
-        said = process.communicate()[1]
-    assert process.returncode == 0, said
-    assert b"Exception ignored" not in said  # at its end
-    assert (tmp_path / "b").exists()
-    making = Making()
-    kept = filled(tmp_path, samples, making)
-    assert making.made == []
-    for known in samples:
-        assert same(kept.read(known), arrays(known))
+def test_what_a_store_has_no_place_for_needs_none(tmp_path):
+    samples = several(tmp_path / "p", [SIZE])
+    assert keep(tmp_path / "c", samples, SIZE, {"features", "fixations", "history"}) is None
+    assert not (tmp_path / "c").exists()

@@ -17,6 +17,7 @@ from data.predictions import Predictions
 from data.samples import load, pictures
 from errors import UsageError
 from formats.pictures.decode import decode
+from formats.pictures.integrity import Memory
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +113,7 @@ def test_a_folder_of_ones_own_in_a_store(remote, tmp_path):
     corpus = open_corpus(f"{remote}/own", tmp_path)
     assert (corpus.name, corpus.address) == ("own", f"{remote}/own")
     same(samples_of(f"{remote}/own", None, tmp_path), samples_of(str(own), None, tmp_path))
-    there = pictures(remote / "own" / "stimuli", tmp_path / "checked.json")
+    there = pictures(remote / "own" / "stimuli", Memory(tmp_path))
     assert [sample.name for sample in there] == [f"{index:02d}.png" for index in range(5)]
 
 

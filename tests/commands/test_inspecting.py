@@ -17,6 +17,7 @@ from config import Config
 from data.corpus import open_corpus
 from data.samples import Sample
 from formats.fixations import table
+from formats.pictures.integrity import Memory
 from inspection.views import VIEWS, chosen, draw_views
 from model.checkpoints.runs import Run
 
@@ -29,7 +30,7 @@ def inspected(cli, own, results, *more):
 
 def gathered(folder, **given):
     corpus, settings = open_corpus(str(folder), None), Config.make(given)
-    found = inspecting.gather(corpus, settings, folder.parent / "cache" / "checked.json")
+    found = inspecting.gather(corpus, settings, Memory(folder.parent / "cache"))
     return found, inspecting.facts_of(corpus, settings, found)
 
 
@@ -212,5 +213,5 @@ def test_a_link_to_a_picture_that_is_gone_is_named_as_one_that_cannot_be_read(ow
     (own / "stimuli/00.png").unlink()
     (own / "stimuli/00.png").symlink_to(own / "gone.png")
     found, known = gathered(own)
-    assert "00.png: is gone, or a link to what is not there" in found.refusal
+    assert "00.png': is gone, or a link to what is not there" in found.refusal
     assert list(known["unreadable"]) == ["00.png"] and known["pictures"]["count"] == 12

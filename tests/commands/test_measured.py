@@ -14,6 +14,7 @@ from commands import evaluation, subjects
 from data.corpus import open_corpus
 from data.samples import load
 from data.scenes import SYNTHETIC
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import centre_bias, uniform
 from model.baselines.gold import gold_standard
 from model.checkpoints.runs import Run, read_about
@@ -52,7 +53,7 @@ def judged(tmp_path_factory):
     """Means of uniform density, centre bias, gold standard and true density on the drawn corpus."""
     folder = tmp_path_factory.mktemp("drawn") / "synthetic"
     SYNTHETIC.make(folder)
-    training, validation, *_ = load(SYNTHETIC(folder), folder.parent / "checked.json")
+    training, validation, *_ = load(SYNTHETIC(folder), Memory(folder.parent))
     bias = centre_bias(relative_points(training))
     gold = gold_standard([evaluation.people(sample) for sample in training[::4]], bias)
     negatives = evaluation.negatives_of(validation, "tuebingen")
@@ -276,7 +277,7 @@ def test_negatives_of_a_cross_validation_are_those_of_all_its_folds(cli, own, tm
     found = {
         row["name"]: float(row["sAUC"]) for row in rows(tmp_path / "r/reports/predicted_4folds.csv")
     }
-    samples = sum(load(open_corpus(str(own), tmp_path), tmp_path / "checked.json")[:3], [])
+    samples = sum(load(open_corpus(str(own), tmp_path), Memory(tmp_path))[:3], [])
     assert len(samples) == len(found) == 13
     for sample in samples:
         values = np.load(folder / f"{sample.name[:2]}.npy")

@@ -13,6 +13,7 @@ from config import Config
 from data.corpus import open_corpus
 from data.samples import load
 from errors import UsageError
+from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import (
     FOLDS,
     UNIFORM,
@@ -90,13 +91,13 @@ def test_files_of_priors(tmp_path):
     random = np.random.default_rng(0)
     grid = random.normal(size=(10, 20))
     np.save(tmp_path / "grid.npy", grid)
-    found = priors.prior_of(str(tmp_path / "grid.npy"), tmp_path, tmp_path)
+    found = priors.prior_of(str(tmp_path / "grid.npy"), tmp_path, Memory(None))
     same = found.log_density(10, 20)
     np.testing.assert_allclose(same, grid - np.log(np.exp(grid).sum()), atol=1e-12)
     for shape in ((48, 64), (7, 9)):
         assert np.exp(found.log_density(*shape)).sum() == pytest.approx(1, abs=1e-12)
     np.save(tmp_path / "zeros.npy", np.zeros((1024, 1024)))  # as DeepGaze's users write uniform
-    flat = priors.prior_of(str(tmp_path / "zeros.npy"), tmp_path, tmp_path)
+    flat = priors.prior_of(str(tmp_path / "zeros.npy"), tmp_path, Memory(None))
     np.testing.assert_allclose(flat.log_density(3, 4), -np.log(12))
     np.testing.assert_allclose(UNIFORM.log_density(3, 4), -np.log(12))
     for prior in (UNIFORM, CentreBias(np.array([0.3]), np.array([0.4]), 0.1, 0.2), Template(grid)):
@@ -118,13 +119,13 @@ def test_files_that_are_no_prior_are_refused(tmp_path, values, said):
     if values is not None:
         np.save(tmp_path / "a.npy", values)
     with pytest.raises(UsageError, match=f"^--prior .*a.npy'?: .*{said}"):
-        priors.prior_of(str(tmp_path / "a.npy"), tmp_path, tmp_path)
+        priors.prior_of(str(tmp_path / "a.npy"), tmp_path, Memory(None))
 
 
 def test_in_training_a_picture_is_told_of_the_other_folds_alone(own, tmp_path, caplog):
     corpus = open_corpus(str(own), tmp_path)
-    training, validation, *_ = load(corpus, tmp_path / "checked.json")
-    prior, told = priors.of_training(None, corpus, tmp_path, tmp_path, training)
+    training, validation, *_ = load(corpus, Memory(tmp_path))
+    prior, told = priors.of_training(None, corpus, tmp_path, Memory(None), training)
     points = relative_points(training)
     whole = centre_bias(points)
     np.testing.assert_array_equal(
@@ -136,10 +137,10 @@ def test_in_training_a_picture_is_told_of_the_other_folds_alone(own, tmp_path, c
         np.testing.assert_array_equal(told(sample, 48, 64), wanted.log_density(48, 64))
     assert prior.log_density(9, 9) == pytest.approx(whole.log_density(9, 9))
     for spelled in (f"{own}/", f"{own}/../{own.name}", str(own)):
-        _, again = priors.of_training(spelled, corpus, tmp_path, tmp_path, training)
+        _, again = priors.of_training(spelled, corpus, tmp_path, Memory(None), training)
         wanted = told(training[0], 48, 64)
         np.testing.assert_array_equal(again(training[0], 48, 64), wanted)
-    fixed, told = priors.of_training("uniform", corpus, tmp_path, tmp_path, training)
+    fixed, told = priors.of_training("uniform", corpus, tmp_path, Memory(None), training)
     assert fixed is UNIFORM and (told(training[0], 2, 2) == -np.log(4)).all()
 
 
@@ -176,9 +177,9 @@ def test_a_run_keeps_the_prior_that_it_began_with(cli, own, tmp_path):
 def test_after_a_resume_priors_are_what_they_were(own, tmp_path, caplog):
     """The corpus' own leaves out folds; another is that which the run began with."""
     corpus = open_corpus(str(own), tmp_path)
-    training, *_ = load(corpus, tmp_path / "checked.json")
+    training, *_ = load(corpus, Memory(tmp_path))
     for asked in (None, str(own)):
-        given = (asked, corpus, tmp_path, tmp_path, training)
+        given = (asked, corpus, tmp_path, Memory(None), training)
         prior, first = priors.of_training(*given)
         prior.save(tmp_path / "saved.h5")
         _, again = priors.of_training(*given, begun=tmp_path / "saved.h5")
@@ -197,11 +198,11 @@ def test_the_prior_of_what_is_tested_on_is_of_the_training_side_that_is_given(
 ):
     """As of a fold, not of its usual training side, in which most of the tested pictures are."""
     corpus = open_corpus(str(own), tmp_path)
-    sides = load(corpus, tmp_path / "checked.json", fold=(1, 2))
-    found = priors.prior_of(str(own), tmp_path, tmp_path, corpus, sides[0])
+    sides = load(corpus, Memory(tmp_path), fold=(1, 2))
+    found = priors.prior_of(str(own), tmp_path, Memory(None), corpus, sides[0])
     wanted = centre_bias(relative_points(sides[0])).log_density(9, 9)
     np.testing.assert_array_equal(found.log_density(9, 9), wanted)
-    usual = priors.prior_of(str(own), tmp_path, tmp_path)
+    usual = priors.prior_of(str(own), tmp_path, Memory(None))
     assert (usual.log_density(9, 9) != wanted).any()
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from commands.sides import refuse_other
 from data.corpus import open_corpus
 from errors import UsageError
+from formats.pictures.integrity import Memory
 from model.checkpoints.runs import Run
 
 BLUR = ("--pixels-per-degree", "4")
@@ -263,7 +264,7 @@ def test_weights_that_a_kill_left_without_their_json_are_no_other_run(trained, t
     weights = tmp_path / "ckpts/best/msinet_own.weights.h5"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"")
-    refuse_other(run, corpus, tmp_path)
+    refuse_other(run, corpus, Memory(None))
     run.best.record.write_text("{}")
     with pytest.raises(UsageError, match="damaged"):
-        refuse_other(run, corpus, tmp_path)
+        refuse_other(run, corpus, Memory(None))

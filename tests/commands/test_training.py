@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, make_own
 from helpers import about, arrays, history, one_line, run
-from PIL import Image
+from PIL import Image, ImageFilter
 from run_files import newest
 
 from errors import UsageError
+from formats.pictures import decode
 from model.checkpoints import folders
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -46,7 +47,7 @@ def folds(corpus, tmp_path_factory, quick):
 
 
 def test_frozen_features_are_computed_once_for_all_runs(cli, corpus, gaze):
-    assert len([*gaze.glob("cache/features/*/*.npy")]) == 13
+    assert len([*gaze.glob("cache/features/small-64x64-*/*/*")]) == 13
     again = train(cli, corpus, gaze, *GAZE, "--epochs", "2", "--name", "again")
     assert "features of" not in again
     assert history(gaze, "again") == history(gaze, "deepgaze_own")
@@ -173,14 +174,82 @@ def test_the_cache_of_pictures_changes_nothing(cli, own, tmp_path):
     """Bit for bit, weights and history; mirrored pictures among them."""
     more = (*SMALL, "--epochs", "2", "--metrics", "cc")
     out = train(cli, own, tmp_path / "with", *more)
-    assert "fitting 13 pictures to 64x64" in out
-    kept = sorted(path.suffix for path in (tmp_path / "with/cache/pictures").iterdir())
-    assert kept == [".checks", ".pictures"]
+    assert "fitting 13 densities to 64x64" in out
+    for kind in ("pictures", "densities"):
+        assert len([*tmp_path.glob(f"with/cache/{kind}/64x64-*/*/*")]) == 13
     out = train(cli, own, tmp_path / "without", *more, "--no-cache")
-    assert "fitting" not in out and not (tmp_path / "without/cache/pictures").exists()
+    assert "fitting" not in out and not (tmp_path / "without/cache").exists()
     one, other = (tmp_path / name for name in ("with", "without"))
     assert history(one, "msinet_own") == history(other, "msinet_own")
     assert arrays(newest(one).weights) == arrays(newest(other).weights)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The files that are decoded from now on."""
+    paths, upright = [], decode.upright
+    monkeypatch.setattr(decode, "upright", lambda path: paths.append(path) or upright(path))
+    return paths
+
+
+@pytest.mark.parametrize("case", ["points", "maps", "features"])
+def test_each_picture_is_decoded_once_and_by_a_second_start_not_at_all(
+    cli, own, tmp_path, decoded, case
+):
+    files = [*(own / "stimuli").iterdir()]
+    if case == "maps":
+        (own / "saliency").mkdir()
+        (own / "fixations.csv").unlink()
+        for path in (own / "stimuli").iterdir():
+            blurred = Image.open(path).convert("L").filter(ImageFilter.GaussianBlur(5))
+            blurred.save(own / "saliency" / path.name)
+        files += (own / "saliency").iterdir()
+    more = (*(GAZE if case == "features" else SMALL), "--epochs", "2")
+    train(cli, own, tmp_path, *more)
+    assert sorted(decoded) == sorted(files)
+    train(cli, own, tmp_path, *more, "--name", "again")
+    assert len(decoded) == len(files)
+
+
+def test_only_what_is_trained_and_validated_on_is_kept(cli, own, tmp_path):
+    (tmp_path / "few.txt").write_text("\n".join(f"{n:02}.png" for n in range(13)[::2]))
+    more = (
+        *SMALL,
+        "--epochs",
+        "1",
+        "--cache-dir",
+        tmp_path / "c",
+        "--subset",
+        tmp_path / "few.txt",
+    )
+    train(cli, own, tmp_path, *more)
+    split = about(tmp_path, "msinet_own")["split"]
+    used = {split["train"][name] for name in about(tmp_path, "msinet_own")["chain"][0]["train"]}
+    used |= {*split["valid"].values()}
+    assert len(used) < 13
+    assert {path.name for path in tmp_path.glob("c/pictures/*/*/*")} == {each[:16] for each in used}
+    assert {path.name for path in tmp_path.glob("c/densities/*/*/*")} == used
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_only_draws_and_tests_keeps_no_pictures(cli, corpus, gaze, tmp_path):
+    for more in (("-d", corpus), ("-p", corpus / "stimuli/00.png")):
+        code, _, err = cli(
+            "test",
+            "--results",
+            gaze,
+            "--name",
+            "deepgaze_own",
+            *more,
+            "--cache-dir",
+            tmp_path / "c",
+        )
+        assert (code, err) == (0, "")
+    code, _, err = cli("inspect", "-d", corpus, "--results", gaze, "--cache-dir", tmp_path / "c")
+    assert (code, err) == (0, "")
+    assert not {path.name for path in (tmp_path / "c").iterdir()} & {
+        "pictures", "densities", "features",
+    }  # fmt: skip
 
 
 def test_a_batch_that_cannot_be_parted_evenly_is_refused(monkeypatch):

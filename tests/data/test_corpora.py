@@ -22,6 +22,7 @@ from data.samples import load
 from data.splits import Ratio, Shuffled
 from download import DownloadError
 from formats.fixations import table
+from formats.pictures.integrity import Memory
 from formats.pysaliency import read_hdf5
 
 SHARED = Path(__file__).parents[3] / "shared" / "corpora"
@@ -51,7 +52,9 @@ def left_in(root):
 
 
 def load_all(name, root, **options):
-    train, valid, *_ = load(open_corpus(name, root), root / ".memory.json", partial=True, **options)
+    train, valid, *_ = load(
+        open_corpus(name, root), Memory(root / ".memory"), partial=True, **options
+    )
     assert train
     assert valid
     return [*train, *valid]

@@ -19,6 +19,7 @@ from formats import cached
 from formats.fixations import blur, counts, table
 from formats.pictures import integrity  # noqa: F401  corpora's classes register themselves
 from formats.pictures.decode import decode
+from formats.pictures.integrity import Memory
 from formats.pysaliency import write_hdf5
 
 WIDTH, HEIGHT = SIZE
@@ -35,7 +36,7 @@ def own(tmp_path):
 
 def load_all(folder, **options):
     corpus = open_corpus(str(folder), folder.parent)
-    train, valid, *_ = load(corpus, folder.parent / "memory.json", **options)
+    train, valid, *_ = load(corpus, Memory(folder.parent), **options)
     return sorted([*train, *valid], key=lambda sample: sample.name)
 
 
@@ -239,7 +240,7 @@ def test_own_blurred_maps(own, folder):
 def test_the_split_is_80_to_20(own):
     give_maps(own)
     corpus = open_corpus(str(own), own.parent)
-    train, valid, *_ = load(corpus, own.parent / "memory.json")
+    train, valid, *_ = load(corpus, Memory(own.parent))
     assert (len(train), len(valid)) == (4, 1)
 
 
@@ -421,7 +422,7 @@ def test_a_column_split_of_a_table_is_obeyed(own, name):
     (own / name).parent.mkdir(exist_ok=True)
     (own / name).write_text("\n".join(["image\tsplit\tsubject\tx\ty", *rows]) + "\n")
     corpus = open_corpus(str(own), own.parent)
-    parts = load(corpus, own.parent / "memory.json")[:3]
+    parts = load(corpus, Memory(own.parent))[:3]
     found = [[sample.name for sample in part] for part in parts]
     assert found == [["c.jpg", "d.jpg"], ["b.jpg", "e.jpg"], ["a.jpg"]]
 
@@ -473,7 +474,7 @@ def test_pictures_of_a_folder_keep_their_subfolders(tmp_path):
     for name in ("a.jpg", "x/a.png", "x/y/a.bmp", ".hidden/a.jpg", "._a.jpg"):
         picture(tmp_path / "album" / name)
     (tmp_path / "album" / "notes.txt").touch()
-    samples = pictures(tmp_path / "album", tmp_path / "memory.json")
+    samples = pictures(tmp_path / "album", Memory(tmp_path))
     assert [sample.name for sample in samples] == ["a.jpg", "x/a.png", "x/y/a.bmp"]
     assert all(sample.points is sample.density_map is None for sample in samples)
 
@@ -482,27 +483,27 @@ def test_what_is_no_picture_beside_some_is_said(tmp_path, caplog):
     picture(tmp_path / "album" / "a.png")
     (tmp_path / "album" / "b.heic").write_bytes(b"ftypheic")
     (tmp_path / "album" / "c.txt").write_text("notes")
-    assert [s.name for s in pictures(tmp_path / "album", tmp_path / "memory.json")] == ["a.png"]
+    assert [s.name for s in pictures(tmp_path / "album", Memory(tmp_path))] == ["a.png"]
     assert "album: 1 files are not read, first 'b.heic'; readable are .apng" in caplog.text
 
 
 def test_one_picture(tmp_path):
     path = picture(tmp_path / "a.jpg", (50, 20))
-    (sample,) = pictures(path, tmp_path / "memory.json")
+    (sample,) = pictures(path, Memory(tmp_path))
     assert (sample.name, sample.stimulus, sample.shape) == ("a.jpg", path, (20, 50))
 
 
 def test_pictures_that_cannot_be_drawn(tmp_path):
     (tmp_path / "album").mkdir()
     with pytest.raises(UsageError, match="no pictures in it; they end in .apng"):
-        pictures(tmp_path / "album", tmp_path / "memory.json")
+        pictures(tmp_path / "album", Memory(tmp_path))
     picture(tmp_path / "album" / "a.jpg")
     picture(tmp_path / "album" / "a.png")
     with pytest.raises(UsageError, match="'a.jpg' and 'a.png' have one name"):
-        pictures(tmp_path / "album", tmp_path / "memory.json")
+        pictures(tmp_path / "album", Memory(tmp_path))
     (tmp_path / "album" / "a.png").write_bytes(b"")
     with pytest.raises(UsageError, match="1 pictures cannot be read, first .*a.png': "):
-        pictures(tmp_path / "album" / "a.png", tmp_path / "memory.json")
+        pictures(tmp_path / "album" / "a.png", Memory(tmp_path))
 
 
 def test_the_rows_of_a_sample_know_observer_order_and_time(own):
@@ -545,7 +546,7 @@ def test_a_sample_knows_its_pictures_digest(own):
         expected = blake2b(content, digest_size=8).hexdigest()
         assert sample.digest == sample.bare().digest == expected
     assert sample.bare().table is sample.bare().points is None
-    (alone,) = pictures(own / "stimuli" / "e.jpg", own.parent / "memory.json")
+    (alone,) = pictures(own / "stimuli" / "e.jpg", Memory(own.parent))
     assert alone.digest == sample.digest
 
 
@@ -554,7 +555,7 @@ def test_a_sample_knows_its_pictures_digest(own):
 
 def sides(folder, **options):
     corpus = open_corpus(str(folder), folder.parent)
-    parts = load(corpus, folder.parent / "memory.json", **options)
+    parts = load(corpus, Memory(folder.parent), **options)
     return [[sample.name for sample in part] for part in parts[:2]]
 
 

@@ -2,22 +2,18 @@ import os
 import struct
 import subprocess
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import one_line, refusal_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from errors import UsageError
 from formats.pictures import decode as decoding
 from formats.pictures.decode import (
     FORMATS,
-    FULL,
     allow,
     decode,
     decode_map,
@@ -283,99 +279,6 @@ def test_pictures_of_16_bits_stand_upright(tmp_path, name):
     np.testing.assert_array_equal(decode_map(path), np.float32(SEEN) * 257)
 
 
-# at a smaller scale
-
-
-@pytest.mark.parametrize(
-    "least, expected",
-    [
-        ((80, 120), (80, 120)),
-        ((40, 61), (80, 120)),  # a half would be too small
-        ((40, 60), (40, 60)),
-        ((26, 40), (40, 60)),  # a third is none of its scales
-        ((20, 30), (20, 30)),
-        ((19, 3), (20, 30)),
-        ((10, 15), (10, 15)),
-        ((1, 1), (10, 15)),  # an eighth is the smallest
-        ((100, 200), (80, 120)),
-    ],
-)
-def test_a_jpeg_comes_at_its_smallest_scale_that_is_enough(tmp_path, least, expected):
-    path = save(tmp_path / "a.jpg", np.zeros((80, 120, 3), np.uint8))
-    assert decode(path, least).shape == (*expected, 3)
-    assert shape(path) == (80, 120) and decode_map(path).shape == (80, 120)
-
-
-SIDES = st.tuples(st.integers(1, 90), st.integers(1, 90))
-
-
-@settings(deadline=None, max_examples=60)
-@given(seen=SIDES, least=SIDES)
-def test_a_smaller_scale_is_never_smaller_than_what_is_enough(seen, least):
-    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
-        Image.new("L", seen[::-1]).save(file)
-        file.flush()
-        found = decode(Path(file.name), least).shape[:2]
-    # A half, a quarter, an eighth; what is odd is rounded up.
-    assert found in [tuple(-(-side // scale) for side in seen) for scale in (1, 2, 4, 8)]
-    assert found == seen or (found[0] >= least[0] and found[1] >= least[1])
-
-
-@pytest.mark.parametrize("value", STORED)
-def test_what_is_enough_is_of_the_picture_as_it_is_seen(tmp_path, value):
-    blocks = STORED[value].repeat(32, 0).repeat(32, 1)
-    path = save(tmp_path / "a.jpg", blocks, quality=95, exif=orientation(value))
-    for least in ((32, 48), (20, 48), (32, 25)):  # (48, 32) would leave it whole
-        found = decode(path, least)[..., 0]
-        assert found.shape == (32, 48)
-        assert abs(found[8::16, 8::16].astype(int) - SEEN).max() <= 2
-    assert decode(path, (48, 32)).shape == (64, 96, 3)
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.ppm", "a.tiff", "a.webp", "a.gif"])
-def test_other_formats_have_no_smaller_scale(tmp_path, name):
-    random = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    path = save(tmp_path / name, random)
-    np.testing.assert_array_equal(decode(path, (2, 3)), decode(path))
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8])
-@pytest.mark.parametrize("quality", [60, 100])
-def test_a_smaller_scale_of_grey_is_the_mean_of_its_pixels(tmp_path, scale, quality):
-    """Of noise, which has all frequencies; the transform gives means of neighbours by itself.
-
-    To one level: half of one for its own rounding, and half for that of each pixel of a mean.
-    """
-    levels = np.random.default_rng(0).integers(70, 186, (64, 96), dtype=np.uint8)
-    path = save(tmp_path / "a.jpg", levels, quality=quality)
-    whole, found = decode(path), decode(path, (64 // scale, 96 // scale))
-    assert whole.min() > 0 and whole.max() < 255  # or cut-off levels would be in the means
-    mean = whole.reshape(64 // scale, scale, 96 // scale, scale, 3).mean((1, 3))
-    assert found.shape == mean.shape and abs(found - mean).max() <= 1
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8])
-@pytest.mark.parametrize("subsampling", [0, 2])  # 4:4:4, 4:2:0
-def test_a_smaller_scale_of_colours_is_the_mean_of_its_pixels(tmp_path, scale, subsampling):
-    """To four levels: as for grey one each of luminance and colour difference, the latter times
-    1.772 at most (ITU-R BT.601), one more for rounding to RGB. Colours change evenly here: where
-    the file has them at half the size, their interpolation adds nothing."""
-    y, x = np.mgrid[:64, :96]
-    colours = np.uint8(np.stack([20 + 2 * x, 230 - 2 * y - x // 2, 60 + x + y], 2))
-    path = save(tmp_path / "a.jpg", colours, quality=90, subsampling=subsampling)
-    mean = decode(path).reshape(64 // scale, scale, 96 // scale, scale, 3).mean((1, 3))
-    assert abs(decode(path, (64 // scale, 96 // scale)) - mean).max() <= 4
-
-
-def test_inks_at_a_smaller_scale(tmp_path):
-    inks = [(255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 0), (0, 0, 0, 255)]
-    blocks = Image.fromarray(np.uint8([inks]).repeat(32, 0).repeat(32, 1), "CMYK")
-    found = decode(save(tmp_path / "a.jpg", blocks, quality=95), (16, 80))
-    expected = [(0, 255, 255), (255, 0, 255), (255, 255, 0), WHITE, BLACK]
-    assert found.shape == (16, 80, 3)
-    assert abs(found[8, 8::16].astype(int) - expected).max() <= 8
-
-
 # maps
 
 
@@ -433,9 +336,8 @@ def test_a_truncated_picture_is_named(tmp_path, name):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     path = save(tmp_path / name, noise)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    for least in ((10, 10), FULL):
-        with pytest.raises(UsageError, match=rf"^{path}: [^\n]+$"):
-            decode(path, least)
+    with pytest.raises(UsageError, match=rf"^{path}: [^\n]+$"):
+        decode(path)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
@@ -614,15 +516,12 @@ def few(monkeypatch):
 
 
 @pytest.mark.parametrize("value", [1, 6])
-@pytest.mark.parametrize(
-    "least, expected", [(FULL, (38, 63)), ((38, 63), (38, 63)), ((10, 10), (19, 32))]
-)
-def test_a_large_jpeg_comes_at_its_own_smaller_scale(tmp_path, few, value, least, expected):
+def test_a_large_jpeg_comes_at_its_own_smaller_scale(tmp_path, few, value):
     levels = np.full((75, 125), 90, np.uint8)  # a half of it has 2394 pixels
     path = save(tmp_path / "a.jpg", levels, exif=orientation(value))
     turned = slice(None, None, -1 if value == 6 else 1)
     assert shape(path) == decode_whole(path).shape[:2] == (75, 125)[turned]
-    assert decode(path, least).shape[:2] == expected[turned]
+    assert decode(path).shape[:2] == (38, 63)[turned]
     assert (decode_whole(path) == 90).all()
 
 

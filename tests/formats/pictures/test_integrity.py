@@ -1,7 +1,6 @@
 import json
 import os
 import threading
-from contextlib import nullcontext
 from hashlib import blake2b
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 from errors import UsageError
 from formats.pictures import decode as decoding
 from formats.pictures import integrity
-from formats.pictures.integrity import check
+from formats.pictures.integrity import Memory
 
 
 def pictures(folder, count: int = 3):
@@ -22,6 +21,11 @@ def pictures(folder, count: int = 3):
     return paths
 
 
+def check(paths, folder, **options):
+    """What pictures are like, as another process with this cache sees it."""
+    return integrity.check(paths, Memory(folder), **options)
+
+
 def watched(monkeypatch) -> list[str]:
     """The names of the pictures that are decoded from now on."""
     names, decode = [], integrity.decode
@@ -30,7 +34,7 @@ def watched(monkeypatch) -> list[str]:
 
 
 def test_shapes_are_found_and_remembered(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path), tmp_path / "results" / "checked.json"
+    paths, memory = pictures(tmp_path), tmp_path / "results"
     shown = [(2, 3, True), (2, 4, True), (2, 5, True)]
     blank = [f"(2, {n}, 3)".encode() + bytes(2 * n * 3) for n in (3, 4, 5)]
     digests = [blake2b(content, digest_size=8).hexdigest() for content in blank]
@@ -41,11 +45,11 @@ def test_shapes_are_found_and_remembered(tmp_path, monkeypatch):
     assert sorted(names) == ["0.png", "1.png", "2.png"]
     assert check(paths, memory) == expected
     assert len(names) == 3
-    assert [path.name for path in memory.parent.iterdir()] == ["checked.json"]
+    assert [path.name for path in memory.iterdir()] == ["checked.json"]
 
 
 def test_what_has_changed_is_looked_at_again(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path), tmp_path / "checked.json"
+    paths, memory = pictures(tmp_path), tmp_path
     check(paths, memory)
     names = watched(monkeypatch)
     Image.fromarray(np.zeros((9, 8), np.uint8)).save(paths[1])
@@ -55,7 +59,7 @@ def test_what_has_changed_is_looked_at_again(tmp_path, monkeypatch):
 
 
 def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path, 4), tmp_path / "checked.json"
+    paths, memory = pictures(tmp_path, 4), tmp_path
     paths[1] = paths[1].rename(tmp_path / "odd: name.png")
     paths[1].write_bytes(b"")
     paths[3].write_bytes(b"no picture")
@@ -71,8 +75,8 @@ def test_broken_pictures_are_counted_and_the_first_is_named(tmp_path, monkeypatc
 
 
 def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path, 4), tmp_path / "checked.json"
-    measure, begun = integrity.of_stimulus, threading.Event()
+    paths, memory = pictures(tmp_path, 4), tmp_path / "cache"
+    measure, remember, begun = integrity.of_stimulus, Memory.remember, threading.Event()
 
     def slow(path):
         if path == paths[2]:
@@ -80,55 +84,55 @@ def test_what_was_checked_before_a_kill_is_remembered(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return measure(path)
 
-    def watch(picture, *found):
-        remember(picture, *found)
+    def watch(self, picture, *found):
+        remember(self, picture, *found)
         if picture == str(paths[1]):
-            assert len(integrity.recall(memory)) == 2  # while the check is going on
+            assert len(Memory(memory).stored) == 2  # while the check is going on
             begun.set()
 
-    monkeypatch.setattr(integrity, "of_stimulus", slow)
-    with integrity.remembering(memory) as remember, monkeypatch.context() as patch:
-        patch.setattr(integrity, "remembering", lambda _: nullcontext(watch))
+    with monkeypatch.context() as patch:
+        patch.setattr(integrity, "of_stimulus", slow)
+        patch.setattr(Memory, "remember", watch)
         with pytest.raises(KeyboardInterrupt):
             check(paths, memory)
-    monkeypatch.setattr(integrity, "of_stimulus", measure)
     names = watched(monkeypatch)
     assert len(check(paths, memory)) == 4 and sorted(names) == ["2.png", "3.png"]
 
 
 def test_a_memory_that_was_cut_anywhere_loses_one_picture_at_most(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path, 2), tmp_path / "checked.json"
+    paths, memory = pictures(tmp_path, 2), tmp_path
     expected = check(paths, memory)
+    memory = tmp_path / "checked.json"
     whole = memory.read_bytes()
     names = watched(monkeypatch)
     for length in range(len(whole) // 2 + 1, len(whole)):
         memory.write_bytes(whole[:length])
         names.clear()
-        assert check(paths, memory) == expected and names == ["1.png"]
-        assert check(paths, memory) == expected and names == ["1.png"]
+        assert check(paths, tmp_path) == expected and names == ["1.png"]
+        assert check(paths, tmp_path) == expected and names == ["1.png"]
 
 
 def test_two_that_check_at_once_remember_both(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path, 4), tmp_path / "checked.json"
-    found = check(paths, tmp_path / "other.json")
-    with integrity.remembering(memory) as one, integrity.remembering(memory) as other:
-        for path, remember in zip(paths, (one, other, one, other), strict=True):
-            remember(str(path), integrity.mark(path), found[path])
+    paths, memory = pictures(tmp_path, 4), tmp_path
+    found = check(paths, tmp_path / "other")
+    one, other = Memory(memory), Memory(memory)
+    for path, each in zip(paths, (one, other, one, other), strict=True):
+        each.remember(str(path), integrity.mark(path), found[path])
     names = watched(monkeypatch)
     assert check(paths, memory) == found and names == []
 
 
 def test_a_picture_whose_name_is_no_text_is_remembered(tmp_path, monkeypatch):
     path = pictures(tmp_path, 1)[0].rename(tmp_path / os.fsdecode(b'\xff\n".png'))
-    expected = check([path], tmp_path / "checked.json")
+    expected = check([path], tmp_path)
     names = watched(monkeypatch)
-    assert check([path], tmp_path / "checked.json") == expected and names == []
+    assert check([path], tmp_path) == expected and names == []
 
 
 def test_pictures_that_are_remembered_need_no_disk_to_write_to(tmp_path, monkeypatch):
-    paths, memory = pictures(tmp_path), tmp_path / "checked.json"
+    paths, memory = pictures(tmp_path), tmp_path
     expected = check(paths, memory)
-    monkeypatch.delattr(integrity, "remembering")
+    monkeypatch.delattr(Memory, "remember")
     assert check(paths, memory) == expected
 
 
@@ -149,28 +153,58 @@ OTHERS = {
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_is_no_line_of_a_memory_is_passed_over(tmp_path, kind, monkeypatch):
-    paths, memory = pictures(tmp_path, 1), tmp_path / "checked.json"
+    paths, memory = pictures(tmp_path, 1), tmp_path
     line = OTHERS[kind].replace("{path}", str(paths[0]))
     line = line.replace("{mark}", integrity.mark(paths[0]))
-    memory.write_bytes(os.fsencode(line))
-    expected = check(paths, tmp_path / "other.json")
+    (memory / "checked.json").write_bytes(os.fsencode(line))
+    expected = check(paths, tmp_path / "other")
     names = watched(monkeypatch)
     for _ in range(2):
         assert check(paths, memory) == expected and names == ["0.png"]
 
 
 def test_a_missing_picture_is_an_error(tmp_path):
-    with pytest.raises((UsageError, FileNotFoundError)):
-        check([tmp_path / "gone.png"], tmp_path / "checked.json")
+    with pytest.raises(UsageError, match="gone.png': is gone, or a link to what is not there$"):
+        check([tmp_path / "gone.png"], tmp_path)
 
 
 def test_a_large_jpeg_has_one_shape_and_digest(tmp_path, monkeypatch):
     path = tmp_path / "a.jpg"
     Image.fromarray(np.full((75, 125), 90, np.uint8)).save(path)
-    whole = integrity.of_stimulus(path)
+    whole, _ = integrity.of_stimulus(path)
     monkeypatch.setattr(decoding, "PIXELS", 4000)
     for most in (4000, 10**6):
         monkeypatch.setattr(decoding, "most", most)
-        half = integrity.of_stimulus(path)
+        half, _ = integrity.of_stimulus(path)
         assert half.shape == whole.shape == (75, 125)
         assert half.digest == integrity.digest(np.full((38, 63, 3), 90, np.uint8)) != whole.digest
+
+
+def test_one_process_looks_at_a_picture_once(tmp_path, monkeypatch):
+    """Not even at its size and time; what cannot be read is not tried again either."""
+    paths = pictures(tmp_path)
+    paths[1].write_bytes(b"")
+    memory, names = Memory(tmp_path / "cache"), watched(monkeypatch)
+    seen, broken = integrity.look(paths, memory)
+    assert [*seen] == [paths[0], paths[2]] and broken == {paths[1]: "the file is empty"}
+    assert sorted(names) == ["0.png", "1.png", "2.png"]
+    for path in paths:
+        path.unlink()
+    assert integrity.look(paths, memory) == (seen, broken) and len(names) == 3
+
+
+def test_without_a_cache_nothing_is_written(tmp_path, monkeypatch):
+    paths, memory = pictures(tmp_path), Memory(None)
+    names = watched(monkeypatch)
+    assert integrity.check(paths, memory) == integrity.check(paths, memory)
+    assert len(names) == 3 and sorted(tmp_path.iterdir()) == paths
+
+
+def test_what_is_decoded_is_handed_on_and_what_is_remembered_is_not(tmp_path):
+    paths, given = pictures(tmp_path), []
+    memory = Memory(tmp_path / "cache", lambda seen, pixels: given.append((seen, pixels.shape)))
+    seen = integrity.check(paths, memory, taken=paths[:2])
+    expected = [(seen[path], (2, 3 + index, 3)) for index, path in enumerate(paths[:2])]
+    assert sorted(given) == sorted(expected)
+    integrity.check(paths, Memory(tmp_path / "cache", memory.take))
+    assert len(given) == 2

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, label
 
 from formats import authors
 from formats.pictures import maps
+from formats.pictures.integrity import Memory
 from formats.pictures.looks import FLAT, SHARP, SMOOTH, look_at, marks
 from formats.pictures.maps import shown, together
 
@@ -161,7 +162,7 @@ def folder(path: Path, *pictures: np.ndarray) -> dict[str, Path]:
 
 def seen(tmp_path: Path, *pictures: np.ndarray):
     path = tmp_path / "drawn"
-    return shown(path, folder(path, *pictures), tmp_path / "memory.json")
+    return shown(path, folder(path, *pictures), Memory(tmp_path / "cache"))
 
 
 def test_pictures_without_any_point_say_nothing_of_the_others(tmp_path):
@@ -175,7 +176,7 @@ def test_what_was_seen_is_remembered(tmp_path, monkeypatch):
     first = seen(tmp_path, *pictures)
     files = {f"{n}.png": tmp_path / f"drawn/{n}.png" for n in range(3)}
     monkeypatch.setattr(maps, "look_at", None)
-    assert shown(tmp_path / "drawn", files, tmp_path / "memory.json") == first
+    assert shown(tmp_path / "drawn", files, Memory(tmp_path / "cache")) == first
     assert first.kind == "discs" and first.components > 20
 
 
@@ -229,7 +230,7 @@ def test_coloured_maps_are_counted(tmp_path):
     for name in ("a.png", "b.png"):
         files[name] = tmp_path / name
         Image.fromarray(np.stack([blurred(8, 9), dots(9), dots(9)], 2)).save(files[name])
-    said = refusal(shown, tmp_path, files, tmp_path / "memory.json")
+    said = refusal(shown, tmp_path, files, Memory(tmp_path / "cache"))
     assert said.startswith(f"2 pictures cannot be read, first '{files['a.png']}': it is coloured")
 
 
@@ -269,10 +270,10 @@ def test_arrays_that_are_no_levels(tmp_path, values, said):
 
 
 def test_an_array_is_measured_by_its_numbers(tmp_path):
-    one = maps.measure(array(tmp_path, np.full((6, 8), 1e-9)))
-    other = maps.measure(array(tmp_path, np.full((6, 8), 2e-9)))
+    one = maps.measure(array(tmp_path, np.full((6, 8), 1e-9)))[0]
+    other = maps.measure(array(tmp_path, np.full((6, 8), 2e-9)))[0]
     assert one.shape == (6, 8) and not one.black and one.digest != other.digest
-    assert maps.measure(array(tmp_path, np.zeros((6, 8)))).black
+    assert maps.measure(array(tmp_path, np.zeros((6, 8))))[0].black
 
 
 # the real files
@@ -286,7 +287,7 @@ def test_the_two_archives_of_add1000_are_told_apart(tmp_path, kind):
         archive.extractall(tmp_path, filter="data")
     files = {path.name: path for path in sorted(tmp_path.rglob("fixation/*.png"))}
     assert len(files) == 60
-    found = shown(tmp_path, files, tmp_path / "memory.json")
+    found = shown(tmp_path, files, Memory(tmp_path / "cache"))
     assert found.kind == {"points": "points", "blurred": "maps"}[kind] and not found.inverted
     if kind == "points":
         levels = [np.asarray(Image.open(path)) for path in files.values()]

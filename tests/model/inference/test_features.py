@@ -4,17 +4,16 @@ import sys
 from pathlib import Path
 
 import keras
-import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import one_line
+from helpers import flip
 from keras import layers, ops
 from networks import one_device
 
+import cache
 from errors import UsageError
-from model.inference import features
-from model.inference.features import fill, fingerprint, lacking, read
+from model.inference.features import Features, fingerprint
 from model.training.strategy import mirrored
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +43,14 @@ def dataset(images: np.ndarray, batch: int = 2) -> tf.data.Dataset:
     shown = np.uint8(images[ids] * weight[:, None, None, None])
     whole = {"image": shown, "id": ids, "weight": weight}
     return tf.data.Dataset.from_tensor_slices(whole).batch(batch)
+
+
+def features(folder, model=None) -> Features:
+    return Features(folder, "some", model or encoder(), SIZE)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -93,103 +100,36 @@ def test_features_come_back_bit_by_bit(tmp_path, policy, precision):
     policy(precision)
     model, images = encoder(), pictures(5)
     digests = [f"d{index}" for index in range(5)]
-    fill(one_device(), model, lambda _: dataset(images), digests, tmp_path / "f")
-    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == [f"{d}.npy" for d in digests]
+    kept = features(tmp_path, model)
+    kept.fill(one_device(), lambda _: dataset(images), digests)
+    assert kept.rows.lacking(digests) == []
+    assert kept.rows.folder.parent == tmp_path / "features"
+    assert kept.rows.folder.name == f"some-16x24-{fingerprint(model, SIZE)}"
     step = tf.function(lambda x: model(x, training=False))
     for index, digest in enumerate(digests):
         pair = images[[index, index]]
         expected = step(pair).numpy()[0]
-        found = read(tmp_path / "f", digest)
-        assert found.shape == (2, 3, 6) and found.dtype in (np.float32, np.float16)
-        np.testing.assert_array_equal(found, expected.astype(np.float32))
+        found = kept.read(digest, None)
+        assert found.shape == (2, 3, 6) and found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
         assert expected.any() and expected.dtype.name == precision.removeprefix("mixed_")
 
 
-def test_bfloat16_takes_half_the_room_and_loses_nothing(tmp_path):
-    every = np.arange(2**16, dtype=np.uint16).view(ml_dtypes.bfloat16)
-    every = every[np.isfinite(every.astype(np.float32))]
-    features.save(tmp_path / "all.npy", every)
-    assert np.load(tmp_path / "all.npy").nbytes == 2 * len(every)
-    found = read(tmp_path, "all")
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(
-        found.astype(ml_dtypes.bfloat16).view(np.uint16), every.view("u2")
-    )
-
-
-def test_only_what_lacks_is_named_and_each_once(tmp_path):
-    assert lacking(tmp_path / "nothing", ["a", "b", "a"]) == [0, 1]
-    features.save(tmp_path / "b.npy", np.ones(3, np.float32))
-    assert lacking(tmp_path, ["b", "a", "b", "c", "a"]) == [1, 3]
-    assert lacking(tmp_path, ["b"]) == []
-
-
-def test_pictures_without_a_digest_share_no_file(tmp_path):
-    with pytest.raises(ValueError, match="a picture without a digest"):
-        lacking(tmp_path, ["", ""])
-
-
-def test_a_later_picture_changes_no_earlier_file(tmp_path):
-    model, images = encoder(), pictures(3)
-    fill(one_device(), model, lambda _: dataset(images[:2]), ["a", "b"], tmp_path)
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
-    fill(one_device(), model, lambda _: dataset(images[2:]), ["c"], tmp_path)
-    assert all((p.stat().st_mtime_ns, p.read_bytes()) == known for p, known in before.items())
-    assert lacking(tmp_path, ["a", "b", "c"]) == []
-
-
-# damage
-
-
-def flipped(stored: bytes) -> bytes:
-    """A bit of the last value, whose array loads as well as the whole one."""
-    return stored[:-6] + bytes([stored[-6] ^ 1]) + stored[-5:]
-
-
-DAMAGES = {
-    "truncated": lambda stored: stored[:-40],
-    "without its checksum": lambda stored: stored[:-4],
-    "empty": lambda stored: b"",
-    "four zeros": lambda stored: bytes(4),
-    "all zeros": lambda stored: bytes(len(stored)),
-    "a bit": flipped,
-    "another shape": lambda stored: stored.replace(b"(2, 3)", b"(3, 2)"),
-    "text": lambda stored: b"not an array at all",
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_refused_and_made_anew(tmp_path, damage, caplog):
-    path = tmp_path / "a.npy"
-    features.save(path, np.arange(6, dtype=np.float32).reshape(2, 3))
-    whole = path.read_bytes()
-    path.write_bytes(DAMAGES[damage](whole))
-    assert path.read_bytes() != whole
-    with one_line(r"a\.npy: damaged, its checksum is another; "):
-        read(tmp_path, "a")
-    assert lacking(tmp_path, ["a"]) == [0]
-    assert "made anew" in caplog.text
-    features.save(path, np.arange(6, dtype=np.float32).reshape(2, 3))
-    assert path.read_bytes() == whole and lacking(tmp_path, ["a"]) == []
-
-
-def test_all_that_is_damaged_is_made_anew_once_some_was_found(tmp_path, monkeypatch):
-    for digest in "abc":
-        features.save(tmp_path / f"{digest}.npy", np.ones((2, 3), np.float32))
-    for digest in "ab":
-        (tmp_path / f"{digest}.npy").write_bytes(b"")
-    with monkeypatch.context() as patch:
-        patch.delattr(features, "content")  # nothing is read without a reason
-        assert lacking(tmp_path, list("abcd")) == [3]
-    with one_line("the run, started again, makes it"):
-        read(tmp_path, "b")
-    assert lacking(tmp_path, list("abcd")) == [0, 1, 3]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.npy"]
-
-
-def test_features_that_are_not_there_are_one_line(tmp_path):
-    with pytest.raises(UsageError, match=r"a\.npy: no such file or directory; the run, started"):
-        read(tmp_path, "a")
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_damaged_features_are_made_anew(tmp_path, policy, precision):
+    """Of a picture by itself, which is what a batch makes of it but for round-off."""
+    policy(precision)
+    images, kept = pictures(2), features(tmp_path)
+    kept.fill(one_device(), lambda _: dataset(images), ["a", "b"])
+    place = kept.rows.place("a")
+    whole = place.read_bytes()
+    flip(place, 9)
+    for _ in range(2):
+        found = kept.read("a", lambda: np.uint8(images[0]))
+        stored = np.frombuffer(whole[:-4], found.dtype).reshape(found.shape)
+        tolerance = 1e-6 if precision == "float32" else 2**-7
+        np.testing.assert_allclose(np.float32(found), np.float32(stored), rtol=tolerance, atol=1e-5)
+    assert place.stat().st_size == len(whole) and kept.rows.read("a", found)
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monkeypatch):
@@ -204,9 +144,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
 
     monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.raises(UsageError, match="features can be kept there: no space left on device$"):
-        fill(one_device(), encoder(), lambda _: dataset(pictures(4)), list("abcd"), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
-    assert lacking(tmp_path, list("abcd")) == [2, 3]
+        features(tmp_path).fill(one_device(), lambda _: dataset(pictures(4)), list("abcd"))
+    assert files(tmp_path) == ["a", "b"]
 
 
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
@@ -216,25 +155,26 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fill(one_device(), encoder(), lambda _: dataset(pictures(2)), ["a", "b"], tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        features(tmp_path).fill(one_device(), lambda _: dataset(pictures(2)), ["a", "b"])
+    assert files(tmp_path) == []
 
 
 def test_a_disk_that_is_too_small_is_said_before_the_first_picture(tmp_path, monkeypatch):
-    usage = features.shutil.disk_usage(tmp_path)._replace(free=4 * 2 * 3 * 6 * 5 - 1)
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(UsageError, match="the features of 5 pictures need 0.0 GB, 0.0 GB are free"):
-        fill(one_device(), encoder(), lambda _: dataset(pictures(5)), list("abcde"), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    fill(one_device(), encoder(), lambda _: dataset(pictures(4)), list("abcd"), tmp_path)
+    needed = 4 * 2 * 3 * 6 * 5
+    usage = cache.shutil.disk_usage(tmp_path)._replace(free=int(needed / cache.ROOM) - 1)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UsageError, match="kept there: 0.0 gb are needed, 0.0 gb free"):
+        features(tmp_path).fill(one_device(), lambda _: dataset(pictures(5)), list("abcde"))
+    assert files(tmp_path) == []
+    features(tmp_path).fill(one_device(), lambda _: dataset(pictures(4)), list("abcd"))
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="file/f: no features can be kept there: not a directory"):
-        fill(
-            one_device(), encoder(), lambda _: dataset(pictures(1)), ["a"], tmp_path / "file" / "f"
-        )
+    with pytest.raises(
+        UsageError, match="file/features/.*: no features can be kept there: not a directory"
+    ):
+        features(tmp_path / "file").fill(one_device(), lambda _: dataset(pictures(1)), ["a"])
 
 
 # several at once
@@ -244,12 +184,12 @@ import sys
 sys.path[:0] = ["tests", "tests/model/inference"]
 from pathlib import Path
 from networks import one_device
-from test_features import SIZE, dataset, encoder, pictures
-from model.inference.features import fill, fingerprint
-made, digests = encoder(), [*map(str, range(40))]
+from test_features import SIZE, dataset, features, pictures
+from model.inference.features import fingerprint
+kept, digests = features(Path(sys.argv[1])), [*map(str, range(40))]
 print("ready", flush=True)
-fill(one_device(), made, lambda _: dataset(pictures(40)), digests, Path(sys.argv[1]))
-print(fingerprint(made, SIZE))
+kept.fill(one_device(), lambda _: dataset(pictures(40)), digests)
+print(fingerprint(kept.encoder, SIZE))
 """
 
 
@@ -261,20 +201,19 @@ def test_two_processes_fill_one_folder_of_one_fingerprint(tmp_path):
     names = [str(index) for index in range(40)]
     with subprocess.Popen(command, cwd=ROOT, **pipes) as other:
         other.stdout.readline()
-        fill(one_device(), encoder(), lambda _: dataset(pictures(40)), names, tmp_path / "both")
+        features(tmp_path / "both").fill(one_device(), lambda _: dataset(pictures(40)), names)
         out, err = other.communicate()
     assert other.returncode == 0, err
     assert out.strip() == fingerprint(encoder(), SIZE)
-    assert sorted(path.stem for path in (tmp_path / "both").iterdir()) == sorted(names)
-    assert lacking(tmp_path / "both", names) == []
+    assert files(tmp_path / "both") == sorted(names)
 
 
 def test_two_devices_share_the_pictures(tmp_path):
     strategy, images = mirrored(4, 2), pictures(8)
     with strategy.scope():
-        model = encoder()
+        kept = features(tmp_path)
     digests = [str(index) for index in range(8)]
-    fill(strategy, model, lambda share: dataset(images, 4 // share[2]), digests, tmp_path)
-    features = np.stack([read(tmp_path, digest) for digest in digests])
-    np.testing.assert_allclose(features, model(images), rtol=0, atol=1e-4)
-    assert fingerprint(model, SIZE) == fingerprint(encoder(), SIZE)
+    kept.fill(strategy, lambda share: dataset(images, 4 // share[2]), digests)
+    found = np.stack([kept.read(digest, None) for digest in digests])
+    np.testing.assert_allclose(found, kept.encoder(images), rtol=0, atol=1e-4)
+    assert fingerprint(kept.encoder, SIZE) == fingerprint(encoder(), SIZE)
