@@ -45,11 +45,11 @@ class Picture:
         self.saliency = _flat(saliency) if given else np.exp(self.log_density)
         # What is ordered like the prediction: exp could make ties.
         self.values = self.saliency if given else self.log_density
-        self.size, low = len(self.values), min(self.saliency.min(), 0)
+        self.size, low = len(self.values), min(self.saliency.min(), 0) if given else 0
         raised = self.saliency - low if low else self.saliency
-        if not raised.any():  # of zeros the uniform density is made
-            raised = raised + 1
         self.total = raised.sum()
+        if self.total == 0:  # of zeros the uniform density is made
+            raised, self.total = raised + 1, self.size
         self.predicted = raised * (1 / self.total)  # a division takes thrice the time
 
     @cached_property
