@@ -42,15 +42,21 @@ class Picture:
         self.truths = {
             name: Counts(_flat(x)) if name in COUNTED else _flat(x) for name, x in truths.items()
         }
-        self.saliency = _flat(saliency) if given else np.exp(self.log_density)
         # What is ordered like the prediction: exp could make ties.
-        self.values = self.saliency if given else self.log_density
-        self.size, low = len(self.values), min(self.saliency.min(), 0)
-        raised = self.saliency - low if low else self.saliency
-        if not raised.any():  # of zeros the uniform density is made
-            raised = raised + 1
-        self.total = raised.sum()
-        self.predicted = raised * (1 / self.total)  # a division takes thrice the time
+        self.values = _flat(saliency) if given else self.log_density
+        self.size = len(self.values)
+        self.predicted = self.values - min(self.values.min(), 0) if given else np.exp(self.values)
+        if not self.predicted.any():  # of zeros the uniform density is made
+            self.predicted += 1
+        self.total = self.predicted.sum()
+        self.predicted *= 1 / self.total  # a division takes thrice the time
+        if given:
+            self.saliency = self.values
+
+    @cached_property
+    def saliency(self) -> np.ndarray:
+        """The map that was predicted; of a density itself."""
+        return np.exp(self.log_density)
 
     @cached_property
     def z_scores(self) -> np.ndarray:
