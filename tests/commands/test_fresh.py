@@ -12,6 +12,7 @@ from run_files import save_best
 from config import Config
 from data.corpus import open_corpus
 from errors import UsageError
+from formats.pictures.integrity import Memory
 from model.checkpoints import folders, restore
 from model.checkpoints.fresh import begun
 from model.checkpoints.keeper import Keeper
@@ -131,7 +132,7 @@ def test_what_a_fresh_start_kept_of_its_split_ends_where_it_begins_anew(
 
     monkeypatch.setattr(restore, "find_start", found)
     monkeypatch.setattr(restore, "differing", lambda *_: ["pictures 1 (now 2)"])
-    given = (Run(tmp_path, "own"), open_corpus(str(own), None), SETTINGS, tmp_path)
+    given = (Run(tmp_path, "own"), open_corpus(str(own), None), SETTINGS, Memory(None))
     start, loaded, (training, validation, _, _) = starting(*given, fresh=False, began={"name": "a"})
     assert not start.resume and loaded.split.origin == "val.txt"
     assert (len(training), len(validation)) == (10, 3)

@@ -6,6 +6,7 @@ from corpus_files import MAKERS, MAPS, STRAY, blurred, picture, points, unpack_a
 from data import corpora  # noqa: F401  its classes register themselves
 from data.corpus import open_corpus
 from data.samples import load
+from formats.pictures.integrity import Memory
 
 
 def state(folder):
@@ -20,7 +21,7 @@ def test_archives_unpacked_by_hand_are_understood_as_they_lie(name, unpacked, tm
     folder = tmp_path / "data" / name.upper()
     unpacked(tmp_path / "made", folder)
     before = state(folder)
-    parts = load(open_corpus(name, tmp_path / "data"), tmp_path / "memory.json", partial=True)
+    parts = load(open_corpus(name, tmp_path / "data"), Memory(tmp_path / "cache"), partial=True)
     samples = [*parts[0], *parts[1]]
     assert points(samples) == {n: sorted(map(tuple, p)) for n, p in expected.items()}
     assert all((sample.density_map is not None) == (name in MAPS) for sample in samples)
@@ -32,7 +33,7 @@ def test_a_folder_within_the_archive_is_enough(tmp_path):
     expected = MAKERS["osie"](tmp_path / "made")
     inner = tmp_path / "made" / "master.zip" / "predicting-human-gaze-beyond-pixels-master"
     shutil.copytree(inner / "data", tmp_path / "data" / "osie")
-    parts = load(open_corpus("osie", tmp_path / "data"), tmp_path / "memory.json", partial=True)
+    parts = load(open_corpus("osie", tmp_path / "data"), Memory(tmp_path / "cache"), partial=True)
     assert points([*parts[0], *parts[1]]) == expected
 
 

@@ -197,7 +197,6 @@ def coloured(pixels: np.ndarray | None) -> bool:
 def check(path: Path) -> bool:
     """Whether the picture was read; raises AssertionError where it was read wrongly."""
     pixels = tried(UsageError, path, decode, path)
-    small = tried(UsageError, path, decode, path, (HEIGHT // 2, WIDTH // 2))
     levels = tried(UsageError, path, decode_map, path)
     size = tried(UsageError, path, shape, path)
     if pixels is not None:
@@ -205,7 +204,6 @@ def check(path: Path) -> bool:
         expect(pixels.size > 0, "a picture without pixels")
         whole = size == pixels.shape[:2] or size[0] * size[1] > PIXELS
         expect(whole, f"shape() says {size}, decode() {pixels.shape}")
-        expect(small is not None, "read whole, and not scaled")
     expect((pixels is None) == (levels is None) or coloured(pixels), "only one of the two reads it")
     if levels is not None:
         expect(levels.dtype == np.float32 and levels.shape == pixels.shape[:2], levels.shape)

@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from model.checkpoints.folders import beside
 from model.checkpoints.weights import load_weights, write_weights
-from model.metrics import losses
+from model.metrics import densities
 from model.networks import density, encoders, msinet
 
 HEADS = ("softmax", "minmax")
@@ -44,7 +44,7 @@ def check_model(model, values):
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     with tf.GradientTape() as tape:
         result = predict(model, values)
-        loss = ops.mean(losses.kld(values["density"], result))
+        loss = ops.mean(densities.kld(values["density"], result))
     np.testing.assert_allclose(
         ops.sum(ops.exp(result) * values["valid"], axis=(1, 2, 3)), 1, rtol=1e-4
     )
@@ -60,11 +60,11 @@ def check_step(model):
 
     values = batch(count=1)
     with tf.GradientTape() as tape:
-        before = ops.mean(losses.kld(values["density"], predict(model, values)))
+        before = ops.mean(densities.kld(values["density"], predict(model, values)))
     gradients = tape.gradient(before, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         variable.assign_sub(1e-5 * ops.sign(gradient))
-    after = ops.mean(losses.kld(values["density"], predict(model, values)))
+    after = ops.mean(densities.kld(values["density"], predict(model, values)))
     assert float(after) < float(before)
 
 
@@ -140,7 +140,7 @@ def test_a_start_is_not_far_from_flat():
     values = batch()
     result = predict(msinet.build("small", SIZE, "softmax"), values)
     flat = density.log_density(np.zeros_like(values["valid"]), values["valid"])
-    extra = losses.kld(values["density"], result) - losses.kld(values["density"], flat)
+    extra = densities.kld(values["density"], result) - densities.kld(values["density"], flat)
     assert float(ops.max(extra)) < 0.5
 
 
