@@ -7,7 +7,6 @@ does so in a fork of itself, and in another one after a file that may have done 
 """
 
 import atexit
-import faulthandler
 import io
 import json
 import os
@@ -15,7 +14,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,9 +29,12 @@ import storage
 from errors import UsageError, printable
 
 ROOT = Path(__file__).parents[1]
-SECONDS, SPEED = 30, 2**22  # that a read may take, and one more for each so many bytes of the file
+# Of the processor, that a read may take, and one more for each so many bytes of the file; and how
+# many times as long it may take on the clock of a machine with much else to do.
+SECONDS, SPEED, WAIT = 10, 2**22, 20
 MEMORY, TIMES = 2**31, 20  # bytes that it may take, and so many more for each byte of the file
 HARMED = 3  # what a fork exits with that a file may have harmed
+LATE = "to read it takes more time than it may"
 LENGTH = struct.Struct("<Q")  # of the answer that follows
 # What arrays of a file that is none raise; and a pipe that ends.
 DAMAGED = (OSError, EOFError, ValueError, LookupError, NotImplementedError, OverflowError)
@@ -50,14 +51,12 @@ def read(reader: Callable[..., Arrays], path: Path, *args) -> Arrays:
     """
     copy = storage.kept(path)
     size = copy.stat().st_size
-    seconds, memory, began = SECONDS + size // SPEED, MEMORY + TIMES * size, time.monotonic()
+    seconds, memory = SECONDS + size // SPEED, MEMORY + TIMES * size
     request = [reader.__module__, reader.__qualname__, os.path.abspath(copy), *args]
     with _lock:
-        found = _ask(request, seconds, memory)
+        found = _ask(request, seconds, WAIT * seconds, memory)
     if "damaged" in found:
-        late = time.monotonic() - began >= seconds
-        why = f"to read it takes more than {seconds} s" if late else found["damaged"]
-        raise UsageError(f"{path}: not a whole {path.suffix} file ({why})")
+        raise UsageError(f"{path}: not a whole {path.suffix} file ({found['damaged']})")
     if "refused" in found:
         raise UsageError(f"{path}: {found['refused']}")
     return found
@@ -113,8 +112,10 @@ def _end() -> None:
     global _server
     if _server is None:
         return
+    if hasattr(os, "killpg") and _server.poll() is None:
+        os.killpg(_server.pid, signal.SIGKILL)  # its fork too, which may come to no end
     _server.kill()
-    for pipe in (_server.stdin, _server.stdout):  # a fork ends with them, or by its time
+    for pipe in (_server.stdin, _server.stdout):
         with suppress(OSError):
             pipe.close()
     _server.wait()
@@ -137,7 +138,9 @@ def main() -> None:
     names = {-each.value: each.name for each in signal.Signals}
     while code := _answer_forked(answers):
         if code != HARMED:
-            why = f"what reads it crashes: {names.get(code, f'exit code {code}')}"
+            name = names.get(code, f"exit code {code}")
+            late = name in ("SIGPROF", "SIGALRM")
+            why = LATE if late else f"what reads it crashes: {name}"
             _send(packed({"damaged": why}), answers)
 
 
@@ -155,11 +158,12 @@ def _answer_forked(answers: BinaryIO) -> int:
         os._exit(code)
 
 
-def _answer(seconds: int, memory: int, module: str, name: str, path: str, *args, answers) -> bool:
+def _answer(*request, answers: BinaryIO) -> bool:
     """Answer with the arrays of a file; or under "refused" why they are not what is needed, under
     "damaged" why there are none. Return whether the file may have done harm."""
-    faulthandler.dump_traceback_later(seconds, exit=True)
-    _limit(memory)
+    seconds, wait, memory, module, name, path, *args = request
+    _limit_time(seconds, wait)
+    _limit_memory(memory)
     try:
         found = getattr(import_module(module), name)(Path(path), *args)
         content, harmed = packed(found), False
@@ -169,7 +173,7 @@ def _answer(seconds: int, memory: int, module: str, name: str, path: str, *args,
         content, harmed = packed({"damaged": "to read it takes more memory than it may"}), True
     except Exception as error:
         content, harmed = packed({"damaged": printable(error) or type(error).__name__}), True
-    faulthandler.cancel_dump_traceback_later()
+    _limit_time(0, 0)
     _send(content, answers)
     return harmed
 
@@ -180,8 +184,16 @@ def _send(content: bytes, answers: BinaryIO) -> None:
     answers.flush()
 
 
-def _limit(memory: int) -> None:
-    """Limit the bytes that may be asked for; on systems without such limits, the time alone is."""
+def _limit_time(seconds: int, wait: int) -> None:
+    """Have a signal end this process after seconds of the processor or on the clock; 0: none. There
+    are no such timers, and no such limits as below, on every system."""
+    with suppress(AttributeError):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, wait)
+
+
+def _limit_memory(memory: int) -> None:
+    """Limit the bytes that may be asked for."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 

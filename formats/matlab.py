@@ -4,8 +4,11 @@ Columns are record (which of the `names` of a file with many pictures), subject 
 known), x, y and duration (seconds, NaN where not known), those of an observer in order of time.
 """
 
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,10 @@ from errors import UsageError, printable
 from formats import hdf5
 from formats.fixations import MOST, UNKNOWN, of_counts
 from formats.isolated import Arrays
+
+ORDERS = {b"\0\1IM": "<", b"\1\0MI": ">"}  # of bytes, by the end of the header of version 5
+MATRIX, COMPRESSED = 14, 15  # kinds of elements
+CELLS, STRUCTS = 1, 2  # classes of arrays
 
 # A scanpath: record, observer, x, y, and durations where they are known.
 Scanpath = tuple[int, int, np.ndarray, np.ndarray, np.ndarray | float]
@@ -77,10 +84,44 @@ def variable(path: Path, name: str) -> np.ndarray:
     """Return a variable of a MATLAB file; structs and cells are arrays of objects."""
     from scipy.io import loadmat
 
+    content = memoryview(path.read_bytes())
+    if order := ORDERS.get(bytes(content[124:128])):
+        elements(content[128:], order)
     found = loadmat(path, appendmat=False, variable_names=[name])
     if name not in found:
         raise UsageError(f"needs the variable {name!r}, found none of that name")
     return found[name]
+
+
+def elements(data: memoryview, order: str) -> list[tuple[int, memoryview]]:
+    """Return kind and data of the elements, one behind another, of a file of version 5 or an array.
+
+    Raises:
+        ValueError: they do not end where it ends, or an array of cells or structs has not as many
+            as its sides say; SciPy takes what there is, without a word.
+    """
+    found, end = [], 0
+    while (start := end) < len(data):
+        kind, size = struct.unpack_from(order + "II", data, start)
+        body, end = data[start + 8 : start + 8 + size], start + 8 + size
+        if small := kind >> 16:  # it lies where the size would
+            kind, body, end = kind & 0xFFFF, data[start + 4 : start + 4 + small], start + 8
+        elif kind != COMPRESSED:
+            end += -size % 8
+        if end > len(data):
+            raise ValueError("an element that is cut off")
+        if kind == COMPRESSED:  # MATLAB leaves out the mark of the end at times
+            elements(memoryview(zlib.decompressobj().decompress(body)), order)
+        elif kind == MATRIX and size:
+            parts = elements(body, order)
+            (word,), sides = struct.unpack(order + "I", parts[0][1][:4]), parts[1][1]
+            count = prod(struct.unpack(f"{order}{len(sides) // 4}i", sides))
+            if word & 0xFF == STRUCTS:  # a cell for each field, whose names are all of one length
+                count *= len(parts[4][1]) // struct.unpack(order + "i", parts[3][1])[0]
+            if word & 0xFF in (CELLS, STRUCTS) and [k for k, _ in parts].count(MATRIX) != count:
+                raise ValueError(f"an array that has not all of its {count} cells")
+        found.append((kind, body))
+    return found
 
 
 def cells(path: Path, name: str) -> list[np.ndarray]:

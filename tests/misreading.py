@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,18 @@ def leave(path: Path):
 def loop(path: Path):
     """Never give the interpreter a turn, as a library that comes to no end."""
     ctypes.PyDLL(None).pause()
+
+
+def compute(path: Path):
+    """Never come to an end."""
+    while True:
+        pass
+
+
+def rest(path: Path) -> dict:
+    """Wait for longer than to read it may take of the processor."""
+    time.sleep(2)
+    return {}
 
 
 def fill(path: Path):

@@ -73,10 +73,17 @@ def test_what_does_harm_is_one_line_and_harms_no_other_file(path, monkeypatch, r
     assert processes(path)[1] != before
 
 
-def test_what_comes_to_no_end_is_ended(path, monkeypatch):
+@pytest.mark.parametrize(("reader", "wait"), [(misreading.loop, 1), (misreading.compute, 60)])
+def test_what_comes_to_no_end_is_ended(path, monkeypatch, reader, wait):
     monkeypatch.setattr(isolated, "SECONDS", 1)
-    said = "not a whole .mat file (to read it takes more than 1 s)"
-    assert refusal(path, misreading.loop) == said
+    monkeypatch.setattr(isolated, "WAIT", wait)
+    said = "not a whole .mat file (to read it takes more time than it may)"
+    assert refusal(path, reader) == said
+
+
+def test_a_busy_machine_is_waited_for(path, monkeypatch):
+    monkeypatch.setattr(isolated, "SECONDS", 1)
+    assert isolated.read(misreading.rest, path) == {}
 
 
 def test_an_interrupt_does_not_leave_an_answer_for_the_next_file(path, monkeypatch):
@@ -90,13 +97,17 @@ def test_an_interrupt_does_not_leave_an_answer_for_the_next_file(path, monkeypat
     assert isolated.read(misreading.read, path)["length"] == 5
 
 
-def test_an_interrupt_does_not_wait_for_what_comes_to_no_end(path):
+def test_an_interrupt_ends_at_once_what_comes_to_no_end(path):
+    _, process = processes(path)
     began = time.monotonic()
     here = threading.get_ident()
     threading.Timer(1, signal.pthread_kill, [here, signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         isolated.read(misreading.loop, path)
     assert time.monotonic() - began < isolated.SECONDS
+    while Path(f"/proc/{process}").exists():  # whoever adopts it has to see that it ended
+        assert time.monotonic() - began < isolated.SECONDS
+        time.sleep(0.1)
 
 
 def test_a_limit_that_is_there_already_is_kept(path):

@@ -1,3 +1,6 @@
+import zlib
+from struct import error, pack, unpack_from
+
 import h5py
 import numpy as np
 import pytest
@@ -18,6 +21,46 @@ def test_a_variable_that_is_not_there(tmp_path):
     savemat(tmp_path / "a.mat", {"x": [1]})
     said = "needs the variable 'gaze', found none of that name"
     assert refusal(matlab.variable, tmp_path / "a.mat", "gaze") == said
+
+
+def cells_of_numbers(path, **options) -> bytes:
+    values = np.empty((1, 10), object)
+    values[0] = [np.ones((1, n)) for n in range(10)]
+    savemat(path, {"x": values, "empty": [{}, []]}, **options)
+    return path.read_bytes()
+
+
+def test_an_array_with_more_cells_than_it_says(tmp_path):
+    path = tmp_path / "a.mat"
+    path.write_bytes(
+        cells_of_numbers(path).replace(pack("<4I", 5, 8, 1, 10), pack("<4I", 5, 8, 1, 2))
+    )
+    with pytest.raises(ValueError, match="has not all of its 2 cells"):
+        matlab.variable(path, "x")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_is_cut_off_between_variables_or_in_one(tmp_path, packed):
+    path = tmp_path / "a.mat"
+    whole = cells_of_numbers(path, do_compression=packed)
+    first = 136 + unpack_from("<I", whole, 132)[0]
+    path.write_bytes(whole[:first])
+    assert matlab.variable(path, "x").shape == (1, 10)
+    for size in (first + 8, len(whole) - 8):
+        path.write_bytes(whole[:size])
+        with pytest.raises((ValueError, error)):
+            matlab.variable(path, "x")
+
+
+def test_a_packed_variable_without_the_mark_of_its_end(tmp_path):
+    """As MATLAB leaves it where 81920 bytes are packed."""
+    path = tmp_path / "a.mat"
+    savemat(path, {"x": np.ones(10233)})
+    plain = path.read_bytes()
+    packer = zlib.compressobj()
+    packed = packer.compress(plain[128:]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    path.write_bytes(plain[:128] + pack("<2I", 15, len(packed)) + packed)
+    assert matlab.variable(path, "x").sum() == 10233
 
 
 @pytest.mark.parametrize("values", [np.array([1j]), "text", np.array([{}]), [[None]]])
