@@ -53,7 +53,8 @@ def record_of(
         return None
     record = read_record(latest) if latest else {}
     command = {"runs": list(names), "epochs": settings.epochs, "patience": settings.patience}
-    if not latest or {**(record.get("began") or {}), **command} != record.get("began"):
+    began = record.get("began")
+    if not began or {**began, **command} != began:
         return None
     before, wanted = record["fingerprint"], fingerprint_of(corpus, settings, weights)
     return record if all(before.get(name) == value for name, value in wanted.items()) else None
