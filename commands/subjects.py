@@ -24,7 +24,7 @@ from data.predictions import Predictions
 from data.samples import Sample
 from errors import UsageError
 from formats.pictures.images import unfit
-from model.baselines.centre_bias import CentreBias, Prior, centre_bias, load_prior, uniform
+from model.baselines.centre_bias import Prior, centre_bias, load_prior, uniform
 from model.baselines.gold import GoldStandard, lacking
 from model.checkpoints.runs import Run
 from model.checkpoints.weights import load_weights
@@ -54,9 +54,7 @@ def of_run(
         takes = " and ".join(TAKE_PRIOR)
         raise UsageError(f"--prior: {model.title} takes no centre bias, {takes} does")
     if model.fitted:
-        return Subject(
-            files, model.title, everywhere(CentreBias.load(run.best.weights).log_density)
-        )
+        return Subject(files, model.title, everywhere(load_prior(run.best.weights).log_density))
 
     def answers(samples: list[Sample]) -> Iterator[Iterator[Part]]:
         keras.config.set_dtype_policy(settings.precision)

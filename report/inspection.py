@@ -40,9 +40,8 @@ def rows(facts: Facts) -> dict[str, str]:
     sides = ", ".join(f"{count:,} {side}" for side, count in facts["sides"].items())
     texts["split"] = f"{sides}: {facts['split']}" if sides else "none"
     exact, near, across = (len(facts["duplicates"][key]) for key in ("exact", "near", "across"))
-    texts["twice"] = (
-        f"{exact} scenes with the same pixels, {near} nearly the same; {across} on both sides"
-    )
+    same = f"{exact} scenes with the same pixels, {near} nearly the same"
+    texts["twice"] = f"{same}; {across} on both sides"
     if contrast and contrast["auc"] is not None:
         auc = f"{contrast['auc']:.3f} ± {contrast['error']:.3f}"
         texts["contrast"] = f"shuffled AUC {auc} (chance .5; usual .65)"

@@ -31,7 +31,7 @@ def write_page(
     note: str,
     curve: str | None = None,
 ) -> None:
-    """Writes one HTML page that needs nothing but the pictures it points to.
+    """Write one HTML page that needs nothing but the pictures it points to.
 
     `found` is what `statistics.summarise` returns, with "protocol" and "corpus". Each row has
     "name", the paths "stimulus", "prediction" and "truth" (None where there is no truth) relative
@@ -65,7 +65,7 @@ def write_page(
 
 
 def template(name: str) -> Template:
-    """A page's template, with what it calls."""
+    """Return a page's template, with what it calls."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -80,16 +80,14 @@ def template(name: str) -> Template:
 
 
 def _baselines(found: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
-    """The baselines' means over images by their shown names; known names first."""
-    given = found["baselines"]
-    order = [name for name in BASELINES if name in given] + [n for n in given if n not in BASELINES]
-    return {
-        BASELINES.get(name, name): given[name]["image"] for name in order if given[name]["image"]
-    }
+    """Return the baselines' means over images by their shown names; known names first."""
+    means = {name: means["image"] for name, means in found["baselines"].items() if means["image"]}
+    order = dict.fromkeys([*(name for name in BASELINES if name in means), *means])
+    return {BASELINES.get(name, name): means[name] for name in order}
 
 
 def _histograms(found, rows: Sequence[Row], names: Sequence[str]) -> list[dict[str, Any]]:
-    """A histogram a metric over the pictures, where two pictures at least have it."""
+    """Draw a histogram a metric over the pictures, where two pictures at least have it."""
     centre = found["baselines"].get("centerbias", {"image": {}})["image"]
     drawn = []
     for name in names:
@@ -105,22 +103,22 @@ def _histograms(found, rows: Sequence[Row], names: Sequence[str]) -> list[dict[s
 
 
 def _extremes(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any] | None:
-    """The best and the worst pictures by IG, or by the first metric that has a better direction."""
+    """Return the best and worst pictures by IG, or by the first metric that has a direction."""
     order = [n for n in (IG.label, *names) if n in names and labelled(n).direction]
-    known = [
+    ranked = [
         (value, index)
         for index, row in enumerate(rows)
         if order and not math.isnan(value := row["metrics"].get(order[0], math.nan))
     ]
-    count = min(EXTREMES, len(known) // 2)
+    count = min(EXTREMES, len(ranked) // 2)
     if not count:
         return None
-    best = [i for _, i in sorted(known, key=lambda k: -k[0] * labelled(order[0]).direction)]
+    best = [i for _, i in sorted(ranked, key=lambda k: -k[0] * labelled(order[0]).direction)]
     return {"by": order[0], "Best": best[:count], "Worst": best[: -count - 1 : -1]}
 
 
 def _shown(value: float | None) -> str:
-    """Three decimals, a true minus, a dash for NaN or nothing."""
+    """Return three decimals, a true minus, a dash for NaN or nothing."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -130,7 +128,7 @@ def _shown(value: float | None) -> str:
 
 
 def _script_number(value: float | None) -> str:
-    """What JavaScript's Number() reads as the same number."""
+    """Return what JavaScript's Number() reads as the same number."""
     if value is None or math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -139,5 +137,5 @@ def _script_number(value: float | None) -> str:
 
 
 def _link(path: str) -> str:
-    """A relative path as a URL: every byte that could mean something else is quoted."""
+    """Return a relative path as a URL: every byte that could mean something else is quoted."""
     return quote(os.fsencode(path), safe="/")

@@ -14,7 +14,6 @@ from model.metrics.registry import labelled
 
 Row = Mapping[str, Any]
 
-
 CEILINGS = ("goldstandard", "observers", "truth")  # baselines that tell how much can be known
 MIN_PICTURES = 10  # pictures that have an interval: of fewer, none keeps what it promises
 DRAWS, BLOCK = 10_000, 2_000_000  # a block of 16 MB at a time
@@ -36,58 +35,58 @@ def summarise(rows: Sequence[Row], conditional: bool = False) -> dict[str, Any]:
     `explained` gives it).
     """
     counts = [row.get("fixations") or 0 for row in rows]
-    given = [row.get("baselines") or {} for row in rows]
-    names = dict.fromkeys(name for baselines in given for name in baselines)
-    found = [row["metrics"] for row in rows]
+    beside = [row.get("baselines") or {} for row in rows]
+    names = dict.fromkeys(name for baselines in beside for name in baselines)
+    model = [row["metrics"] for row in rows]
     return {
         "n_images": len(rows),
         "n_fixations": sum(counts),
-        "n_infinite": sum(not math.isfinite(metrics.get(IG.label, 0)) for metrics in found),
-        **averages(found, counts),
+        "n_infinite": sum(not math.isfinite(metrics.get(IG.label, 0)) for metrics in model),
+        **averages(model, counts),
         "interval": intervals(rows, "metrics"),
         "baselines": {
-            name: averages([baselines.get(name) or {} for baselines in given], counts)
+            name: averages([baselines.get(name) or {} for baselines in beside], counts)
             for name in names
         },
         "explained": None if conditional else explained(rows),
     }
 
 
-def averages(found: Sequence[Mapping], counts: Sequence[int]) -> dict[str, dict[str, float]]:
+def averages(samples: Sequence[Mapping], counts: Sequence[int]) -> dict[str, dict[str, float]]:
     """Return `means` over images, and over fixations, of which each has so many: that of what is
     one over an image's, NaN for what compares whole images by their empirical densities; {} without
     any fixation.
     """
-    seen = [(each, count) for each, count in zip(found, counts, strict=True) if count]
-    over = means(*zip(*seen, strict=True)) if seen else {}
-    whole = (name for name in over if labelled(name).depends_on == "density")
-    return {"image": means(found), "fixation": over | dict.fromkeys(whole, math.nan)}
+    fixated = [(metrics, count) for metrics, count in zip(samples, counts, strict=True) if count]
+    by_fixation = means(*zip(*fixated, strict=True)) if fixated else {}
+    whole = (name for name in by_fixation if labelled(name).depends_on == "density")
+    return {"image": means(samples), "fixation": by_fixation | dict.fromkeys(whole, math.nan)}
 
 
-def means(found: Sequence[Mapping], weights: Sequence[int] | None = None) -> dict[str, float]:
+def means(samples: Sequence[Mapping], weights: Sequence[int] | None = None) -> dict[str, float]:
     """Return what the metrics that all have come to: their means, and what is accumulated."""
-    weights = np.ones(len(found)) if weights is None else np.array(weights)
+    weights = np.ones(len(samples)) if weights is None else np.array(weights)
     with np.errstate(invalid="ignore"):  # infinities of both signs have no mean: NaN
-        totals = {name: weights @ [each[name] for each in found] for name in common(found)}
+        totals = {name: weights @ [sample[name] for sample in samples] for name in common(samples)}
         return {n: float(labelled(n).finish(x, weights.sum())) for n, x in totals.items()}
 
 
-def common(found: Sequence[Mapping]) -> list[str]:
+def common(samples: Sequence[Mapping]) -> list[str]:
     """Return the names that all have, in the first's order."""
-    return [name for name in found[0] if all(name in each for each in found)] if found else []
+    return [name for name in samples[0] if all(name in s for s in samples)] if samples else []
 
 
-def columns(found: Iterable[Iterable[str]]) -> list[str]:
+def columns(samples: Iterable[Iterable[str]]) -> list[str]:
     """Return the names of metrics that some have and that are numbers of each picture."""
-    names = dict.fromkeys(name for each in found for name in each)
+    names = dict.fromkeys(name for sample in samples for name in sample)
     return [name for name in names if not labelled(name).accumulated]
 
 
-def _table(found: Sequence[Mapping[str, float]]) -> tuple[list[str], np.ndarray]:
-    """The `columns` that all have, and their values (rows, names)."""
-    names = columns([common(found)])
-    values = [[float(each[name]) for name in names] for each in found]
-    return names, np.array(values).reshape(len(found), len(names))
+def _table(samples: Sequence[Mapping[str, float]]) -> tuple[list[str], np.ndarray]:
+    """Return the `columns` that all have, and their values (rows, names)."""
+    names = columns([common(samples)])
+    values = [[float(sample[name]) for name in names] for sample in samples]
+    return names, np.array(values).reshape(len(samples), len(names))
 
 
 def interval(values: np.ndarray, seed: int = 0, draws: int = DRAWS) -> tuple[Any, Any]:
@@ -101,7 +100,7 @@ def interval(values: np.ndarray, seed: int = 0, draws: int = DRAWS) -> tuple[Any
 
 
 def intervals(rows: Sequence[Row], key: str) -> dict[str, list[float]]:
-    """[low, high] of `interval` of every mean of `means`."""
+    """Return [low, high] of `interval` of every mean of `means`."""
     names, values = _table([row[key] for row in rows])
     if not names:
         return {}
@@ -121,16 +120,16 @@ def ratio(values: np.ndarray, by: np.ndarray, seed: int = 0, draws: int = DRAWS)
     table, by = np.asarray(values, float).reshape(len(by), -1), np.asarray(by, float)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = table.sum(axis=0) / by.sum()
-    found = np.vstack([share, np.full((2, len(share)), math.nan)])
-    known = np.isfinite(share)
-    if len(by) >= MIN_PICTURES and known.any():
-        gaps = table[:, known] - share[known] * by[:, None]
-        found[1:, known] = share[known] + _studentised(gaps, by, seed, draws)
-    return found[:, 0] if np.ndim(values) == 1 else found
+    ratios = np.vstack([share, np.full((2, len(share)), math.nan)])
+    finite = np.isfinite(share)
+    if len(by) >= MIN_PICTURES and finite.any():
+        gaps = table[:, finite] - share[finite] * by[:, None]
+        ratios[1:, finite] = share[finite] + _studentised(gaps, by, seed, draws)
+    return ratios[:, 0] if np.ndim(values) == 1 else ratios
 
 
 def _studentised(gaps: np.ndarray, by: np.ndarray, seed: int, draws: int) -> np.ndarray:
-    """The ends (2, k) of intervals around ratios, from each image's gap (n, k) to its own."""
+    """Return ends (2, k) of intervals around ratios, from each image's gap (n, k) to its own."""
     k = gaps.shape[1]
     columns = np.column_stack([gaps, gaps**2, gaps * by[:, None], by, by**2])
     sums = _resampled(columns, seed, draws)
@@ -145,12 +144,12 @@ def _studentised(gaps: np.ndarray, by: np.ndarray, seed: int, draws: int) -> np.
 
 
 def _resampled(table: np.ndarray, seed: int, draws: int) -> np.ndarray:
-    """Sums (draws, k) over n rows that are drawn from the n of (n, k), with replacement."""
+    """Return sums (draws, k) over n rows that are drawn from the n of (n, k), with replacement."""
     return np.concatenate([counts @ table for counts in _counts(len(table), seed, draws)])
 
 
 def _counts(n: int, seed: int, draws: int) -> Iterator[np.ndarray]:
-    """How often each of n images is drawn, (some draws, n) at a time to bound memory."""
+    """Yield how often each of n images is drawn, (some draws, n) at a time to bound memory."""
     random, size = np.random.default_rng(seed), max(1, BLOCK // n)
     for done in range(0, draws, size):
         rows = min(size, draws - done)
@@ -168,10 +167,10 @@ def explained(rows: Sequence[Row]) -> dict[str, Any] | None:
     {name: {share, interval}} of the others. (Kuemmerer, Wallis, Bethge, PNAS 112, 2015.)
     """
     model = np.array([row["metrics"].get(IG.label, math.nan) for row in rows], float)
-    given = [row.get("baselines") or {} for row in rows]
+    baselines = [row.get("baselines") or {} for row in rows]
     shares = {}
     for name in CEILINGS:
-        best = np.array([each.get(name, {}).get(IG.label, math.nan) for each in given], float)
+        best = np.array([b.get(name, {}).get(IG.label, math.nan) for b in baselines], float)
         if np.isfinite([model, best]).all() and best.sum() > 0:
             share, *ends = ratio(model, best).tolist()
             shares[name] = {"share": share, "interval": ends}
@@ -209,12 +208,12 @@ def paired(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> dict[str, Difference
         return {}
     with np.errstate(invalid="ignore"):
         gaps = y - x
-        found = np.transpose([*(each.mean(axis=0) for each in (x, y, gaps)), *interval(gaps)])
-    return {name: Difference(*row) for name, row in zip(metrics, found.tolist(), strict=True)}
+        table = np.transpose([*(z.mean(axis=0) for z in (x, y, gaps)), *interval(gaps)])
+    return {name: Difference(*row) for name, row in zip(metrics, table.tolist(), strict=True)}
 
 
 def percentiles(log_density: np.ndarray, fixations: np.ndarray) -> np.ndarray:
-    """For each fixation the mass of the density on less dense pixels, and half of it on equal ones.
+    """Return for each fixation the mass on less dense pixels, and half of it on equal ones.
 
     log_density (h, w), in nats, -inf allowed; fixations (h, w), how many on each pixel. Returns
     one number in 0..1 a fixation, uniform where fixations are drawn from the density (the
@@ -224,27 +223,29 @@ def percentiles(log_density: np.ndarray, fixations: np.ndarray) -> np.ndarray:
     times = np.asarray(fixations).ravel().astype(int)
     flat = np.asarray(log_density, float).ravel()
     if times.sum() == 1:  # as of scanpaths, by the thousand: not worth a sort
-        own, mass = flat[times.argmax()], np.exp(flat - flat.max())
-        return np.atleast_1d((mass[flat < own].sum() + mass[flat <= own].sum()) / (2 * mass.sum()))
+        level, mass = flat[times.argmax()], np.exp(flat - flat.max())
+        below, upto = mass[flat < level].sum(), mass[flat <= level].sum()
+        return np.atleast_1d((below + upto) / (2 * mass.sum()))
     rising = np.sort(flat)
     mass = np.concatenate([[0], np.cumsum(np.exp(rising - rising[-1]))])
-    found = np.repeat(flat[times > 0], times[times > 0])
-    below, upto = (mass[np.searchsorted(rising, found, side)] for side in ("left", "right"))
+    levels = np.repeat(flat[times > 0], times[times > 0])
+    below, upto = (mass[np.searchsorted(rising, levels, side)] for side in ("left", "right"))
     return (below + upto) / (2 * mass[-1])
 
 
 def calibration(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """The cumulative distribution of the rows' "percentiles" over all fixations, or None.
+    """Return the cumulative distribution of the rows' "percentiles" over all fixations, or None.
 
     Returns levels (51,) in 0..1, share (51,): of the fixations whose percentile is at most the
     level, low and high (51,): its 95 % interval over images, gap: the largest distance of share
     and level, with its sign, and count, of fixations.
     """
-    known = [np.asarray(p) for row in rows if (p := row.get("percentiles")) is not None and len(p)]
-    if not known:
+    pictures = [row["percentiles"] for row in rows if row.get("percentiles") is not None]
+    pictures = [np.asarray(shares) for shares in pictures if len(shares)]
+    if not pictures:
         return None
-    below = np.array([(each[:, None] <= LEVELS).sum(axis=0) for each in known], float)
-    counts = np.array([len(each) for each in known], float)
+    below = np.array([(shares[:, None] <= LEVELS).sum(axis=0) for shares in pictures], float)
+    counts = np.array([len(shares) for shares in pictures], float)
     share, low, high = np.clip(ratio(below, counts), 0, 1)
     gaps = share - LEVELS
     return {

@@ -35,39 +35,39 @@ DEPENDENCIES = {
 DASH = "-"  # for what is not defined
 
 
-def write_metrics(path: Path, found: Mapping[str, Any]) -> None:
-    """Writes an evaluation as strict JSON; NaN and infinities become null.
+def write_metrics(path: Path, evaluation: Mapping[str, Any]) -> None:
+    """Write an evaluation as strict JSON; NaN and infinities become null.
 
-    `found` is what `statistics.summarise` returns, with "protocol" and whatever names model, corpus
-    and predictions.
+    `evaluation` is what `statistics.summarise` returns, with "protocol" and whatever names model,
+    corpus and predictions.
     """
     with replacing(path) as part:
-        part.write_text(json.dumps(_strict(found), indent=1, allow_nan=False) + "\n")
+        part.write_text(json.dumps(_strict(evaluation), indent=1, allow_nan=False) + "\n")
 
 
 def _strict(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _strict(each) for key, each in value.items()}
+        return {str(key): _strict(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_strict(each) for each in value]
+        return [_strict(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """What `write_metrics` wrote; null stays None. Raises ValueError where it is not that."""
+    """Return what `write_metrics` wrote; null stays None. ValueError where it is not that."""
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {_reason(error)}; test writes it") from None
-    if not isinstance(found, dict) or not {"protocol", "image"} <= set(found):
+    if not isinstance(content, dict) or not {"protocol", "image"} <= set(content):
         raise ValueError(f"{path}: has no protocol and means of an evaluation; test writes it")
-    return found
+    return content
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Writes rows as CSV: `name`, `fixations`, a column a metric, and `<baseline>.<metric>`.
+    """Write rows as CSV: `name`, `fixations`, a column a metric, and `<baseline>.<metric>`.
 
     Values are written in full (they read back as the same float); a metric that a row lacks is
     an empty field, NaN is `nan`.
@@ -88,14 +88,12 @@ def write_table(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _flat(row: Row) -> list[tuple[str, float]]:
-    given = {"": row["metrics"]} | {f"{b}.": x for b, x in (row.get("baselines") or {}).items()}
-    return [
-        (base + name, found[name]) for base, found in given.items() for name in columns([found])
-    ]
+    sources = {"": row["metrics"]} | {f"{b}.": x for b, x in (row.get("baselines") or {}).items()}
+    return [(base + name, m[name]) for base, m in sources.items() for name in columns([m])]
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
-    """The rows that `write_table` wrote, with name, fixations, metrics and baselines.
+    """Return the rows that `write_table` wrote, with name, fixations, metrics and baselines.
 
     Raises:
         ValueError: the file is missing, or is no such table.
@@ -112,59 +110,56 @@ def read_table(path: Path) -> list[dict[str, Any]]:
 
 
 def _row(columns: Sequence[str], name: str, fixations: str, *values: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": name, "fixations": int(fixations), "metrics": {}}
-    row["baselines"] = {}
+    metrics, baselines = {}, {}
     for column, value in zip(columns, values, strict=True):
         base, dot, metric = column.rpartition(".")
-        found = row["baselines"].setdefault(base, {}) if dot else row["metrics"]
+        target = baselines.setdefault(base, {}) if dot else metrics
         if value:
-            found[metric] = float(value)
-    return row
+            target[metric] = float(value)
+    return {"name": name, "fixations": int(fixations), "metrics": metrics, "baselines": baselines}
 
 
 def _reason(error: Exception) -> str:
     return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def text_table(found: Mapping[str, Any], title: str = "model") -> str:
-    """An evaluation as text: a line each for baselines, model, and its interval, and its shares.
+def text_table(evaluation: Mapping[str, Any], title: str = "model") -> str:
+    """Return an evaluation as text: a line each for baselines, model, its interval and its shares.
 
-    `found` is as for `write_metrics`, `title` the model's line. Up to 120 columns wide.
+    `evaluation` is as for `write_metrics`, `title` the model's line. Up to 120 columns wide.
     """
-    count, few = found["n_images"], found["n_images"] < MIN_PICTURES
+    count, few = evaluation["n_images"], evaluation["n_images"] < MIN_PICTURES
     lines = {
-        BASELINES.get(name, name): means["image"] for name, means in found["baselines"].items()
+        BASELINES.get(name, name): means["image"] for name, means in evaluation["baselines"].items()
     }
-    lines[title] = found["image"]
+    lines[title] = evaluation["image"]
     for name, end in () if few else ((f"  95 % (n = {count:,}) from", 0), ("  to", 1)):
-        lines[name] = {metric: ends[end] for metric, ends in found["interval"].items()}
-    said = f"{found['protocol']}; means over {_count(count, 'picture')}"
-    if found["fixation"]:
-        lines["  per fixation"] = found["fixation"]
-        said += f" (last line: over {_count(found['n_fixations'], 'fixation')})"
-    return "\n".join([said, aligned(lines), *[too_few(count)] * few, *explained_lines(found)])
+        lines[name] = {metric: ends[end] for metric, ends in evaluation["interval"].items()}
+    head = f"{evaluation['protocol']}; means over {_count(count, 'picture')}"
+    if evaluation["fixation"]:
+        lines["  per fixation"] = evaluation["fixation"]
+        head += f" (last line: over {_count(evaluation['n_fixations'], 'fixation')})"
+    return "\n".join([head, aligned(lines), *[too_few(count)] * few, *explained_lines(evaluation)])
 
 
 def too_few(count: int) -> str:
-    """Why so many pictures have no interval."""
+    """Return why so many pictures have no interval."""
     return f"no intervals: {_count(count, 'picture')}, at least {MIN_PICTURES} are needed"
 
 
-def explained_lines(found: Mapping[str, Any]) -> list[str]:
-    """The shares of what can be known, a sentence each; or why there are none."""
-    share, count = found.get("explained"), _count(found["n_images"], "picture")
+def explained_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    """Return the shares of what can be known, a sentence each; or why there are none."""
+    share, count = evaluation.get("explained"), _count(evaluation["n_images"], "picture")
     if not share:
-        lost = found["n_infinite"] if "goldstandard" in found["baselines"] else 0
-        said = f"no share of the gold standard's IG: IG is not finite on {lost:,} of {count}"
-        return [said] if lost else []
-    shares = {share["of"]: share, **share["beside"]}
-    return [_share_line(each, SHARE_OF[of], count) for of, each in shares.items()]
-
-
-def _share_line(share: Mapping[str, Any], of: str, count: str) -> str:
-    value, low, high = (f"{100 * x:.1f} %" for x in (share["share"], *share["interval"]))
-    known = f"95 % interval {low} to {high}, " if math.isfinite(share["interval"][0]) else ""
-    return f"{value} {of} ({known}{count})"
+        lost = evaluation["n_infinite"] if "goldstandard" in evaluation["baselines"] else 0
+        why = f"no share of the gold standard's IG: IG is not finite on {lost:,} of {count}"
+        return [why] if lost else []
+    lines = []
+    for of, part in {share["of"]: share, **share["beside"]}.items():
+        value, low, high = (f"{100 * x:.1f} %" for x in (part["share"], *part["interval"]))
+        ends = f"95 % interval {low} to {high}, " if math.isfinite(part["interval"][0]) else ""
+        lines.append(f"{value} {SHARE_OF[of]} ({ends}{count})")
+    return lines
 
 
 def _count(number: int, what: str) -> str:
@@ -172,7 +167,7 @@ def _count(number: int, what: str) -> str:
 
 
 def aligned(lines: Mapping[str, Mapping[str, float]]) -> str:
-    """`lines`, title -> {metric: value}, as aligned text with three decimals; a dash where none."""
+    """Align `lines`, title -> {metric: value}, as text with three decimals; a dash where none."""
     names = list(dict.fromkeys(name for line in lines.values() for name in line))
     first, width = max(map(len, lines)), max([10, *(len(name) + 2 for name in names)])
     head = " " * first + "".join(f"{name:>{width}}" for name in names)
@@ -198,16 +193,16 @@ def compare(a: Path, b: Path) -> str:
         ValueError: a file is missing or damaged, or they are not of the same pictures, fixations
             and protocol.
     """
-    found = [read_metrics(path) for path in (a, b)]
-    for path, one in zip((a, b), found, strict=True):
-        if not {"protocol", "pictures"} <= set(one.get("measured") or {}):
+    tests = {path: read_metrics(path) for path in (a, b)}
+    for path, test in tests.items():
+        if not {"protocol", "pictures"} <= set(test.get("measured") or {}):
             raise ValueError(f"{path}: does not say of which fixations it is; test it again")
-    first, second = (one["measured"] for one in found)
+    first, second = (tests[path]["measured"] for path in (a, b))
     if first["protocol"] != second["protocol"]:
-        said = f"{a} is by '{first['protocol']}', {b} by '{second['protocol']}'"
-        raise ValueError(f"not comparable: {said}")
+        protocols = f"{a} is by '{first['protocol']}', {b} by '{second['protocol']}'"
+        raise ValueError(f"not comparable: {protocols}")
     if first["pictures"] != second["pictures"]:
-        corpora = " and ".join(dict.fromkeys(str(one.get("corpus")) for one in found))
+        corpora = " and ".join(dict.fromkeys(str(test.get("corpus")) for test in tests.values()))
         raise ValueError(f"{a} and {b}: of other pictures or fixations ({corpora}): not comparable")
     tables = (path.with_name(path.name.removesuffix(METRICS) + TABLE) for path in (a, b))
     try:
@@ -217,33 +212,31 @@ def compare(a: Path, b: Path) -> str:
     differ = {part for part in first.keys() | second.keys() if first.get(part) != second.get(part)}
     names = [path.name.removesuffix(METRICS) for path in (a, b)]
     head = f"A: {names[0]}, B: {names[1]}; {first['protocol']}"
-    return comparison_text(pairs, differ, head, found[0]["n_images"])
+    return comparison_text(pairs, differ, head, tests[a]["n_images"])
 
 
 def comparison_text(
     pairs: Mapping[str, Difference], differ: Collection[str], head: str, count: int
 ) -> str:
-    """A line a metric: A, B, the mean difference and its interval, marked where 0 is outside."""
-    lines, left = [], {}
-    for name, found in pairs.items():
+    """Return a line a metric: A, B, mean difference and its interval, marked where 0 is outside."""
+    lines = [
+        f"{head}; means over {_count(count, 'picture')}",
+        f"{'':12}{'A':>10}{'B':>10}{'B - A':>10}{'95 % from':>12}{'to':>10}",
+    ]
+    left = {}
+    for name, pair in pairs.items():
         by = labelled(name).depends_on
         if by in differ:
             left.setdefault(by, []).append(name)
             continue
-        gap = "".join(_cell(x, "+10.3f") for x in (found.mean, found.low, found.high))
-        clear = "  *" if found.low > 0 or found.high < 0 else ""
-        lines.append(
-            f"{name:12}{_cell(found.a)}{_cell(found.b)}{gap[:10]}  {gap[10:]}{clear}".rstrip()
-        )
-    said = [
-        f"{head}; means over {_count(count, 'picture')}",
-        f"{'':12}{'A':>10}{'B':>10}{'B - A':>10}{'95 % from':>12}{'to':>10}",
-        *lines,
-    ]
+        mean, low, high = (_cell(x, "+10.3f") for x in (pair.mean, pair.low, pair.high))
+        clear = "  *" if pair.low > 0 or pair.high < 0 else ""
+        line = f"{name:12}{_cell(pair.a)}{_cell(pair.b)}{mean}  {low}{high}{clear}"
+        lines.append(line.rstrip())
     star = "* 0 is outside of the interval; unadjusted for the number of metrics"
-    said.append(too_few(count) if count < MIN_PICTURES else star)
-    said += [f"left out: {', '.join(left[by])}, for the {DEPENDENCIES[by]} differ" for by in left]
-    return "\n".join(said)
+    lines.append(too_few(count) if count < MIN_PICTURES else star)
+    lines += [f"left out: {', '.join(left[by])}, for the {DEPENDENCIES[by]} differ" for by in left]
+    return "\n".join(lines)
 
 
 def runs(records: Mapping[str, Path]) -> list[str]:
@@ -259,9 +252,9 @@ def runs(records: Mapping[str, Path]) -> list[str]:
 
 
 def summary(about: Mapping) -> str:
-    """What the JSON beside weights says, in a line."""
-    found = {k[4:]: v for k, v in about["metrics"].items() if k.startswith("val_")}
-    numbers = [f"{name} {value:.3f}" for name, value in found.items()]
+    """Return what the JSON beside weights says, in a line."""
+    values = {k[4:]: v for k, v in about["metrics"].items() if k.startswith("val_")}
+    numbers = [f"{name} {value:.3f}" for name, value in values.items()]
     model = about["config"].get("model", "msinet")
     if numbers:  # of a network, which has epochs and was validated
         model += f" on {about['config']['encoder']}, epoch {about['epoch']}"

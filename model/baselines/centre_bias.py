@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ TEMPLATE = "template"
 
 
 def uniform(height: int, width: int) -> np.ndarray:
-    """The log-density (height, width), nats, float64, that makes every pixel equally likely."""
+    """Return a log-density (height, width), nats, float64, that makes all pixels equally likely."""
     return np.full((height, width), -np.log(height * width))
 
 
@@ -44,12 +43,10 @@ class CentreBias:
     bandwidth: float
     uniform: float
 
-    def log_density(self, height: int, width: int) -> np.ndarray:
-        """(height, width), nats, float64, read-only; its exp sums to 1."""
-        return self._remembered(height, width)
-
     @functools.cached_property
-    def _remembered(self) -> Callable[[int, int], np.ndarray]:
+    def log_density(self) -> Callable[[int, int], np.ndarray]:
+        """Function of (height, width) -> (height, width), nats, float64, read-only; its exp sums to
+        1. The last maps are remembered."""
         return functools.lru_cache(KEPT)(self._log_density)
 
     def _log_density(self, height: int, width: int) -> np.ndarray:
@@ -59,7 +56,7 @@ class CentreBias:
         return answer
 
     def kernel_density(self, height: int, width: int) -> np.ndarray:
-        """(height, width) without the uniform share; uniform where no fixation is inside."""
+        """Return (height, width) without the uniform share; uniform where no fixation is inside."""
         rows = np.floor(np.asarray(self.y) * height).astype(int)
         columns = np.floor(np.asarray(self.x) * width).astype(int)
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
@@ -73,33 +70,12 @@ class CentreBias:
         return density / density.sum()
 
     def save(self, path: Path) -> None:
-        """Writes an HDF5 file, in one piece, from which `load` makes the very same."""
+        """Write an HDF5 file, in one piece, from which `load_prior` makes the very same."""
         with storage.hdf5(path) as file:
             for name in NUMBERS:
                 values = np.atleast_1d(np.asarray(getattr(self, name), np.float64))
                 # Checksums are of chunks, and what is empty has none.
                 file.create_dataset(name, data=values, fletcher32=True if len(values) else None)
-
-    @classmethod
-    def load(cls, path: Path) -> "CentreBias":
-        """Raises UsageError where the file is missing, damaged or of another model."""
-        import h5py
-
-        said = f"{path}: not the weights of a centre bias"
-        try:
-            with storage.local(path) as copy, h5py.File(copy, "r", locking=False) as file:
-                found = [np.asarray(file[name], np.float64) for name in NUMBERS]
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise UsageError(f"{said}: {' '.join(str(error).split())[:200]}") from None
-        points, numbers = found[:2], found[2:]
-        if not (
-            points[0].shape == points[1].shape == (points[0].size,) and np.isfinite(points).all()
-        ):
-            raise UsageError(f"{said}: x and y must be as many finite numbers")
-        for name, value in zip(NUMBERS[2:], numbers, strict=True):
-            if value.shape != (1,) or not 0 < value[0] <= 1:
-                raise UsageError(f"{said}: {name} must be one number above 0, at most 1")
-        return cls(*points, *(float(value[0]) for value in numbers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +86,7 @@ class Template:
     values: np.ndarray
 
     def log_density(self, height: int, width: int) -> np.ndarray:
-        """(height, width), nats, float64; its exp sums to 1."""
+        """Return (height, width), nats, float64; its exp sums to 1."""
         from scipy.ndimage import zoom
         from scipy.special import logsumexp
 
@@ -119,7 +95,7 @@ class Template:
         return grid - logsumexp(grid)
 
     def save(self, path: Path) -> None:
-        """Writes an HDF5 file, in one piece, from which `load_prior` makes the very same."""
+        """Write an HDF5 file, in one piece, from which `load_prior` makes the very same."""
         with storage.hdf5(path) as file:
             file.create_dataset(TEMPLATE, data=self.values, fletcher32=True)
 
@@ -129,23 +105,29 @@ UNIFORM = CentreBias(np.empty(0), np.empty(0), 1.0, 1.0)
 
 
 def load_prior(path: Path) -> Prior:
-    """Returns what `save` wrote; raises UsageError where the file is missing or damaged."""
+    """Return what `save` wrote; raise UsageError where the file is missing, damaged or another."""
     import h5py
 
-    values = None
-    with (
-        suppress(OSError),
-        storage.local(path) as copy,
-        h5py.File(copy, "r", locking=False) as file,
-    ):
-        values = np.asarray(file[TEMPLATE], np.float64) if TEMPLATE in file else None
-    return CentreBias.load(path) if values is None else Template(values)
+    refusal = f"{path}: not the weights of a centre bias"
+    try:
+        with storage.local(path) as copy, h5py.File(copy, "r", locking=False) as file:
+            if TEMPLATE in file:
+                return Template(np.asarray(file[TEMPLATE], np.float64))
+            x, y, *numbers = (np.asarray(file[name], np.float64) for name in NUMBERS)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(f"{refusal}: {' '.join(str(error).split())[:200]}") from None
+    if not (x.shape == y.shape == (x.size,) and np.isfinite([x, y]).all()):
+        raise UsageError(f"{refusal}: x and y must be as many finite numbers")
+    for name, value in zip(NUMBERS[2:], numbers, strict=True):
+        if value.shape != (1,) or not 0 < value[0] <= 1:
+            raise UsageError(f"{refusal}: {name} must be one number above 0, at most 1")
+    return CentreBias(x, y, *(float(value[0]) for value in numbers))
 
 
 def left_out(
     points: Sequence[np.ndarray], bias: CentreBias
 ) -> Callable[[int, int, int], np.ndarray]:
-    """Returns what gives for one of the pictures, by its place, and (height, width) the log-density
+    """Return what gives for one of the pictures, by its place, and (height, width) the log-density
     of their centre bias without the fixations of the picture's own fold.
 
     points: as for `centre_bias`, which found the kernel on the same folds.
@@ -161,7 +143,7 @@ def left_out(
 
 
 def centre_bias(points: Sequence[np.ndarray]) -> CentreBias:
-    """The centre bias of training pictures, its bandwidth and uniform share cross-validated.
+    """Fit the centre bias of training pictures, its bandwidth and uniform share cross-validated.
 
     Args:
         points: for each picture (M, 2) fixations, x and y as fractions of its width and height.
@@ -175,19 +157,19 @@ def centre_bias(points: Sequence[np.ndarray]) -> CentreBias:
 
 
 def held_out(folds: Sequence[np.ndarray], bandwidth: float) -> np.ndarray:
-    """(M, 2): each fixation by the kernel density of the other folds, and by the uniform one."""
-    found = []
+    """Return (M, 2): each fixation by the other folds' kernel density, and by the uniform one."""
+    parts = []
     for index, fold in enumerate(folds):
         others = np.concatenate([f for i, f in enumerate(folds) if i != index] or [fold[:0]])
-        known = CentreBias(*others.T, bandwidth, 0).kernel_density(*GRID)
+        density = CentreBias(*others.T, bandwidth, 0).kernel_density(*GRID)
         column, row = np.minimum(np.int64(fold * GRID[::-1]), np.array(GRID[::-1]) - 1).T
-        found.append(known[row, column])
-    found = np.concatenate(found)
-    return np.stack([found, np.full_like(found, 1 / np.prod(GRID))], 1)
+        parts.append(density[row, column])
+    densities = np.concatenate(parts)
+    return np.stack([densities, np.full_like(densities, 1 / np.prod(GRID))], 1)
 
 
 def spread(positions: np.ndarray, size: int, sigma: float) -> np.ndarray:
-    """(M, size): the share of a Gaussian around each position that falls on each pixel.
+    """Return (M, size): the share of a Gaussian around each position that falls on each pixel.
 
     positions: (M,), in pixels: the middle of the first is 0.5. A row sums to what is inside.
     """
@@ -198,7 +180,7 @@ def spread(positions: np.ndarray, size: int, sigma: float) -> np.ndarray:
 
 
 def likeliest(densities: Callable[[float], np.ndarray]) -> tuple[float, np.ndarray]:
-    """The bandwidth, and the shares of a mixture, that make held-out fixations likeliest.
+    """Return the bandwidth, and the shares of a mixture, that make held-out fixations likeliest.
 
     `densities` gives for a bandwidth (M, K): M fixations by the K densities to be mixed. The
     grid is tried first, then three times the geometric middle on either side of the best.
@@ -224,7 +206,7 @@ def likeliest(densities: Callable[[float], np.ndarray]) -> tuple[float, np.ndarr
 
 
 def shares(densities: np.ndarray, rounds: int = 200, close: float = 1e-6) -> np.ndarray:
-    """(K,), summing to 1: how to mix K densities so that M fixations are likeliest.
+    """Return (K,), summing to 1: how to mix K densities so that M fixations are likeliest.
 
     `densities` (M, K), each row with one above 0. Expectation maximisation (Dempster, Laird,
     Rubin, 1977). Each density counts as having explained one fixation more than it did: of few

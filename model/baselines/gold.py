@@ -33,8 +33,8 @@ class GoldStandard:
     def log_likelihood(
         self, points: np.ndarray, observers: np.ndarray, height: int, width: int, own: bool = False
     ) -> np.ndarray:
-        """(M,), nats: each fixation's log-density, all observers but its own being known; with
-        `own` that too, which says more than can be known of a fixation before it is made.
+        """Return (M,), nats: each fixation's log-density, all observers but its own being known;
+        with `own` that too, which says more than can be known of a fixation before it is made.
 
         points: (M, 2) x and y inside the picture, in its pixels; observers: (M,) who looked. It is
         what `log_densities` has at the fixations' pixels, but takes milliseconds.
@@ -47,7 +47,7 @@ class GoldStandard:
     def log_densities(
         self, points: np.ndarray, observers: np.ndarray, height: int, width: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each observer: (M,) True at the fixations of theirs, and the log-density
+        """Yield for each observer (M,) True at the fixations of theirs, and the log-density
         (height, width), in nats, that the others' fixations give.
 
         A metric of the gold standard is that of each observer's fixations by the others' map,
@@ -57,18 +57,18 @@ class GoldStandard:
         across, down = spread(points[:, 0], width, sigma), spread(points[:, 1], height, sigma)
         bias = np.exp(self.bias.log_density(height, width))
         for observer in np.unique(observers):
-            mine = observers == observer
-            density = down[~mine].T @ across[~mine]
+            theirs = observers == observer
+            density = down[~theirs].T @ across[~theirs]
             density /= density.sum()
-            yield mine, np.log(self._mixed(density, bias, density.size))
+            yield theirs, np.log(self._mixed(density, bias, density.size))
 
     def _mixed(self, others: np.ndarray, bias: np.ndarray, pixels: int) -> np.ndarray:
-        own = 1 - self.centre - self.uniform
-        return own * others + self.centre * bias + self.uniform / pixels
+        kernel = 1 - self.centre - self.uniform
+        return kernel * others + self.centre * bias + self.uniform / pixels
 
 
 def gold_standard(pictures: Sequence[Picture], bias: CentreBias) -> GoldStandard:
-    """The gold standard, its bandwidth and shares chosen by cross-validation.
+    """Fit the gold standard, its bandwidth and shares chosen by cross-validation.
 
     Args:
         pictures: for each the points (M, 2) in its pixels, inside it, the observers (M,) and the
@@ -83,18 +83,18 @@ def gold_standard(pictures: Sequence[Picture], bias: CentreBias) -> GoldStandard
     constant = np.concatenate([without_others(points, *shape, bias) for points, _, shape in chosen])
 
     def densities(bandwidth: float) -> np.ndarray:
-        found = [at_fixations(*people, *shape, bandwidth) for *people, shape in chosen]
-        return np.column_stack([np.concatenate(found), constant])
+        others = [at_fixations(*people, *shape, bandwidth) for *people, shape in chosen]
+        return np.column_stack([np.concatenate(others), constant])
 
     bandwidth, (_, centre, uniform) = likeliest(densities)
     return GoldStandard(bias, bandwidth, float(centre), float(uniform))
 
 
 def without_others(points: np.ndarray, height: int, width: int, bias: CentreBias) -> np.ndarray:
-    """(M, 2): each fixation by the centre bias and by the uniform density."""
+    """Return (M, 2): each fixation by the centre bias and by the uniform density."""
     column, row = np.int64(points).T
-    known = np.exp(bias.log_density(height, width)[row, column])
-    return np.stack([known, np.full_like(known, 1 / (height * width))], 1)
+    centre = np.exp(bias.log_density(height, width)[row, column])
+    return np.stack([centre, np.full_like(centre, 1 / (height * width))], 1)
 
 
 def at_fixations(
@@ -105,8 +105,8 @@ def at_fixations(
     bandwidth: float,
     own: bool = False,
 ) -> np.ndarray:
-    """(M,): each fixation's pixel by the kernel density of the other observers' fixations; with
-    `own`, of its own observer's too, itself among them.
+    """Return (M,): each fixation's pixel by the kernel density of the other observers' fixations;
+    with `own`, of its own observer's too, itself among them.
 
     Kernels at fixations alone, not whole maps. Every fixation needs another observer's.
     """
@@ -120,28 +120,27 @@ def at_fixations(
 
 
 def mass(low, high, middle: np.ndarray, sigma: float) -> np.ndarray:
-    """The share of Gaussians that lies between two positions."""
+    """Return the share of Gaussians that lies between two positions."""
     from scipy.special import ndtr
 
     return ndtr((high - middle) / sigma) - ndtr((low - middle) / sigma)
 
 
 def known_observers(observers: np.ndarray) -> bool:
-    """Whether a picture's gold standard can be told: two observers at least, all known."""
+    """Return whether a picture's gold standard can be told: two observers at least, all known."""
     return bool((observers >= 0).all()) and len(np.unique(observers)) > 1
 
 
 def lacking(observers: Mapping[str, np.ndarray | None]) -> str | None:
-    """Why some pictures have no gold standard, with the first of them; by name, (M,) each, or None
-    without fixations."""
-    for name, found in observers.items():
-        if found is None:
+    """Return why some pictures have no gold standard, with the first of them; by name, (M,) each,
+    or None without fixations."""
+    for name, who in observers.items():
+        if who is None:
             return f"the gold standard needs fixations of every picture: {name!r} has a map alone"
-        if not known_observers(found):
-            known = len(np.unique(found[found >= 0]))
-            unknown = int((found < 0).sum())
+        if not known_observers(who):
             return (
                 f"the gold standard needs two known observers of every picture: {name!r} has "
-                f"{known}, and {unknown} of its {len(found)} fixations are of unknown observers"
+                f"{len(np.unique(who[who >= 0]))}, and {(who < 0).sum()} of its {len(who)} "
+                "fixations are of unknown observers"
             )
     return None

@@ -76,8 +76,8 @@ def find(path: Path) -> Checkpoint | None:
 
 def record_of(path: Path | None) -> Path | None:
     """Return the JSON of a checkpoint where a path is its folder or place, else the path."""
-    found = path and not path.is_file() and find(path)
-    return found.record if found else path
+    checkpoint = path and not path.is_file() and find(path)
+    return checkpoint.record if checkpoint else path
 
 
 def save(
@@ -180,7 +180,7 @@ def digest(path: Path) -> str:
 
 @contextmanager
 def locked(place: Path) -> Iterator[None]:
-    """Inside, no other process has the run whose latest checkpoints are at a place.
+    """Keep other processes, inside, from the run whose latest checkpoints are at a place.
 
     An object store has no locks: there, nothing is held.
 

@@ -25,14 +25,13 @@ def begun(runs: Sequence[Planned], corpus, last: Path | None = None) -> tuple[st
         last: what the command writes after all of them, if anything.
     """
     names = [run.name for run, _, _ in runs]
-    records = {planned[0]: record_of(*planned, corpus, names) for planned in runs}
+    records = {run: record_of(run, *rest, corpus, names) for run, *rest in runs}
     began = next((record["began"]["name"] for record in records.values() if record), None)
     going_on = [
         run for run, record in records.items() if record and record["began"]["name"] == began
     ]
-    done = len(going_on) == len(runs) and all(over(records[run], each) for run, each, _ in runs)
-    done = done and (last is None or all(written_after(last, run) for run in going_on))
-    if not going_on or done:
+    done = len(going_on) == len(runs) and all(over(records[run], plan) for run, plan, _ in runs)
+    if not going_on or (done and (last is None or all(written_after(last, r) for r in going_on))):
         return uuid4().hex[:12], set()
     return began, {run.name for run in going_on}
 
@@ -54,7 +53,8 @@ def record_of(
         return None
     record = read_record(latest) if latest else {}
     command = {"runs": list(names), "epochs": settings.epochs, "patience": settings.patience}
-    if not latest or {**(record.get("began") or {}), **command} != record.get("began"):
+    began = record.get("began")
+    if not began or {**began, **command} != began:
         return None
     before, wanted = record["fingerprint"], fingerprint_of(corpus, settings, weights)
     return record if all(before.get(name) == value for name, value in wanted.items()) else None

@@ -26,7 +26,7 @@ GOES_ON = "once that is mended, the same command goes on from what was saved las
 
 
 class Keeper:
-    """Writes what a run leaves: after each epoch history, best and latest checkpoint; in mid-epoch
+    """Write what a run leaves: after each epoch history, best and latest checkpoint; in mid-epoch
     the latest every so often.
 
     Best weights and those of epochs are averaged ones where the optimizer averages; the latest
@@ -55,7 +55,7 @@ class Keeper:
         self.latest, self.done = (start.checkpoint.folder if start.resume else None), None
 
     def epoch(self, progress: Progress, improved: bool) -> None:
-        """The latest is written last: what a cut leaves undone, a resumed run does again."""
+        """Write an epoch, the latest last: what a cut leaves undone, a resumed run does again."""
         with saving(self.run):
             self.record(self.run.history, progress.history)
             with averaged(self.model):
@@ -86,9 +86,8 @@ class Keeper:
         names = ("initial", "chain", "split", "fingerprint", "source", "began")
         record = {**self.about, "start": self.start.line, "versions": versions()}
         record |= {name: getattr(self.start, name) for name in names}
-        metrics = progress.history[-1] if progress.history else {}
-        record |= {"epoch": progress.epoch, "metrics": metrics}
-        record["progress"] = dataclasses.asdict(progress)
+        record |= {"epoch": progress.epoch, "progress": dataclasses.asdict(progress)}
+        record["metrics"] = progress.history[-1] if progress.history else {}
         files = {
             WEIGHTS: lambda path: write_weights(path, self.model, optimizer),
             RECORD: lambda path: write_json(path, record),
@@ -98,7 +97,7 @@ class Keeper:
 
 @contextmanager
 def saving(run: Run) -> Iterator[None]:
-    """Turns what keeps a file of a run from being written into a UsageError of one line."""
+    """Raise UsageError of one line where a file of a run cannot be written inside."""
     try:
         yield
     except OSError as error:
@@ -107,7 +106,7 @@ def saving(run: Run) -> Iterator[None]:
 
 
 class Idle:
-    """What a worker keeps that is not the chief: nothing."""
+    """Keep nothing, as a worker does that is not the chief."""
 
     def epoch(self, progress: Progress, improved: bool) -> None: ...
 
@@ -118,10 +117,10 @@ class Idle:
 
 def save_baseline(run: Run, bias, about: Mapping, training: Sequence) -> None:
     """Write the best checkpoint of a centre bias that was fitted on samples of a corpus."""
-    own = link(run.name, about["corpus"], {sample.name: sample.digest for sample in training})
-    record = {**about, "chain": [own], "versions": versions()}
+    seen = link(run.name, about["corpus"], {sample.name: sample.digest for sample in training})
+    record = {**about, "chain": [seen], "versions": versions()}
+    files = {WEIGHTS: bias.save, RECORD: lambda path: write_json(path, record)}
     with saving(run):
-        files = {WEIGHTS: bias.save, RECORD: lambda path: write_json(path, record)}
         folders.save(run.best_place, files)
 
 

@@ -11,10 +11,9 @@ from model.checkpoints.runs import Run, chain_of
 def refuse_changed(run: Run, before: Mapping | None, now: Mapping | None) -> None:
     """Raise UsageError where pictures that a run trains or validates on, or what is known of them,
     are others by now."""
-    said = changes(before, now, ("train", "valid"))
-    if said:
+    if change := changes(before, now, ("train", "valid")):
         raise UsageError(
-            f"{run.name} was trained on other data: {said}; --fresh starts it anew, --name NAME "
+            f"{run.name} was trained on other data: {change}; --fresh starts it anew, --name NAME "
             "calls this run something else"
         )
 
@@ -50,14 +49,9 @@ def same_corpus(name: str, trained: Mapping | None, corpus, digests: Mapping[str
 
 
 def refuse_seen(
-    about: Mapping,
-    corpus,
-    samples: Sequence,
-    what: str,
-    held: bool = True,
-    known: Sequence = (),
+    about: Mapping, corpus, samples: Sequence, what: str, held: bool = True, known: Sequence = ()
 ) -> None:
-    """Raises UsageError where weights have seen samples of a corpus in training, or, with `held`,
+    """Raise UsageError where weights have seen samples of a corpus in training, or, with `held`,
     were chosen by them.
 
     The weights' own run and all that it was fine-tuned from count; a picture is the same by its
@@ -85,12 +79,12 @@ def refuse_seen(
             names = {*shown} if same else set()
             digests = {d for n, d in shown.items() if not (same and n in corpus.stimuli)} - {""}
             elsewhere |= set() if same else digests
-            found = [s.name for s in samples if s.name in names or s.digest in digests]
-            if found:
-                by = "name" if found[0] in names else "pixels"
+            again = [s.name for s in samples if s.name in names or s.digest in digests]
+            if again:
+                by = "name" if again[0] in names else "pixels"
                 raise UsageError(
-                    f"{what}: {seen['run']} {saw} {len(found)} of the {len(samples)} pictures, "
-                    f"first {found[0]!r}, the same by {by}; take others, or weights that have not "
+                    f"{what}: {seen['run']} {saw} {len(again)} of the {len(samples)} pictures, "
+                    f"first {again[0]!r}, the same by {by}; take others, or weights that have not "
                     "seen them"
                 )
     if elsewhere:

@@ -56,8 +56,8 @@ class Start:
     split: Mapping | None = None
 
     def encoder_weights(self, settings: Config) -> str:
-        """What the encoder is built with: nothing where other weights follow."""
-        return "none" if self.checkpoint and self.whole else own_weights(settings)
+        """Return what the encoder is built with: nothing where other weights follow."""
+        return "none" if self.checkpoint and self.whole else configured_weights(settings)
 
 
 def find_start(
@@ -108,24 +108,24 @@ def going_on(run: Run, latest: Checkpoint, fingerprint: Mapping) -> Start:
     same_fingerprint(run, latest, fingerprint)
     record = read_record(latest)
     line = f"{run.name}'s latest checkpoint after {so_far(record['progress'])}"
-    known = {name: record.get(name) for name in ("initial", "source", "began", "split")}
-    known["epochs"] = record["config"].get("epochs")
-    return Start(line, fingerprint, latest, True, chain=tuple(record["chain"][1:]), **known)
+    fields = {name: record.get(name) for name in ("initial", "source", "began", "split")}
+    fields["epochs"] = record["config"].get("epochs")
+    return Start(line, fingerprint, latest, True, chain=tuple(record["chain"][1:]), **fields)
 
 
 def from_initial(run: Run, corpus, settings: Config) -> Start:
     """Return the start from the best weights of the initial run."""
-    source = initial_of(run, corpus, settings)
-    about, best = read_about(source), source.best
-    same_model(source.name, about, settings)
-    known = {"chain": tuple(chain_of(about, source.name)), "source": folders.digest(best.weights)}
-    line = f"{source.name}'s best weights"
-    return Start(line, checkpoint=best, initial=source.name, **known)
+    initial = initial_of(run, corpus, settings)
+    name, about, best = initial.name, read_about(initial), initial.best
+    same_model(name, about, settings)
+    chain, source = tuple(chain_of(about, name)), folders.digest(best.weights)
+    line = f"{name}'s best weights"
+    return Start(line, checkpoint=best, initial=name, chain=chain, source=source)
 
 
 def from_encoder(settings: Config) -> Start:
     """Return the start from what the encoder learned elsewhere."""
-    chosen = own_weights(settings)
+    chosen = configured_weights(settings)
     if chosen not in ("imagenet", "hed", "none") and not Path(chosen).is_file():
         raise UsageError(
             f"--encoder-weights {chosen}: no such file; allowed are imagenet, hed, none or a path"
@@ -152,13 +152,22 @@ def fingerprint_of(corpus, settings: Config, weights: Path | None) -> dict:
 
 
 def initial_of(run: Run, corpus, settings: Config) -> Run:
-    """The run that a configuration starts from."""
-    initial = settings.initial or corpus.initial
-    return initial_run(run.results, initial, corpus.name, settings.model)
+    """Return the run that a configuration starts from, whose name it says or that trained the same
+    model on the corpus that it says; UsageError where neither has best weights."""
+    initial, model = settings.initial or corpus.initial, settings.model
+    for name in (f"{model}_{initial.lower()}", initial):
+        if Run(run.results, name).best:
+            return Run(run.results, name)
+    flag = "" if model == Config.model else f" -m {model}"
+    raise UsageError(
+        f"{corpus.name} starts from the weights of {initial}, and {run.results} has none of "
+        f"{model}; first run python main.py train -d {initial}{flag}, or choose --initial none or "
+        "another corpus"
+    )
 
 
 def so_far(progress: Mapping) -> str:
-    """How far a run is, in words."""
+    """Return in words how far a run is."""
     step = progress["step"]
     return f"{progress['epoch']} epochs" + (f" and {step} steps" if step else "")
 
@@ -166,39 +175,39 @@ def so_far(progress: Mapping) -> str:
 def from_file(weights: Path, settings: Config) -> Start:
     """Return the start from a file of weights, or a checkpoint's folder; the JSON beside weights,
     where there is one, says what they are."""
-    found = folders.find(weights)
-    if found is None:
+    checkpoint = folders.find(weights)
+    if checkpoint is None:
         raise UsageError(f"--weights {weights}: no such file, nor a checkpoint's folder")
     if weights.suffix == PUBLISHED:
         options = MODELS[settings.model].published
         if options is None:
-            there = next(name for name in MODELS if MODELS[name].published is not None)
+            model = next(name for name in MODELS if MODELS[name].published is not None)
             raise UsageError(
-                f"--weights {weights}: published weights are of {there}, this run is "
-                f"{settings.model}; use -m {there}, or a file {FLAT[0]}"
+                f"--weights {weights}: published weights are of {model}, this run is "
+                f"{settings.model}; use -m {model}, or a file {FLAT[0]}"
             )
-        published = {**dataclasses.asdict(settings), **options}
-        same_model(str(weights), {"config": published}, settings)
-        whole = settings.encoder_weights == "default"
-        return Start(str(weights), checkpoint=found, chain=(link(str(weights)),), whole=whole)
-    about = read_record(found) if found.record.is_file() else {}
+        about = {"config": {**dataclasses.asdict(settings), **options}}
+    else:
+        about = read_record(checkpoint) if checkpoint.record.is_file() else {}
+    name = str(weights)
     if "config" in about:
-        same_model(str(weights), about, settings)
-    return Start(str(weights), checkpoint=found, chain=tuple(chain_of(about, str(weights))))
+        same_model(name, about, settings)
+    whole = weights.suffix != PUBLISHED or settings.encoder_weights == "default"
+    return Start(name, checkpoint=checkpoint, chain=tuple(chain_of(about, name)), whole=whole)
 
 
-def own_weights(settings: Config) -> str:
-    """What the encoder learned elsewhere, by the configuration."""
+def configured_weights(settings: Config) -> str:
+    """Return what names the weights of the encoder's own that a configuration asks for."""
     chosen = settings.encoder_weights
     return ENCODER_WEIGHTS[settings.encoder] if chosen == "default" else chosen
 
 
 def pictures_of(training: Sequence, validation: Sequence, fixations: str | None = None) -> dict:
-    """Return what of a fingerprint tells the samples of both sides; `fixations`: one of theirs."""
-    names = [[sample.name for sample in side] for side in (training, validation)]
-    digest = hashlib.sha256("\n".join([*names[0], "", *names[1]]).encode()).hexdigest()[:8]
-    found = {"pictures": f"{len(training)}+{len(validation)} of {digest}"}
-    return found | ({"fixations": fixations} if fixations else {})
+    """Return a fingerprint's fields of the samples of both sides, and of what is known of them."""
+    names = [*(s.name for s in training), "", *(s.name for s in validation)]
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+    fields = {"pictures": f"{len(training)}+{len(validation)} of {digest}"}
+    return fields | ({"fixations": fixations} if fixations else {})
 
 
 def on_pictures(
@@ -223,23 +232,22 @@ def on_pictures(
             seen in training would come up in validation; or an initial one was trained on what is
             to validate.
     """
-    own = pictures_of(training, validation, fixations)
+    pictures = pictures_of(training, validation, fixations)
     if start.resume:
         refuse_changed(run, start.split, split)
-        same_fingerprint(run, start.checkpoint, own)
+        same_fingerprint(run, start.checkpoint, pictures)
     what = f"{run.name} cannot be validated"
     both = [*training, *validation]
     refuse_seen({"chain": start.chain}, corpus, validation, what, held=False, known=both)
     sides = ({sample.name: sample.digest for sample in side} for side in (training, held))
-    own = {**start.fingerprint, **own}
-    chain = (link(run.name, corpus.name, *sides), *start.chain)
-    return dataclasses.replace(start, fingerprint=own, chain=chain, split=start.split or split)
+    pictures = {**start.fingerprint, **pictures}
+    chain, split = (link(run.name, corpus.name, *sides), *start.chain), start.split or split
+    return dataclasses.replace(start, fingerprint=pictures, chain=chain, split=split)
 
 
 def same_fingerprint(run: Run, latest: Checkpoint, fingerprint: Mapping) -> None:
     """Raise UsageError where a checkpoint is of another configuration; names the fields."""
-    differ = differing(latest, fingerprint)
-    if differ:
+    if differ := differing(latest, fingerprint):
         raise UsageError(
             f"{run.name} was trained with {', '.join(differ)}; "
             "--fresh starts it anew, --name NAME calls this run something else"
@@ -249,58 +257,42 @@ def same_fingerprint(run: Run, latest: Checkpoint, fingerprint: Mapping) -> None
 def differing(latest: Checkpoint, fingerprint: Mapping) -> list[str]:
     """Return the fields in which a checkpoint is of another configuration, with both values."""
     before = read_record(latest)["fingerprint"]
-    return [
-        f"{name} {show(before[name], joint(name))} (now {show(value, joint(name))})"
-        for name, value in sorted(fingerprint.items())
-        if before.get(name, value) != value
-    ]
-
-
-def joint(name: str) -> str:
-    """What stands between the numbers of a field."""
-    return "x" if name == "size" else ","
-
-
-def initial_run(results: Path, initial: str, corpus: str, model: str) -> Run:
-    """The run of that name, or of the same model on that corpus, that has best weights."""
-    for name in (f"{model}_{initial.lower()}", initial):
-        if Run(results, name).best:
-            return Run(results, name)
-    flag = "" if model == Config.model else f" -m {model}"
-    raise UsageError(
-        f"{corpus} starts from the weights of {initial}, and {results} has none of {model}; first "
-        f"run python main.py train -d {initial}{flag}, or choose --initial none or another corpus"
-    )
+    differ = []
+    for name, value in sorted(fingerprint.items()):
+        if before.get(name, value) != value:
+            joint = "x" if name == "size" else ","
+            differ.append(f"{name} {show(before[name], joint)} (now {show(value, joint)})")
+    return differ
 
 
 def same_model(source: str, about: Mapping, settings: Config) -> None:
-    """Raises UsageError where weights are of another model than the configuration's.
+    """Raise UsageError where weights are of another model than the configuration's.
 
     What was trained without scanpaths starts one with them; not the other way round.
     """
     items = {item.name: item for item in dataclasses.fields(Config)}
-    before = {**{name: item.default for name, item in items.items()}, **about["config"]}
-    for name in depends_on(before):
-        wanted, found = getattr(settings, name), before[name]
-        if found != wanted:
+    trained = {**{name: item.default for name, item in items.items()}, **about["config"]}
+    for name in depends_on(trained):
+        wanted = getattr(settings, name)
+        if trained[name] != wanted:
             raise UsageError(
-                f"{source} was trained with {typed(items[name], found)}, this run has "
+                f"{source} was trained with {typed(items[name], trained[name])}, this run has "
                 f"{show(wanted or 'none')}; use the same, or --initial none"
             )
 
 
 def begin(start: Start, model: keras.Model) -> Progress:
-    """Loads what the run starts from into a compiled model; says so."""
+    """Load what the run starts from into a compiled model; return how far it is."""
     logging.info("weights: %s", start.line)
     # What the optimizer keeps is in the latest checkpoint too, and must exist before it can be
     # filled; and several devices cannot agree on variables made within their first step.
     model.optimizer.build(model.trainable_variables)
-    found = start.checkpoint
+    checkpoint = start.checkpoint
     if start.resume:
-        load_weights(model, found, optimizer=True)
-        return Progress(**read_json(found.record)["progress"])
-    if found and found.weights.suffix == PUBLISHED:
-        load_pytorch(model, found.weights, start.whole)
-    elif found:
-        load_weights(model, found, partly=True)
+        load_weights(model, checkpoint, optimizer=True)
+        return Progress(**read_json(checkpoint.record)["progress"])
+    if checkpoint and checkpoint.weights.suffix == PUBLISHED:
+        load_pytorch(model, checkpoint.weights, start.whole)
+    elif checkpoint:
+        load_weights(model, checkpoint, partly=True)
     return Progress()

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 
 import storage
 from errors import UsageError
@@ -32,7 +31,7 @@ class Run:
 
     @property
     def best(self) -> Checkpoint | None:
-        """What did best in validation, None where nothing did yet."""
+        """The checkpoint that did best in validation, None where none did yet."""
         return folders.find(self.best_place)
 
     @property
@@ -41,11 +40,11 @@ class Run:
 
     @property
     def latest(self) -> Path:
-        """The place of what the run goes on from."""
+        """The place of the checkpoint that the run goes on from."""
         return self.results / "ckpts" / "latest" / self.name
 
     def epoch(self, number: int) -> Path:
-        """The place of an epoch that was asked for."""
+        """Return the place of an epoch that was asked for."""
         return self.results / "ckpts" / "epochs" / self.name / f"{number:04d}"
 
     @property
@@ -76,22 +75,22 @@ class Run:
         return self.results / "reports" / (self.name + ending)
 
     def on(self, corpus: str) -> "Run":
-        """The files of its evaluation on another corpus than it was trained on."""
+        """Return the files of its evaluation on another corpus than it was trained on."""
         return Run(self.results, f"{self.name}_on_{corpus}")
 
     def picture(self, stimulus: str, ending: str) -> Path:
-        """A picture made of a stimulus, whose sub-folders it keeps."""
+        """Return the path of a picture made of a stimulus, whose sub-folders it keeps."""
         path = self.images / stimulus
         return path.with_name(path.stem + ending)
 
     def links(self, stimulus: str) -> dict[str, Path]:
-        """The pictures of a stimulus that the report's page shows."""
+        """Return the paths of a stimulus' pictures that the report's page shows."""
         endings = {"stimulus": "_stimulus.jpg", "prediction": "_overlay.jpg", "truth": "_truth.jpg"}
         return {key: self.picture(stimulus, ending) for key, ending in endings.items()}
 
 
 def run_name(base: str, folds: int = 0, fold: int = 0) -> str:
-    """The name of a run: of one fold of a cross-validation, that of all with the fold's number."""
+    """Return a run's name: of one fold of a cross-validation, that of all and the fold's number."""
     return f"{base}_fold{fold}of{folds}" if folds else base
 
 
@@ -106,99 +105,93 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
     runs = with_best(results)
     if not runs:
         raise UsageError(f"{results} has no weights; first run python main.py train -d CORPUS")
-    if name is not None:
-        if name not in runs:
-            raise UsageError(
-                f"{results} has no weights of {name}, only of {', '.join(runs)}; first train it, "
-                "or choose with --name"
-            )
-        return Run(results, name), read_about(Run(results, name))
-    ages = {each: best.weights.stat().st_mtime_ns for each, best in runs.items()}
-    for each in sorted(ages, key=ages.get, reverse=True):
-        about = read_about(Run(results, each))
-        if suits(about, model):
-            return Run(results, each), about
+    if name is not None and name not in runs:
+        raise UsageError(
+            f"{results} has no weights of {name}, only of {', '.join(runs)}; first train it, "
+            "or choose with --name"
+        )
+    newest_first = sorted(runs, key=lambda n: runs[n].weights.stat().st_mtime_ns, reverse=True)
+    for candidate in newest_first if name is None else [name]:
+        about = read_about(Run(results, candidate))
+        if name or suits(about, model):
+            return Run(results, candidate), about
     raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
 
 
 def with_best(results: Path) -> dict[str, Checkpoint]:
     """Return the best checkpoint of each run that has one, by the runs' names."""
     place = results / "ckpts" / "best"
-    there = (path for path in place.glob("[!.]*") if path.is_dir() or path.name.endswith(FLAT[0]))
-    names = sorted({path.name.removesuffix(FLAT[0]) for path in there})
-    found = {name: folders.find(place / name) for name in names}
-    return {name: best for name, best in found.items() if best}
+    paths = (path for path in place.glob("[!.]*") if path.is_dir() or path.name.endswith(FLAT[0]))
+    names = sorted({path.name.removesuffix(FLAT[0]) for path in paths})
+    return {name: best for name in names if (best := folders.find(place / name))}
 
 
 def suits(about: Mapping, model: str | None) -> bool:
-    """Whether what JSON describes is of a model, or of any network."""
-    found = about["config"].get("model", "msinet")
-    return found == model if model else found not in MODELS or MODELS[found].module is not None
+    """Return whether what JSON describes is of a model, or of any network."""
+    name = about["config"].get("model", "msinet")
+    return name == model if model else name not in MODELS or MODELS[name].module is not None
 
 
 def read_about(run: Run) -> dict:
     """Return what the JSON of a run's best checkpoint says; UsageError where it lacks something."""
     record = run.best.record
     about = read_json(record)
-    if found := faults(about):
+    if lacking := faults(about):
         raise UsageError(
-            f"{record}: damaged, it has no {' and no '.join(found)}; move it and the weights "
+            f"{record}: damaged, it has no {' and no '.join(lacking)}; move it and the weights "
             "beside it away, or take another run: --name"
         )
     return {"address": about["corpus"], **about, "corpus": corpus_called(about["corpus"])}
 
 
 def faults(about: object) -> list[str]:
-    """What JSON beside weights should say, and does not, by its keys; what versions before did not
-    write yet may be absent."""
+    """Return the keys under which JSON beside weights does not say what it should; those that
+    versions before did not write yet may be absent."""
 
-    def each(value: object, form: type, *keys: str) -> bool:
-        return isinstance(value, dict) and all(isinstance(value.get(k), form) for k in keys)
+    def has(value: object, kind: type, *keys: str) -> bool:
+        return isinstance(value, dict) and all(isinstance(value.get(k), kind) for k in keys)
 
     if not isinstance(about, dict):
         return ["corpus"]
     size, chain = about.get("size"), about.get("chain") or []
-    fits = {key: each(about, kind, key) for key, kind in NEEDED.items()}
+    fits = {key: has(about, kind, key) for key, kind in NEEDED.items()}
     fits["size"] = fits["size"] and [type(side) for side in size] == [int, int] and min(size) > 0
     fits["address"] = isinstance(about.get("address", ""), str)
     fits["train"] = isinstance(about.get("train", {}), dict | list)
     split = about.get("split")
     fits["split"] = split is None or (
-        each(split, str, "origin") and each(split, dict, "train", "valid", "test")
+        has(split, str, "origin") and has(split, dict, "train", "valid", "test")
     )
     fits["chain"] = isinstance(chain, list) and all(
-        each(one, str | None, "corpus")
-        and each(one, dict | None, "train")
-        and {"run", "corpus", "train"} <= {*one}
-        for one in chain
+        has(seen, str | None, "corpus")
+        and has(seen, dict | None, "train")
+        and {"run", "corpus", "train"} <= {*seen}
+        for seen in chain
     )
     return [key for key, fit in fits.items() if not fit]
 
 
 def corpus_called(reference: str) -> str:
-    """The name of a corpus; runs from before folders were known by their names have its path."""
+    """Return the name of a corpus; runs of before folders were known by names have its path."""
     return PurePosixPath(reference).name.lower() if "/" in reference else reference
 
 
 def link(
-    run: str,
-    corpus: str | None = None,
-    train: Mapping[str, str] | None = None,
-    held: Mapping[str, str] = MappingProxyType({}),
+    run: str, corpus: str | None = None, train: Mapping | None = None, held: Mapping | None = None
 ) -> dict:
-    """A link of a chain: a run, its corpus' name, and by their names the digests of the
+    """Return a link of a chain: a run, its corpus' name, and by their names the digests of the
     pictures that it was trained on, None where these are not known, and of the training pictures
     that were held out to choose its epoch."""
-    found = {"run": run, "corpus": corpus, "train": None if train is None else dict(train)}
-    return {**found, "held": dict(held)} if held else found
+    seen = {"run": run, "corpus": corpus, "train": None if train is None else dict(train)}
+    return {**seen, "held": dict(held)} if held else seen
 
 
 def chain_of(about: Mapping, run: str) -> list[dict]:
-    """The chain that made weights, given what the JSON beside them says: a link for their run, and
-    for each that it was fine-tuned from in turn."""
+    """Return the chain that made weights, given what the JSON beside them says: a link for their
+    run, and for each that it was fine-tuned from in turn."""
     if "chain" in about:
         chain = about["chain"]
-        return [{**each, "corpus": corpus_called(each["corpus"] or "") or None} for each in chain]
+        return [{**seen, "corpus": corpus_called(seen["corpus"] or "") or None} for seen in chain]
     if "train" not in about:
         return [link(run)]
     # As the first version wrote it: names alone, and of an initial run only its name.
@@ -207,7 +200,7 @@ def chain_of(about: Mapping, run: str) -> list[dict]:
 
 
 def read_json(path: Path) -> dict:
-    """A JSON file that this program wrote; UsageError where it is missing or damaged."""
+    """Return a JSON file that this program wrote; UsageError where it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -221,5 +214,5 @@ def write_json(path: Path, content: Mapping) -> None:
 
 
 def jsonable(content: Mapping) -> dict:
-    """As it comes back from JSON: tuples are lists there, paths are text."""
+    """Return content as it comes back from JSON: tuples are lists there, paths are text."""
     return json.loads(json.dumps(content, default=str))

@@ -47,11 +47,11 @@ def load_weights(
     stored = {layer_of(name) for name in arrays}
     anew = {name for name in variables if "scanpath" in name and layer_of(name) not in stored}
     for name in sorted({*variables, *arrays} - (anew if partly else set())):
-        wanted, found = (getattr(held.get(name), "shape", None) for held in (variables, arrays))
-        if wanted != found:
+        shapes = [getattr(table.get(name), "shape", None) for table in (variables, arrays)]
+        if shapes[0] != shapes[1]:
             raise UsageError(
                 f"{checkpoint.weights}: not the weights of {model.name}: its {name} has the shape "
-                f"{wanted}, the file {found}"
+                f"{shapes[0]}, the file {shapes[1]}"
             )
     for name, array in arrays.items():
         variables[name].assign(array)
@@ -62,11 +62,11 @@ def load_weights(
 
 def variables_of(model: keras.Model, optimizer: bool = False) -> dict[str, keras.Variable]:
     """Return a model's variables by their paths, and with `optimizer` its optimizer's."""
-    found = {variable.path: variable for variable in model.weights}
-    if optimizer:  # whose own name Keras counts: adam, adam_1
-        own = {each.path.partition("/")[2]: each for each in model.optimizer.variables}
-        found |= {f"{OPTIMIZER}/{name}": each for name, each in own.items()}
-    return found
+    variables = {variable.path: variable for variable in model.weights}
+    for variable in model.optimizer.variables if optimizer else ():
+        _, _, path = variable.path.partition("/")  # behind a name that Keras counts: adam, adam_1
+        variables[f"{OPTIMIZER}/{path}"] = variable
+    return variables
 
 
 def layer_of(name: str) -> str:
@@ -91,7 +91,7 @@ def read_arrays(weights: Path, model: keras.Model, optimizer: bool) -> dict[str,
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{weights}: not a file of weights: {reason}") from None
-    return {name: each for name, each in arrays.items() if optimizer or layer_of(name) != OPTIMIZER}
+    return {name: a for name, a in arrays.items() if optimizer or layer_of(name) != OPTIMIZER}
 
 
 def renamed(
@@ -99,7 +99,7 @@ def renamed(
 ) -> dict[str, np.ndarray]:
     """Return the arrays of one of Keras' files, which has them by layer and number, by the paths
     that a model has for them; what is too many or too few by the layer's name."""
-    names = {layer.name: [each.path for each in layer.weights] for layer in layers_of(model)}
+    names = {layer.name: [w.path for w in layer.weights] for layer in layers_of(model)}
     names[OPTIMIZER] = [n for n in variables_of(model, optimizer) if layer_of(n) == OPTIMIZER]
     return {
         path: array

@@ -44,8 +44,8 @@ class Features:
         """
         try:
             self.rows.check_room(len(digests) * self._empty().nbytes)
-            found = encoded(strategy, self.encoder, make)
-            for index, array in tqdm(found, total=len(digests), disable=None):
+            features = encoded(strategy, self.encoder, make)
+            for index, array in tqdm(features, total=len(digests), disable=None):
                 self.rows.write(digests[index], array)
         except OSError as error:
             folder, why = self.rows.folder, (error.strerror or str(error)).lower()
@@ -57,9 +57,9 @@ class Features:
         Args:
             frame: gives the picture (H, W, 3), of which they are made anew where they are damaged.
         """
-        found = self._empty()
-        self.rows.get(digest, found, lambda: self._alone(np.float32(frame()[None]))[0])
-        return found
+        features = self._empty()
+        self.rows.get(digest, features, lambda: self._alone(np.float32(frame()[None]))[0])
+        return features
 
     def _empty(self) -> np.ndarray:
         kind = tf.as_dtype(self.encoder.output.dtype).as_numpy_dtype
@@ -72,13 +72,13 @@ class Features:
 
 
 def fingerprint(encoder: keras.Model, size: tuple[int, int], *extra: object) -> str:
-    """16 hex digits of all that decides an encoder's features but the picture: its layers and what
-    connects them, the bytes of its weights, the types that it computes in, the input's size, the
-    libraries' versions and the kind of device. `extra`: what else does; its text counts."""
+    """Return 16 hex digits of all that decides an encoder's features but the picture: its layers as
+    connected, its weights' bytes, the types that it computes in, the input's size, the libraries'
+    versions and the kind of device. `extra`: what else does; its text counts."""
     versions = (keras.__version__, keras.backend.backend(), tf.__version__)
     kind = tf.DeviceSpec.from_string(encoder.weights[0].value.device).device_type
-    known = (structure(encoder), tuple(size), versions, kind, extra)
-    digest = hashlib.sha256(repr(known).encode())
+    facts = (structure(encoder), tuple(size), versions, kind, extra)
+    digest = hashlib.sha256(repr(facts).encode())
     for weight in encoder.weights:
         values = np.asarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{values.shape} {values.dtype}".encode())
@@ -87,8 +87,8 @@ def fingerprint(encoder: keras.Model, size: tuple[int, int], *extra: object) -> 
 
 
 def structure(encoder: keras.Model) -> str:
-    """A functional model's layers, in JSON, under their places in place of their names: Keras
-    numbers names by what else was built before."""
+    """Return a functional model's layers, in JSON, under their places in place of their names:
+    Keras numbers names by what else was built before."""
     config = json.loads(encoder.to_json())["config"]
     places = {layer["name"]: f"#{place}" for place, layer in enumerate(config["layers"])}
 
@@ -106,7 +106,7 @@ def structure(encoder: keras.Model) -> str:
 def encoded(
     strategy: tf.distribute.Strategy, encoder: keras.Model, make: Callable[[Share], tf.data.Dataset]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Each picture's id and its features (h, w, C), in the type that the encoder gives."""
+    """Yield each picture's id and its features (h, w, C), in the type that the encoder gives."""
 
     def replica(batch):
         return (

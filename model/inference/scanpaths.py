@@ -14,7 +14,7 @@ def sample(
     length: int,
     seed: int,
 ) -> np.ndarray:
-    """Scanpaths (count, length, 2): x and y in pixels, each the middle of its pixel.
+    """Draw scanpaths (count, length, 2): x and y in pixels, each the middle of its pixel.
 
     Args:
         log_density_of: takes (count, 4, 2), for every scanpath x and y of its last four fixations
@@ -44,8 +44,8 @@ def sample(
 
 
 def draw(log_density: np.ndarray, shape: tuple[int, int], chance: float) -> tuple[float, float]:
-    """The middle (x, y) of the pixel up to which a share `chance`, 0 <= chance < 1, of the mass
-    lies, row by row."""
+    """Return the middle (x, y) of the pixel up to which a share `chance`, 0 <= chance < 1, of the
+    mass lies, row by row."""
     log_density = np.asarray(log_density, np.float64)
     if log_density.shape != tuple(shape):
         raise ValueError(f"log-density of shape {log_density.shape}: {tuple(shape)} is needed")

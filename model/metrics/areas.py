@@ -9,7 +9,7 @@ import numpy as np
 from model.metrics import ops
 from model.metrics.metric import HIGHER, Metric
 from model.metrics.picture import ranks
-from model.metrics.tensors import area, each, only
+from model.metrics.tensors import area, by_sample, only
 
 
 def final_auc(picture, fixations):
@@ -24,7 +24,7 @@ def auc(fixations, log_density, valid):
         below, most = _ranks(only(values, valid > 0), values)
         return area(counts, (below + most) / 2, ops.sum(valid))
 
-    return each(of, log_density, fixations, valid)
+    return by_sample(of, log_density, fixations, valid)
 
 
 def final_auc_judd(picture, fixations):
@@ -51,7 +51,7 @@ def auc_judd(fixations, log_density, valid):
         below = (_ranks(unfixated, values)[0] + _ranks(unfixated, following)[0]) / 2
         return area(counts, below, ops.sum(ops.cast(free, values.dtype)))
 
-    return each(of, log_density, fixations, valid)
+    return by_sample(of, log_density, fixations, valid)
 
 
 def final_sauc(picture, fixations, negatives):
@@ -67,12 +67,12 @@ def final_sauc(picture, fixations, negatives):
 
 
 def _share(counts, below, negatives: float) -> float:
-    """Mean share of the negatives that lie below the fixated values; .5 if there are none."""
+    """Return the mean share of negatives below the fixated values; .5 if there are none."""
     return counts @ below / (counts.sum() * negatives) if negatives else 0.5
 
 
 def _ranks(ordered, values):
-    """How many of the ascending `ordered` are less than each value, and how many no more."""
+    """Return how many of the ascending `ordered` are less than each value, and how many no more."""
     return [ops.searchsorted(ordered, values, side=side) for side in ("left", "right")]
 
 

@@ -10,32 +10,32 @@ from model.metrics.registry import METRICS
 
 
 def listed(asked: str | None) -> list[str]:
-    """`kld, nss` as ["kld", "nss"]."""
+    """Return `kld, nss` as ["kld", "nss"]."""
     return [name.strip() for name in asked.split(",")] if asked else []
 
 
 def check_names(loss: str, asked: str | None) -> None:
-    """Raises UsageError where a loss or a metric of a training run has no such name; warns of a
+    """Raise UsageError where a loss or a metric of a training run has no such name; warn of a
     term of the loss whose sign makes it worse."""
     training = [name for name, metric in METRICS.items() if metric.training]
     losses = [name for name in training if METRICS[name].loss]
-    for flag, names, known in (
+    for flag, names, allowed in (
         ("loss", weights(loss), losses),
         ("metrics", listed(asked), training),
     ):
         for name in names:
-            if name not in known:
+            if name not in allowed:
                 raise UsageError(
-                    f"--{flag} {name}: must be of {', '.join(known)}{near(name, known)}"
+                    f"--{flag} {name}: must be of {', '.join(allowed)}{near(name, allowed)}"
                 )
     for name, weight in weights(loss).items():
         if weight * METRICS[name].direction > 0:
-            said = "--loss %s: %s becomes worse with a weight of %g; a loss is made small"
-            logging.warning(said, loss, name, weight)
+            warning = "--loss %s: %s becomes worse with a weight of %g; a loss is made small"
+            logging.warning(warning, loss, name, weight)
 
 
 def choose(loss: str, asked: str | None, known: Sequence[str]) -> list[str]:
-    """The metrics of a training run, given the truth that its samples know.
+    """Return the metrics of a training run, given the truth that its samples know.
 
     What was asked for, or is a term of the loss, and lacks its truth is an error that names it;
     a default metric is left out with a notice.

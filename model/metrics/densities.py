@@ -51,10 +51,10 @@ def sim(density, log_density):
 def final_kld(picture, density):
     """As pysaliency takes it, of maps to which EPSILON is added."""
     epsilon = EPSILON / picture.total
-    found = picture.predicted + epsilon
-    np.divide(density, found, out=found)
-    found += np.finfo(float).tiny  # which changes only the logarithm of 0, which is not counted
-    return inner(density, np.log(found, out=found)) + math.log1p(epsilon * picture.size)
+    quotient = picture.predicted + epsilon
+    np.divide(density, quotient, out=quotient)
+    quotient += np.finfo(float).tiny  # changes the logarithm of 0 alone, which is not counted
+    return inner(density, np.log(quotient, out=quotient)) + math.log1p(epsilon * picture.size)
 
 
 def kld(density, log_density):

@@ -32,14 +32,14 @@ def tuebingen(log_density, others, sigma: float) -> dict[str, np.ndarray | None]
 
 
 def equalised(values: np.ndarray) -> np.ndarray:
-    """Each value's rank as a share of the pixels, 0..1: every level as frequent; ties stay ties."""
+    """Return ranks as shares of the pixels, 0..1: every level as frequent; ties stay ties."""
     ordered = np.sort(values, axis=None)
     ranks = sum(np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     return ranks / (2 * values.size)
 
 
 def blurred(density: np.ndarray, sigma: float) -> np.ndarray:
-    """The empirical map that is expected of fixations from this density."""
+    """Return the empirical map that is expected of fixations from this density."""
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(density, sigma, mode="reflect", truncate=TRUNCATE)
@@ -48,7 +48,7 @@ def blurred(density: np.ndarray, sigma: float) -> np.ndarray:
 def similar(
     density: np.ndarray, sigma: float, fixations: int = FIXATIONS, seed: int = 0
 ) -> np.ndarray:
-    """The density (height, width) of the highest expected SIM to empirical maps of `density`.
+    """Return the density (height, width) of the highest expected SIM to maps of `density`.
 
     The expected overlap with a random map e, the sum over pixels of E min(s, e), is concave in s.
     Given sum(s) = 1 it is highest where P(e > s) is the same at every pixel: s is a quantile of e,
@@ -71,7 +71,7 @@ def similar(
 
 
 def _empirical(density: np.ndarray, sigma: float, fixations: int, seed: int) -> np.ndarray:
-    """(samples, height, width) float32 blurred maps of fixations from a density, each of sum 1."""
+    """Return (samples, height, width) float32 blurred maps of fixations, each of sum 1."""
     from scipy.ndimage import gaussian_filter
 
     random, size = np.random.default_rng(seed), density.size

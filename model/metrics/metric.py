@@ -61,7 +61,7 @@ class Metric:
         return self.finish is not truediv
 
     def of_picture(self, picture: Picture):
-        """The final value; NaN for what is not defined without fixations, or without negatives."""
+        """Return the final value; NaN where it is not defined without fixations or negatives."""
         truths = {name: picture.truths[name] for name in self.needs}
         if not self.accumulated and any(
             isinstance(x, Counts) and not len(x.places) for x in truths.values()
@@ -70,11 +70,11 @@ class Metric:
         return self.final(picture, **truths)
 
     def of_batch(self, values: Mapping):
-        """The training's values (B,)."""
+        """Return the training's values (B,)."""
         return self.training(**{name: values[name] for name in _parameters(self.training)})
 
 
 def _parameters(function: Callable | None) -> list[str]:
-    """The names of a function's parameters, those aside that have a default."""
+    """Return the names of a function's parameters, those aside that have a default."""
     parameters = inspect.signature(function).parameters.values() if function else ()
-    return [each.name for each in parameters if each.default is each.empty]
+    return [p.name for p in parameters if p.default is p.empty]

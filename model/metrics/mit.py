@@ -15,7 +15,7 @@ IMAGES, SPLITS, STEP = 10, 100, 0.1
 
 
 def others(count: int, index: int, seed: int = 0) -> np.ndarray:
-    """Indices of the images whose fixations are image `index`'s negatives: ten of the others."""
+    """Return which ten other images' fixations are the negatives of image `index`."""
     random = np.random.default_rng((seed, index))
     return np.sort(random.permutation(np.delete(np.arange(count), index))[:IMAGES])
 
@@ -30,11 +30,11 @@ def sauc_mit(picture, fixations, negatives, seed: int = 0) -> float:
     scaled = _scaled(picture.saliency)
     if scaled is None:
         return 0.5
-    own, other = scaled[fixations.places], scaled[negatives.places]
+    fixated, other = scaled[fixations.places], scaled[negatives.places]
     random = np.random.default_rng(seed)
-    size = min(len(own), len(other))
+    size = min(len(fixated), len(other))
     splits = [random.choice(other, size, replace=False) for _ in range(SPLITS)]
-    return float(np.mean([_stepped_area(own, split) for split in splits]))
+    return float(np.mean([_stepped_area(fixated, split) for split in splits]))
 
 
 def _stepped_area(positives: np.ndarray, negatives: np.ndarray) -> float:
@@ -63,21 +63,21 @@ def kld_mit(picture, density) -> float:
 
 def ig_mit(picture, fixations, baseline) -> float:
     """Information gain in bits over `baseline`, of densities scaled to 0..1 first."""
-    own, centre = (
+    predicted, centre = (
         np.log2(_density(x)[fixations.places] + EPSILON)
         for x in (picture.saliency, np.exp(baseline))
     )
-    return float((own - centre).mean())
+    return float((predicted - centre).mean())
 
 
 def _scaled(values: np.ndarray) -> np.ndarray | None:
-    """A map scaled to 0..1; None for a constant one."""
+    """Return a map scaled to 0..1; None for a constant one."""
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else None
 
 
 def _density(values: np.ndarray) -> np.ndarray:
-    """A map scaled to 0..1 and divided by its sum; a constant one is the uniform density."""
+    """Return a map scaled to 0..1 and divided by its sum; a constant one is the uniform density."""
     scaled = _scaled(values)
     return np.full(values.shape, 1 / values.size) if scaled is None else scaled / scaled.sum()
 

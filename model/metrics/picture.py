@@ -15,15 +15,15 @@ class Counts:
         self.places = np.flatnonzero(counts > 0)
         self.counts = counts[self.places]
 
-    def mean(self, found: np.ndarray) -> float:
-        """The mean of values (K,) at the places, each counting as often as it is counted."""
-        return self.counts @ found / self.counts.sum()
+    def mean(self, values: np.ndarray) -> float:
+        """Return the mean of values (K,) at the places, each counting as often as it is counted."""
+        return self.counts @ values / self.counts.sum()
 
     def ascending(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The values (K,) at the places in ascending order, and the counts of each."""
-        found = values[self.places]
-        order = np.argsort(found)
-        return found[order], self.counts[order]
+        """Return the values (K,) at the places in ascending order, and the counts of each."""
+        values = values[self.places]
+        order = np.argsort(values)
+        return values[order], self.counts[order]
 
 
 class Picture:
@@ -38,20 +38,21 @@ class Picture:
     """
 
     def __init__(self, log_density, truths: Mapping, saliency=None):
-        self.log_density, given = _flat(log_density), saliency is not None
+        # values: what is ordered like the prediction, where exp could make ties.
+        self.log_density = self.values = _flat(log_density)
         self.truths = {
             name: Counts(_flat(x)) if name in COUNTED else _flat(x) for name, x in truths.items()
         }
-        # What is ordered like the prediction: exp could make ties.
-        self.values = _flat(saliency) if given else self.log_density
+        if saliency is None:
+            self.predicted = np.exp(self.values)
+        else:
+            self.values = self.saliency = _flat(saliency)
+            self.predicted = self.values - min(self.values.min(), 0)
         self.size = len(self.values)
-        self.predicted = self.values - min(self.values.min(), 0) if given else np.exp(self.values)
         if not self.predicted.any():  # of zeros the uniform density is made
             self.predicted += 1
         self.total = self.predicted.sum()
         self.predicted *= 1 / self.total  # a division takes thrice the time
-        if given:
-            self.saliency = self.values
 
     @cached_property
     def saliency(self) -> np.ndarray:
@@ -77,13 +78,13 @@ def _flat(values) -> np.ndarray:
 
 
 def inner(one: np.ndarray, other: np.ndarray) -> float:
-    """The sum over products: by einsum, for BLAS' threads would wait for one another here."""
+    """Sum products: by einsum, for BLAS' threads would wait for one another here."""
     return np.einsum("i,i->", one, other)
 
 
 def standardised(density: np.ndarray) -> np.ndarray:
-    """A density's z-scores, by the population's deviation; 0 for a constant one, which is one that
-    varies by no more than round-off."""
+    """Return a density's z-scores, by the population's deviation; 0 for a constant one, which is
+    one that varies by no more than round-off."""
     above = density * len(density)  # in units of the uniform density, so that 1 is the mean
     above -= above.mean()  # in place: a new map takes longer than what is computed in it
     deviation = np.sqrt(inner(above, above) / len(above))
@@ -92,12 +93,12 @@ def standardised(density: np.ndarray) -> np.ndarray:
 
 
 def ranks(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """How many of the ascending `ordered` are less than each value, and how many no more."""
+    """Return how many of the ascending `ordered` are less than each value, and how many no more."""
     return np.array([np.searchsorted(ordered, values, side) for side in ("left", "right")])
 
 
 def as_log_density(saliency: np.ndarray) -> np.ndarray:
-    """A saliency map (height, width) as a log-density in nats, float64, as pysaliency does.
+    """Return a saliency map (height, width) as a log-density in nats, float64, as pysaliency does.
 
     Shifted up if it is negative anywhere, and divided by its sum; -inf where it is 0. A constant
     map is the uniform density.

@@ -19,8 +19,7 @@ METRICS = {
 
 def labelled(label: str) -> Metric:
     """Return the metric of a table's column; one of which nothing is known where there is none."""
-    known = (metric for metric in METRICS.values() if metric.label == label)
-    return next(known, Metric(label, label))
+    return next((m for m in METRICS.values() if m.label == label), Metric(label, label))
 
 
 def finish(name: str, total, weight):

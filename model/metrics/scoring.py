@@ -35,12 +35,12 @@ def score(
     pictures = {None: Picture(log_density, truths, saliency)}
 
     def scored(metric) -> float:
-        own = metric.map if maps else None
-        if own and maps[own] is None:
+        made_for = metric.map if maps else None
+        if made_for and maps[made_for] is None:
             return math.nan
-        if own not in pictures:
-            pictures[own] = Picture(log_density, truths, maps[own])
-        return metric.of_picture(pictures[own])
+        if made_for not in pictures:
+            pictures[made_for] = Picture(log_density, truths, maps[made_for])
+        return metric.of_picture(pictures[made_for])
 
     return {
         name: scored(metric)

@@ -11,17 +11,17 @@ MAP = (1, 2, 3)
 
 
 def as_type(values, like):
-    """Values in the type of `like`."""
+    """Return values in the type of `like`."""
     return ops.cast(values, like.dtype)
 
 
 def total(values):
-    """The sum over each map."""
+    """Return the sum over each map."""
     return ops.sum(values, axis=MAP)
 
 
 def per_fixation(fixations, values):
-    """Mean of the values where fixations are, repeats counted; 0 without fixations."""
+    """Return the mean of the values where fixations are, repeats counted; 0 without fixations."""
     fixations = as_type(fixations, values)
     # Values may be -inf where nobody looked.
     seen = fixations * ops.where(fixations > 0, values, 0)
@@ -29,7 +29,7 @@ def per_fixation(fixations, values):
 
 
 def standardised(density, valid):
-    """A density's z-scores over the valid pixels, by the population's deviation; 0 on padding, and
+    """Return z-scores over the valid pixels, by the population's deviation; 0 on padding, and
     everywhere for a constant map, which is one that varies by no more than round-off."""
     valid = as_type(valid, density)
     count = ops.maximum(ops.sum(valid, MAP, keepdims=True), 1)
@@ -41,19 +41,19 @@ def standardised(density, valid):
     return above * ops.where(varies, 1 / ops.sqrt(ops.where(varies, variance, 1)), 0)
 
 
-def each(function, *maps):
-    """A function of single samples' pixels (N,), applied to each of the batch, in one type."""
+def by_sample(function, *maps):
+    """Apply a function of single samples' pixels (N,) to each of the batch, in one type."""
     rows = (ops.reshape(as_type(x, maps[0]), (ops.shape(x)[0], -1)) for x in maps)
     return ops.map(lambda row: function(*row), tuple(rows))
 
 
 def only(values, where):
-    """The values (N,) in ascending order, those that are not `where` last, as infinity."""
+    """Return the values (N,) in ascending order, those that are not `where` last, as infinity."""
     return ops.sort(ops.where(where, values, np.inf))
 
 
 def area(counts, below, negatives):
-    """Mean share of `negatives` that lie below the fixated values; .5 if a side is empty."""
+    """Return the mean share of `negatives` below the fixated values; .5 if a side is empty."""
     pairs = ops.sum(counts) * negatives
-    found = ops.sum(counts * as_type(below, counts)) / ops.maximum(pairs, 1)
-    return ops.where(pairs > 0, found, 0.5)
+    share = ops.sum(counts * as_type(below, counts)) / ops.maximum(pairs, 1)
+    return ops.where(pairs > 0, share, 0.5)

@@ -19,7 +19,7 @@ _EPSILON = 1e-12
 
 
 def build(encoder, size, weights="none", *, scanpath=False, missing="none", mixture=1):
-    """DeepGaze III on the taps of `encoder`, for pictures of size (H, W), both divisible by 8.
+    """Return DeepGaze III on the taps of `encoder`, for pictures of (H, W), multiples of 8.
 
     Inputs: `image` (P, H, W, 3), RGB 0..255; `valid` (N, H, W, 1); `centre_bias` (P, H, W, 1), a
     log-density in nats; with `scanpath` also `history` (N, 4, 2): x, y of the earlier fixations,
@@ -51,7 +51,7 @@ def _input(name, size):
 
 
 def _readout(shape, size, scanpath, missing, heads):
-    """(P, h, w, C) features and the rest of the inputs -> {"logits": (N, H, W, 1)}."""
+    """Return (P, h, w, C) features and the rest of the inputs -> {"logits": (N, H, W, 1)}."""
     names = ("valid", "centre_bias", "history") if scanpath else ("valid", "centre_bias")
     inputs = {"features": keras.Input(shape, name="features", dtype="float32")}
     inputs |= {name: _input(name, size) for name in names}
@@ -74,7 +74,7 @@ def _readout(shape, size, scanpath, missing, heads):
 
 
 def _saliency(features, grid, heads):
-    """(P, h, w, C) -> (K, P, S, 1)."""
+    """Apply the saliency network: (P, h, w, C) -> (K, P, S, 1)."""
     height, width, channels = features.shape[1:]
     rows, columns = (_nearest(*pair) for pair in zip((height, width), grid, strict=True))
     repeats = np.outer(np.bincount(rows, minlength=height), np.bincount(columns, minlength=width))
@@ -86,7 +86,7 @@ def _saliency(features, grid, heads):
 
 
 def _nearest(source, target):
-    """For each of `target` places the one of `source` that nearest resizing takes (PyTorch's)."""
+    """Return the place of `source` that PyTorch's nearest resizing takes for each of `target`."""
     return np.arange(target) * source // target
 
 
@@ -125,7 +125,7 @@ class Pointwise(layers.Layer):
         return self.activation(x)
 
     def _normalised(self, x):
-        """The convolution of the normalised input; gain and deviation go where there is less.
+        """Convolve the normalised input; gain and deviation go where there is less.
 
         An input that is nearly constant (no fixation before) has round-off of its mean for a
         deviation, so the mean is taken out twice. The first time needs no gradient.
@@ -146,12 +146,12 @@ class Pointwise(layers.Layer):
         return ops.cast(x, self.compute_dtype) + shift
 
     def _mean(self, x):
-        """(K, B, S, C) -> (K, B, 1, 1)."""
+        """Average over places and channels: (K, B, S, C) -> (K, B, 1, 1)."""
         return ops.sum(ops.multiply(ops.mean(x, axis=-1), self.shares), axis=-1)[..., None, None]
 
 
 def _project(x, kernel):
-    """(K | 1, B, S, C) by (K, C, D) -> (K, B, S, D).
+    """Multiply (K | 1, B, S, C) by (K, C, D) -> (K, B, S, D).
 
     In three dimensions: with four, one head crashes TensorFlow 2.21 on processors (oneDNN).
     """
@@ -160,7 +160,7 @@ def _project(x, kernel):
 
 
 def _uniform(channels):
-    """PyTorch's start of a convolution, which the published model was trained from."""
+    """Return PyTorch's start of a convolution, which the published model was trained from."""
     limit = channels**-0.5
     return keras.initializers.RandomUniform(-limit, limit)
 
@@ -187,14 +187,14 @@ class History(layers.Layer):
         self.bias = self.add_weight((self.heads, HISTORY, self.filters), start, name="bias")
 
     def call(self, history):
-        there = ops.logical_not(ops.any(ops.isnan(history), axis=-1, keepdims=True))
-        history = ops.where(there, history, self.centre)
+        made = ops.logical_not(ops.any(ops.isnan(history), axis=-1, keepdims=True))
+        history = ops.where(made, history, self.centre)
         if self.missing == "centre":
-            there = ops.ones_like(there)
+            made = ops.ones_like(made)
         away = ops.subtract(self.places[:, None], history[:, None])  # (N, S, 4, 2)
         distance = ops.sqrt(ops.sum(ops.square(away), axis=-1, keepdims=True))
         maps = ops.concatenate([away, distance, ops.ones_like(distance)], axis=-1)
-        maps = maps * ops.cast(there, "float32")[:, None]
+        maps = maps * ops.cast(made, "float32")[:, None]
         maps = ops.reshape(maps, (1, -1, len(self.places), HISTORY * 4))
         kernel = ops.concatenate([self.kernel, self.bias[:, :, None]], axis=2)
         kernel = ops.reshape(kernel, (self.heads, HISTORY * 4, self.filters))
@@ -242,13 +242,13 @@ class Finalizer(layers.Layer):
 
 
 def _cells(x):
-    """(B, H, W, 1) -> (B, h, 4, w, 4)."""
+    """Split into squares: (B, H, W, 1) -> (B, h, 4, w, 4)."""
     height, width = (side // READOUT for side in x.shape[1:3])
     return ops.reshape(x, (-1, height, READOUT, width, READOUT))
 
 
 def _at_cells(x, valid):
-    """(P, h, 4, w, 4) -> (P, h, w): the first pixel, as nearest resizing takes, where it is valid.
+    """Take (P, h, 4, w, 4) -> (P, h, w): the first pixel, as nearest resizing, where it is valid.
 
     Where it is padding, which says nothing of the centre bias: the mean of the valid ones.
     """
@@ -258,12 +258,12 @@ def _at_cells(x, valid):
 
 
 def _repeat(x, rows):
-    """(K, P, ...) -> (K, P F, ...): each picture F times, to `rows` in total."""
+    """Repeat each picture F times, to `rows` in total: (K, P, ...) -> (K, P F, ...)."""
     return ops.repeat(x, rows // ops.shape(x)[1], axis=1)
 
 
 def _enlarge(x):
-    """(N, h, w) -> (N, H, W, 1)."""
+    """Repeat each place: (N, h, w) -> (N, H, W, 1)."""
     rows, (height, width) = ops.shape(x)[0], x.shape[1:]
     cells = ops.broadcast_to(x[:, :, None, :, None], (rows, height, READOUT, width, READOUT))
     return ops.reshape(cells, (rows, height * READOUT, width * READOUT, 1))

@@ -25,7 +25,7 @@ def log_density(logits, valid):
 
 
 def blur(maps, sigma, reach):
-    """Separable Gaussian, truncated at 3 sigma (rounded up), edges replicated.
+    """Blur by a separable Gaussian, truncated at 3 sigma (rounded up), edges replicated.
 
     maps (K, B, h, w), sigma (K,) in their pixels; differentiable in both. The kernel follows sigma
     as long as 3 sigma <= reach. Returns (K, B, h, w).
@@ -39,7 +39,7 @@ def blur(maps, sigma, reach):
 
 
 def _gaussian(sigma, side, reach):
-    """The blur along one axis as a matrix, (K,) -> (K, side, side): column i makes place i."""
+    """Return the blur of an axis as a matrix, (K,) -> (K, side, side): column i makes place i."""
     offsets = np.arange(-reach, side + reach)[:, None] - np.arange(side)
     offsets, sigma = ops.convert_to_tensor(offsets, sigma.dtype), sigma[:, None, None]
     kernel = ops.exp(-0.5 * ops.square(offsets / sigma))
@@ -51,7 +51,7 @@ def _gaussian(sigma, side, reach):
 
 
 def mixture(logits, pixels):
-    """The mean of K densities: (K, B, h, w) -> (B, h, w), a log-density per pixel, in nats.
+    """Return the mean of K densities: (K, B, h, w) -> (B, h, w), a log-density per pixel, in nats.
 
     pixels (B, h, w): how many valid pixels each place stands for; each head is normalised over
     them first. Finite everywhere.

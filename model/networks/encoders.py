@@ -35,21 +35,21 @@ class FrozenBatchNormalization(layers.BatchNormalization):
 
 
 def caffe(image):
-    """RGB 0..255 -> BGR less the ImageNet means: what VGG16's published weights expect."""
+    """Turn RGB 0..255 into BGR less the ImageNet means: what VGG16's published weights expect."""
     red, green, blue = ops.split(image, 3, axis=-1)
     means = ops.convert_to_tensor(_CAFFE_BGR_MEANS, dtype="float32")
     return ops.subtract(ops.concatenate([blue, green, red], axis=-1), means)
 
 
 def torch(image):
-    """RGB 0..255 -> 0..1, less means, by deviations: what DenseNet's published weights expect."""
+    """Scale RGB to 0..1, less means, by deviations: what DenseNet's published weights expect."""
     means = ops.convert_to_tensor(_TORCH_RGB_MEANS, dtype="float32")
     deviations = ops.convert_to_tensor(_TORCH_RGB_DEVIATIONS, dtype="float32")
     return ops.divide(ops.subtract(ops.divide(image, 255.0), means), deviations)
 
 
 def space_to_batch(x, count):
-    """(B, H, W, C) -> (count * count * B, H/count, W/count, C): every count-th row and column.
+    """Take every count-th row and column: (B, H, W, C) -> (count * count * B, H/count, W/count, C).
 
     A convolution with a dilation of `count` is one without on each of these. TensorFlow takes the
     input of every dilated convolution apart and its output together again; layers in a row need
@@ -64,12 +64,12 @@ def space_to_batch(x, count):
 
 
 def common_stride(x, dilation):
-    """The greatest count by which `space_to_batch` can take x apart and the dilation be divided."""
+    """Return the greatest count by which x can be taken apart and the dilation be divided."""
     return math.gcd(dilation, *x.shape[1:3])
 
 
 def batch_to_space(x, count):
-    """The inverse of `space_to_batch`."""
+    """Undo `space_to_batch`."""
     if count == 1:
         return x
     _, height, width, channels = x.shape
@@ -79,7 +79,7 @@ def batch_to_space(x, count):
 
 
 def vgg16(image, whole=False):
-    """VGG16 (Simonyan & Zisserman, ICLR 2015) whose last two pools keep their resolution.
+    """Apply VGG16 (Simonyan & Zisserman, ICLR 2015) whose last two pools keep their resolution.
 
     (B, H, W, 3) -> pool3, pool4, pool5: (B, H/8, W/8, 256 | 512 | 512). `whole`: the outputs of
     layers within the last block are pictures, too.
@@ -102,7 +102,7 @@ def vgg16(image, whole=False):
 
 
 def densenet201(image):
-    """DenseNet201 (Huang et al., CVPR 2017) whose last two transitions keep their resolution.
+    """Apply DenseNet201 (Huang et al., CVPR 2017) whose last two transitions keep their resolution.
 
     Dilations of 2 and 4 after them make every fourth value in each direction the plain network's.
     (B, H, W, 3) -> third and fourth transitions' convolutions and the last activation:
@@ -147,13 +147,13 @@ def _transition(x, name):
 
 
 def _mean_of_four(x, apart):
-    """The 2x2 average pool without its stride, `apart` pixels between its taps."""
+    """Apply the 2x2 average pool without its stride, `apart` pixels between its taps."""
     x = (x + ops.concatenate([x[:, apart:], x[:, -apart:]], axis=1)) / 2
     return (x + ops.concatenate([x[:, :, apart:], x[:, :, -apart:]], axis=2)) / 2
 
 
 def small(image):
-    """An encoder of a few layers, for demonstrations and tests on a processor.
+    """Apply an encoder of a few layers, for demonstrations and tests on a processor.
 
     (B, H, W, 3) -> two feature maps (B, H/8, W/8, 64).
     """
@@ -185,7 +185,7 @@ TAPS = {
 
 
 def build(name, size, weights="none"):
-    """The encoder `name` as a model (B, H, W, 3) -> list of (B, H/8, W/8, C), for size (H, W).
+    """Return the encoder `name`, a model (B, H, W, 3) -> list of (B, H/8, W/8, C), for size (H, W).
 
     `weights`: `imagenet` (Keras downloads them), `hed` (vgg16 only), a path to a no-top .h5 of
     keras.applications, or `none` (a fresh, seeded start). UsageError says what does not fit.
@@ -197,7 +197,7 @@ def build(name, size, weights="none"):
 
 
 def taps(name, size, weights="none"):
-    """The encoder `name` up to its TAPS, frozen: (B, H, W, 3) -> (B, h, w, C), concatenated.
+    """Return the encoder `name` up to its TAPS, frozen: (B, H, W, 3) -> (B, h, w, C), concatenated.
 
     vgg16 (C = 1792) and small (128) work at a stride of 8. densenet201 (2048) is the plain network
     at a stride of 32, rounded down at each of its last pools as the published one does. Sizes,
@@ -230,7 +230,7 @@ def _start(encoder, name, weights):
 
 
 def _read_weights(name, weights):
-    """Layer name -> list of arrays."""
+    """Return published arrays by the names of their layers."""
     if name not in _PUBLISHED:
         raise UsageError(f"encoder {name} has no published weights: --encoder-weights none")
     if weights == "hed":
@@ -289,7 +289,7 @@ def _set_weights(encoder, table, origin):
         if not layer.weights:
             continue
         wanted = [tuple(weight.shape) for weight in layer.weights]
-        found = [array.shape for array in table.get(layer.name, [])]
-        if found != wanted:
-            raise UsageError(f"{origin}: layer {layer.name} has shapes {found}, wanted {wanted}")
+        shapes = [array.shape for array in table.get(layer.name, [])]
+        if shapes != wanted:
+            raise UsageError(f"{origin}: layer {layer.name} has shapes {shapes}, wanted {wanted}")
         layer.set_weights(table[layer.name])

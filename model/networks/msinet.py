@@ -11,7 +11,7 @@ _WIDTHS = {"small": 32}
 
 
 def build(encoder, size, head, weights="none"):
-    """MSI-Net on `encoder` for pictures of size (H, W), both divisible by 8.
+    """Return MSI-Net on `encoder` for pictures of size (H, W), both divisible by 8.
 
     Inputs: `image` (B, H, W, 3), RGB 0..255; for the head `minmax` also `valid` (B, H, W, 1).
     Output: {"logits": (B, H, W, 1)}, float32 under every dtype policy. `head`: `softmax` gives
@@ -31,7 +31,7 @@ def build(encoder, size, head, weights="none"):
 
 
 def log_minmax(scores, valid):
-    """log(scores scaled to 0..1 over the valid pixels + 1e-7); (B, H, W, 1) each."""
+    """Return log(scores scaled to 0..1 over the valid pixels + 1e-7); (B, H, W, 1) each."""
     inside = ops.greater(valid, 0)
     top = ops.max(scores, axis=(1, 2, 3), keepdims=True)
     low = ops.min(ops.where(inside, scores, top), axis=(1, 2, 3), keepdims=True)
@@ -75,7 +75,7 @@ class ByProducts(layers.Conv2D):
         kernel = ops.reshape(kernel, (3, channels, 3 * self.filters))
         across = np.stack([np.eye(width, k=away) for away in self.away], axis=-1)
         across = ops.cast(across.reshape(width, 3 * width), inputs.dtype)
-        found, ways = [], []
+        products, ways = [], []
         for away, weights in zip(self.away, ops.unstack(kernel, 3), strict=True):
             first, last = max(away, 0), height + min(away, 0)
             if first >= last:  # all that this row of the kernel sees is padding
@@ -83,10 +83,10 @@ class ByProducts(layers.Conv2D):
             x = rows(inputs, first, last) if away else inputs
             x = ops.matmul(ops.reshape(x, (-1, channels)), weights)
             x = ops.matmul(across, ops.reshape(x, (-1, 3 * width, self.filters)))
-            found.append(ops.reshape(x, (-1, last - first, width * self.filters)))
+            products.append(ops.reshape(x, (-1, last - first, width * self.filters)))
             ways.append(np.eye(height, k=away)[:, first:last])
         down = ops.cast(np.concatenate(ways, axis=1), inputs.dtype)
-        x = ops.matmul(down, ops.concatenate(found, axis=1))
+        x = ops.matmul(down, ops.concatenate(products, axis=1))
         x = ops.reshape(x, (-1, height, width, self.filters))
         return self.activation(ops.add(x, self.bias))
 
@@ -97,7 +97,7 @@ class ByProducts(layers.Conv2D):
 
 
 def rows(x, first, last):
-    """x[:, first:last], whose gradient TensorFlow is slow at."""
+    """Return x[:, first:last], whose gradient TensorFlow is slow at."""
     batch, *shape = ops.shape(x)
     return ops.slice(x, (0, first, 0, 0), (batch, last - first, *shape[1:]))
 
@@ -121,13 +121,13 @@ class Doubled(layers.UpSampling2D):
 
 
 def halfway(count):
-    """(2 count, count): how much of each of `count` places is in each of twice as many."""
+    """Return (2 count, count): how much of each of `count` places is in each of twice as many."""
     places = np.clip((np.arange(2 * count) - 0.5) / 2, 0, count - 1)
     return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(count)))
 
 
 def _aspp(x, width):
-    """Atrous spatial pyramid: one view of the point, three of its surroundings, one of all."""
+    """Apply atrous convolutions: one view of the point, three of its surroundings, one of all."""
     branches = [_conv(width, 1, "aspp_point")(x)]
     for dilation in (4, 8, 12):
         branches.append(_conv(width, 3, f"aspp_dilated{dilation}", dilation)(x))

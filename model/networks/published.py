@@ -21,32 +21,23 @@ _UNUSED = re.compile(
     r"features\.features\.1\.(classifier\.|features\.norm5\."
     r"|features\.denseblock4\.denselayer32\.(norm2|conv2)\.|.*\.num_batches_tracked$)"
 )
+_SELECTION = "fixation_selection"
 # Our layer -> network, normalisation, convolution, bias.
 _POINTWISE = {
     "saliency_0": ("saliency", "layernorm0", "conv0", "bias0"),
     "saliency_1": ("saliency", "layernorm1", "conv1", "bias1"),
     "saliency_2": ("saliency", "layernorm2", "conv2", "bias2"),
     "scanpath_1": ("scanpath", "layernorm1", "conv1", "bias1"),
-    "selection_saliency": (
-        "fixation_selection",
-        "layernorm0.layernorm_part0",
-        "conv0.conv_part0",
-        "bias0",
-    ),
-    "selection_scanpath": (
-        "fixation_selection",
-        "layernorm0.layernorm_part1",
-        "conv0.conv_part1",
-        None,
-    ),
-    "selection_1": ("fixation_selection", "layernorm1", "conv1", "bias1"),
-    "selection_2": ("fixation_selection", None, "conv2", None),
+    "selection_saliency": (_SELECTION, "layernorm0.layernorm_part0", "conv0.conv_part0", "bias0"),
+    "selection_scanpath": (_SELECTION, "layernorm0.layernorm_part1", "conv0.conv_part1", None),
+    "selection_1": (_SELECTION, "layernorm1", "conv1", "bias1"),
+    "selection_2": (_SELECTION, None, "conv2", None),
 }
 _DENSE = {"0_bn": "norm1", "1_conv": "conv1", "1_bn": "norm2", "2_conv": "conv2"}
 
 
 def load_published(model, path):
-    """Gives a deepgaze model on densenet201 the weights of a PyTorch file at `path`.
+    """Give a deepgaze model on densenet201 the weights of a PyTorch file at `path`.
 
     Taken are state dicts of a mixture or of a single model, with a scanpath network or without, as
     the model is. The encoder's weights are taken where they are there. UsageError, and nothing
@@ -57,7 +48,7 @@ def load_published(model, path):
 
 
 def assign(model, state, origin):
-    """As load_published, from a dict of arrays; `origin` is what errors call it."""
+    """Do as load_published, from a dict of arrays; `origin` is what errors call it."""
     if not _has(model, "readout") or not _has(model.get_layer("encoder"), "conv5_block32_0_bn"):
         raise UsageError(f"{origin}: published weights are for -m deepgaze --encoder densenet201")
     readout, encoder = model.get_layer("readout"), model.get_layer("encoder")
@@ -102,12 +93,12 @@ class _State:
 
     def __init__(self, state, origin):
         self.state, self.origin, self.taken = state, origin, set()
-        found = {name.split(".")[1] for name in state if name.startswith("saliency_networks.")}
-        self.heads = len(found) or 1
-        self.places = [f"s.{k}." for k in range(len(found))] or ["."]  # `s.3.` in a mixture
+        heads = {name.split(".")[1] for name in state if name.startswith("saliency_networks.")}
+        self.heads = len(heads) or 1
+        self.places = [f"s.{k}." for k in range(len(heads))] or ["."]  # `s.3.` in a mixture
 
     def head(self, network, name, shape):
-        """(K, *shape): the entries of all heads."""
+        """Return (K, *shape): the entries of all heads."""
         return np.stack([self.take(network + place + name, shape) for place in self.places])
 
     def take(self, name, shape):
@@ -129,20 +120,21 @@ class _State:
 
 
 def _check_kind(readout, source):
-    """Raises UsageError where the file is of a model that other flags make."""
+    """Raise UsageError where the file is of a model that other flags make."""
     heads = readout.get_layer("finalizer").heads
     if heads != source.heads:
-        found = f"{source.origin}: holds {source.heads} heads, the model has {heads}"
-        raise UsageError(f"{found}: take --mixture {source.heads}")
-    there = any(name.startswith("scanpath_") for name in source.state)
-    if there and not _has(readout, "scanpath_0"):
-        raise UsageError(f"{source.origin}: holds a scanpath network: take --scanpath")
-    if not there and _has(readout, "scanpath_0"):
-        raise UsageError(f"{source.origin}: holds no scanpath network: leave out --scanpath")
+        raise UsageError(
+            f"{source.origin}: holds {source.heads} heads, the model has {heads}: "
+            f"take --mixture {source.heads}"
+        )
+    scanpath = any(name.startswith("scanpath_") for name in source.state)
+    if scanpath != _has(readout, "scanpath_0"):
+        differs = "a scanpath network: take" if scanpath else "no scanpath network: leave out"
+        raise UsageError(f"{source.origin}: holds {differs} --scanpath")
 
 
 def _readout_arrays(layer, source):
-    """The arrays of one of our layers, in the order of its weights."""
+    """Return the arrays of one of our layers, in the order of its weights."""
     if layer.name == "finalizer":
         sigma = source.head("finalizer", "gauss.sigma", ())
         weight = source.head("finalizer", "center_bias_weight", (1,))
@@ -172,7 +164,7 @@ def _history_arrays(layer, source):
 
 
 def _encoder_arrays(layer, source):
-    """torchvision's arrays of one of keras.applications' layers, in the order of its weights."""
+    """Return torchvision's arrays of a layer of keras.applications, in the order of its weights."""
     name = _ENCODER + _torchvision(layer.name)
     shapes = [tuple(weight.shape) for weight in layer.weights]
     if layer.name.endswith("bn"):
@@ -184,7 +176,7 @@ def _encoder_arrays(layer, source):
 
 
 def _torchvision(name):
-    """Keras' name of a layer of DenseNet -> torchvision's."""
+    """Return torchvision's name of a layer of DenseNet, given Keras'."""
     if match := re.fullmatch(r"conv(\d)_block(\d+)_(\w+)", name):
         block, index, part = match.groups()
         return f"denseblock{int(block) - 1}.denselayer{index}.{_DENSE[part]}"

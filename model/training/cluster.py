@@ -37,27 +37,27 @@ class Cluster:
         return getattr(self, self.job)[self.index]
 
     def spec(self) -> dict[str, list[str]]:
-        """As TensorFlow takes it: the addresses of each job."""
+        """Return the addresses of each job, as TensorFlow takes them."""
         jobs = {"chief": self.chief, "worker": self.worker}
         return {job: list(tasks) for job, tasks in jobs.items() if tasks}
 
 
 def find() -> Cluster | None:
-    """The cluster of several tasks that the environment names; None where it names none.
+    """Return the cluster of several tasks that the environment names; None where it names none.
 
     Raises:
         UsageError: what it says makes no sense.
     """
-    found = None
+    cluster = None
     if os.environ.get("TF_CONFIG"):
-        found = from_tf_config(os.environ["TF_CONFIG"])
+        cluster = from_tf_config(os.environ["TF_CONFIG"])
     elif "SLURM_PROCID" in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
-        found = from_slurm()
-    return found if found and len(found.addresses) > 1 else None
+        cluster = from_slurm()
+    return cluster if cluster and len(cluster.addresses) > 1 else None
 
 
 def from_tf_config(text: str) -> Cluster | None:
-    """What TF_CONFIG says; None where it has no cluster.
+    """Return the cluster of TF_CONFIG; None where it has no cluster.
 
     Raises:
         UsageError: it is no JSON, or none that names the workers and which of them this is.
@@ -82,7 +82,7 @@ def from_tf_config(text: str) -> Cluster | None:
 
 
 def check_addresses(addresses: Sequence[str]) -> None:
-    """Raises ValueError where one is no host and port, or two are the same."""
+    """Raise ValueError where one is no host and port, or two are the same."""
     for address in addresses:
         host, _, port = address.rpartition(":")
         if not (host and port.isdecimal() and 0 < int(port) < 2**16):
@@ -92,7 +92,7 @@ def check_addresses(addresses: Sequence[str]) -> None:
 
 
 def from_slurm() -> Cluster:
-    """The tasks of a SLURM step, of which several on one machine part its GPUs.
+    """Return the tasks of a SLURM step, of which several on one machine part its GPUs.
 
     TensorFlow's resolver sorts hosts by name and counts tasks along them. SLURM does not where
     names have no leading zeros or tasks are dealt out in turn, so each finds itself by its host and

@@ -12,7 +12,7 @@ from config import Config
 
 
 def make(settings: Config, steps: int) -> keras.optimizers.Adam:
-    """Adam (Kingma & Ba, ICLR 2015) as the configuration has it; an epoch has `steps`.
+    """Return Adam (Kingma & Ba, ICLR 2015) as the configuration has it; an epoch has `steps`.
 
     Gradients are clipped to a global norm of `clip` (0: not at all).
     """
@@ -23,7 +23,7 @@ def make(settings: Config, steps: int) -> keras.optimizers.Adam:
 
 
 def schedule(settings: Config, steps: int) -> float | schedules.LearningRateSchedule:
-    """The learning rate as a function of the step alone, so that a resumed run needs no state.
+    """Return the learning rate as a function of the step alone: a resumed run needs no state.
 
     After a linear rise over `warmup` epochs, whose first step moves already, it stays where it is
     (constant), is multiplied by gamma as each of the `milestones` epochs is over (multistep), or
@@ -82,13 +82,13 @@ class AveragingAdam(keras.optimizers.Adam):
         self.assign_add(average, (variable - average) * share)
 
     def average_of(self, variable):
-        """The running average of a variable that is trained."""
+        """Return the running average of a variable that is trained."""
         return self.averages[self._get_variable_index(variable)]
 
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """Inside, the compiled model has its averaged weights, where its optimizer keeps some;
+    """Give the compiled model, inside, its averaged weights, where its optimizer keeps some;
     afterwards those that train, bit for bit."""
     if not isinstance(model.optimizer, AveragingAdam):
         yield

@@ -18,7 +18,7 @@ def make_steps(
     prepare: Callable[[Mapping], Mapping],
     accumulate: int = 1,
 ):
-    """The training and the validation step: (distributed batch, stop) -> sums over samples.
+    """Return the training and the validation step: (distributed batch, stop) -> sums over samples.
 
     Per-sample losses are weighted, summed and divided by the weight of the whole global batch;
     the optimizer sums the replicas' gradients. What a step computes before the first layer that
@@ -35,18 +35,18 @@ def make_steps(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             values = [variable.value for variable in network.trainable_variables]
             tape.watch(values)
-            found = measured(batch, network(inputs_of(network, batch), training=True))
-            loss = tf.reduce_sum(found["loss"] * batch["weight"]) / whole
-        return tape.gradient(loss, values), weighted(found, batch["weight"])
+            terms = measured(batch, network(inputs_of(network, batch), training=True))
+            loss = tf.reduce_sum(terms["loss"] * batch["weight"]) / whole
+        return tape.gradient(loss, values), weighted(terms, batch["weight"])
 
     def train_replica(batch, stop):
         weight, variables = tf.reduce_sum(batch["weight"]), network.trainable_variables
         whole = tf.distribute.get_replica_context().all_reduce("SUM", weight)
         parts = in_parts(batch, accumulate)
-        gradients, found = summed(lambda part: backward(part, whole), parts)
-        found["learning_rate"] = tf.convert_to_tensor(optimizer.learning_rate) * weight
+        gradients, sums = summed(lambda part: backward(part, whole), parts)
+        sums["learning_rate"] = tf.convert_to_tensor(optimizer.learning_rate) * weight
         optimizer.apply(clipped(gradients, optimizer.global_clipnorm), variables)
-        return {**found, "stop": stop}
+        return {**sums, "stop": stop}
 
     def valid_replica(batch, stop):
         batch = prepare(batch)
@@ -57,23 +57,23 @@ def make_steps(
 
 
 def reduced(strategy: tf.distribute.Strategy, replica: Callable) -> Callable:
-    """What a function of each replica gives, numbers by name, summed over all of them."""
+    """Sum what a function gives on each replica, numbers by name, over all of them."""
     names = []
 
-    def stacked(*given):
-        found = replica(*given)
-        names[:] = found
-        return tf.stack(list(found.values()))
+    def stacked(*args):
+        sums = replica(*args)
+        names[:] = sums
+        return tf.stack(list(sums.values()))
 
     @tf.function
-    def step(*given):  # one vector: workers exchange it at once, and can reduce no dict
-        return strategy.reduce("SUM", strategy.run(stacked, given), axis=None)
+    def step(*args):  # one vector: workers exchange it at once, and can reduce no dict
+        return strategy.reduce("SUM", strategy.run(stacked, args), axis=None)
 
-    return lambda *given: dict(zip(names, step(*given).numpy().tolist(), strict=True))
+    return lambda *args: dict(zip(names, step(*args).numpy().tolist(), strict=True))
 
 
 def in_parts(batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
-    """A batch of (B, ...) as (count, B / count, ...)."""
+    """Return a batch of (B, ...) as (count, B / count, ...)."""
     return {
         key: tf.reshape(value, [count, value.shape[0] // count, *value.shape[1:]])
         for key, value in batch.items()
@@ -81,7 +81,7 @@ def in_parts(batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]
 
 
 def summed(function: Callable, parts: Mapping[str, tf.Tensor]):
-    """What a function gives for each of the parts, added up; memory holds what one needs."""
+    """Add up what a function gives for each of the parts; memory holds what one needs."""
     first = function({key: value[0] for key, value in parts.items()})
     if all(value.shape[0] == 1 for value in parts.values()):
         return first
@@ -96,25 +96,25 @@ def summed(function: Callable, parts: Mapping[str, tf.Tensor]):
 
 
 def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
-    """(batch, outputs) -> the loss, its terms and the metrics, one number per sample each."""
+    """Return (batch, outputs) -> loss, its terms and metrics, one number per sample each."""
     names = list(dict.fromkeys([*losses, *metrics]))
 
     def measured(batch, outputs):
-        values = {**batch, "log_density": log_density(outputs["logits"], batch["valid"])}
-        found = {name: METRICS[name].of_batch(values) for name in names}
-        return {"loss": sum(w * found[name] for name, w in losses.items()), **found}
+        batch = {**batch, "log_density": log_density(outputs["logits"], batch["valid"])}
+        values = {name: METRICS[name].of_batch(batch) for name in names}
+        return {"loss": sum(w * values[name] for name, w in losses.items()), **values}
 
     return measured
 
 
-def weighted(found: Mapping, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What was found, (B,) each or a number for all, summed by weight; and the weight's sum."""
-    added = {name: tf.reduce_sum(value * weight) for name, value in found.items()}
-    return {**added, "weight": tf.reduce_sum(weight)}
+def weighted(values: Mapping, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Sum values, (B,) each or a number for all, by weight; return the weight's sum, too."""
+    sums = {name: tf.reduce_sum(value * weight) for name, value in values.items()}
+    return {**sums, "weight": tf.reduce_sum(weight)}
 
 
 def clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.Tensor]:
-    """A replica's gradients such that the sum over replicas has at most this global norm.
+    """Scale a replica's gradients such that the sum over replicas has at most this global norm.
 
     Keras clips each replica's before it sums them, so that two devices would train otherwise than
     one; these it finds short enough.
@@ -127,5 +127,5 @@ def clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.T
 
 
 def inputs_of(model: keras.Model, batch: Mapping) -> dict:
-    """What of a batch the model takes: its inputs bear the names of the batch's keys."""
+    """Return what of a batch the model takes: its inputs bear the names of the batch's keys."""
     return {name: batch[name] for name in model.input}

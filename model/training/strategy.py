@@ -23,7 +23,7 @@ class WorkerLost(Ended):
 
 
 def choose(kind: str, batch_size: int, devices: int = 0) -> tf.distribute.Strategy:
-    """The strategy of a kind, to be called before anything else touches a device.
+    """Return the strategy of a kind, to be called before anything else touches a device.
 
     `auto` takes `tpu` where there is one, `workers` where TF_CONFIG or SLURM names several tasks,
     else `mirrored`: as many GPUs of this machine as asked for or all that share a batch evenly,
@@ -34,9 +34,8 @@ def choose(kind: str, batch_size: int, devices: int = 0) -> tf.distribute.Strate
     """
     if kind == "tpu" or (kind == "auto" and tpu_name()):
         return tpu(tpu_name() or "local", batch_size)
-    found = cluster.find() if kind in ("auto", "workers") else None
-    if found:
-        return workers(found, batch_size, devices)
+    if kind in ("auto", "workers") and (tasks := cluster.find()):
+        return workers(tasks, batch_size, devices)
     if kind == "workers":
         raise UsageError(
             "--strategy workers: neither TF_CONFIG nor SLURM names several tasks; python main.py "
@@ -48,7 +47,7 @@ def choose(kind: str, batch_size: int, devices: int = 0) -> tf.distribute.Strate
 
 
 def mirrored(batch_size: int, devices: int = 0) -> tf.distribute.MirroredStrategy:
-    """The strategy over devices of this machine, one included."""
+    """Return the strategy over devices of this machine, one included."""
     gpus = local_gpus(devices)
     share(batch_size, devices or 1, "devices")
     if not gpus:
@@ -59,13 +58,13 @@ def mirrored(batch_size: int, devices: int = 0) -> tf.distribute.MirroredStrateg
 
 @functools.cache  # a second one would reduce under the first one's keys, and refuse other shapes
 def over(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
-    """The strategy over devices, one for all stages and folds of a process."""
+    """Return the strategy over devices, one for all stages and folds of a process."""
     return tf.distribute.MirroredStrategy(devices)
 
 
 def local_gpus(devices: int) -> list:
-    """The GPUs of this machine, with memory left to others until it is needed; UsageError where
-    there are some, but fewer than asked for."""
+    """Return the GPUs of this machine, with memory left to others until it is needed; UsageError
+    where there are some, but fewer than asked for."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and devices > len(gpus):
         raise UsageError(f"--devices {devices}: this machine has {len(gpus)} GPUs; 0 takes all")
@@ -75,7 +74,7 @@ def local_gpus(devices: int) -> list:
 
 
 def share(batch_size: int, count: int, what: str) -> None:
-    """Raises UsageError where a replica would have no sample, or more than others."""
+    """Raise UsageError where a replica would have no sample, or more than others."""
     if batch_size % count:
         raise UsageError(
             f"--batch-size {batch_size}: {count} {what} share it, it must be a multiple of that"
@@ -83,7 +82,7 @@ def share(batch_size: int, count: int, what: str) -> None:
 
 
 def logical_cpus(count: int) -> list[str]:
-    """The names of `count` logical devices of the CPU."""
+    """Return the names of `count` logical devices of the CPU."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     parts = [tf.config.LogicalDeviceConfiguration()] * count
     configured = tf.config.get_logical_device_configuration(cpu)
@@ -92,52 +91,52 @@ def logical_cpus(count: int) -> list[str]:
     return [f"CPU:{i}" for i in range(count)]
 
 
-def workers(found: Cluster, batch_size: int, devices: int) -> tf.distribute.Strategy:
-    """The strategy over a cluster, of whose workers each has as many GPUs, or its CPU.
+def workers(tasks: Cluster, batch_size: int, devices: int) -> tf.distribute.Strategy:
+    """Return the strategy over a cluster, of whose workers each has as many GPUs, or its CPU.
 
     Raises:
         UsageError: they do not share the batch evenly, or do not come together.
     """
-    seen = local_gpus(0)
-    each = len(seen) // found.parts
-    gpus = seen[found.part * each : (found.part + 1) * each] or seen
+    visible = local_gpus(0)
+    count = len(visible) // tasks.parts
+    gpus = visible[tasks.part * count : (tasks.part + 1) * count] or visible
     if devices > max(1, len(gpus)):
         has = f"{len(gpus)} GPUs" if gpus else "one CPU"
         raise UsageError(f"--devices {devices}: a worker here has {has}; 0 takes all")
     count = devices or len(gpus) or 1
-    total = len(found.addresses)
+    total = len(tasks.addresses)
     share(batch_size, count * total, f"devices of {total} workers" if count > 1 else "workers")
-    return join(found, tuple(gpus[:count]))
+    return join(tasks, tuple(gpus[:count]))
 
 
 @functools.cache  # a process can join once; stages and folds go on in the same cluster
-def join(found: Cluster, gpus: tuple) -> tf.distribute.Strategy:
-    """Starts this worker's server; waits until all workers have, an hour at most: TensorFlow's
+def join(tasks: Cluster, gpus: tuple) -> tf.distribute.Strategy:
+    """Start this worker's server; wait until all workers have, an hour at most: TensorFlow's
     measure, in which SIGTERM and Ctrl-C do nothing."""
     if gpus:
         tf.config.set_visible_devices(list(gpus), "GPU")
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(found.spec()),
-        task_type=found.job,
-        task_id=found.index,
+        tf.train.ClusterSpec(tasks.spec()),
+        task_type=tasks.job,
+        task_id=tasks.index,
         num_accelerators={"GPU": len(gpus)},
         rpc_layer="grpc",
     )
-    own = f"{found.job} {found.index} at {found.address}"
-    others = ", ".join(address for address in found.addresses if address != found.address)
-    logging.info("this is %s; it waits up to an hour for %s", own, others)
+    name = f"{tasks.job} {tasks.index} at {tasks.address}"
+    others = ", ".join(address for address in tasks.addresses if address != tasks.address)
+    logging.info("this is %s; it waits up to an hour for %s", name, others)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except tf.errors.OpError as error:
         why = error.message.strip().splitlines()[0]
-        raise UsageError(f"{own} does not meet the other workers: {why}") from None
+        raise UsageError(f"{name} does not meet the other workers: {why}") from None
     # All have as many batches: whether another has one more is not to be asked at each.
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy
 
 
 def agree(strategy: tf.distribute.Strategy, facts: str) -> None:
-    """Raises UsageError where the workers of a strategy do not set out with the same facts."""
+    """Raise UsageError where the workers of a strategy do not set out with the same facts."""
     workers = strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
     number = int.from_bytes(hashlib.sha256(facts.encode()).digest()[:6], "big")
     if (
@@ -151,13 +150,13 @@ def agree(strategy: tf.distribute.Strategy, facts: str) -> None:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
+    """Return whether this process is the one that writes."""
     return strategy.extended.should_checkpoint
 
 
 @contextmanager
 def lost_workers() -> Iterator[None]:
-    """Inside, what TensorFlow raises where another worker is gone becomes WorkerLost.
+    """Raise WorkerLost for what TensorFlow raises inside where another worker is gone.
 
     A killed one is noticed within seconds, one whose machine stands still or is cut off when its
     heartbeats have been away for 10 s, which is TensorFlow's measure. Variables may be half
@@ -174,14 +173,13 @@ def lost_workers() -> Iterator[None]:
 
 
 def tpu_name() -> str | None:
-    """The TPU that the environment names, `local` where TensorFlow sees one of this machine."""
-    named = [os.environ[key] for key in TPU_NAMES if os.environ.get(key)]
-    seen = ["local"] if tf.config.list_physical_devices("TPU") else []
-    return next(iter(named + seen), None)
+    """Return the TPU that the environment names, `local` for one of this machine."""
+    named = next(filter(None, map(os.environ.get, TPU_NAMES)), None)
+    return named or ("local" if tf.config.list_physical_devices("TPU") else None)
 
 
 def tpu(name: str, batch_size: int) -> tf.distribute.TPUStrategy:
-    """The strategy over a TPU's cores.
+    """Return the strategy over a TPU's cores.
 
     Raises:
         UsageError: no TPU answers to the name, or its cores do not share the batch evenly.

@@ -41,14 +41,14 @@ class Progress:
     best: float = math.inf
     history: list[dict] = field(default_factory=list)
 
-    def count(self, found: Mapping) -> dict[str, float]:
-        """Takes a step's sums; returns the means over the epoch so far."""
+    def count(self, step_sums: Mapping) -> dict[str, float]:
+        """Take a step's sums; return the means over the epoch so far."""
         self.step += 1
-        add(self.sums, found)
+        add(self.sums, step_sums)
         return means(self.sums)
 
     def close(self, valid: Mapping[str, float]) -> bool:
-        """Ends an epoch with what its validation found; returns whether that is the best so far."""
+        """End an epoch with what its validation found; return whether that is the best so far."""
         improved = valid["loss"] < self.best
         self.epoch, self.best = self.epoch + 1, min(self.best, valid["loss"])
         logs = means(self.sums) | {f"val_{name}": value for name, value in valid.items()}
@@ -57,7 +57,7 @@ class Progress:
         return improved
 
     def waited(self) -> int:
-        """How many epochs there were since the first with the best validation loss."""
+        """Return how many epochs there were since the first with the best validation loss."""
         rows = enumerate(self.history, start=1)
         return len(self.history) - next((n for n, row in rows if row["val_loss"] == self.best), 0)
 
@@ -109,7 +109,7 @@ def fit(
     accumulate: int = 1,
     stop: Callable[[], bool] = never,
 ) -> None:
-    """Trains a compiled model to `epochs` in total, from where `progress` is.
+    """Train a compiled model to `epochs` in total, from where `progress` is.
 
     Outside of the strategy's scope, in which the model was made: there, what one worker makes when
     it saves would be waited for by all.
@@ -155,22 +155,21 @@ def fit(
 def watching(
     strategy, callbacks, model: keras.Model, epochs: int, steps: int
 ) -> keras.callbacks.CallbackList:
-    """The callbacks and, on the worker that writes, a progress bar; says how much trains."""
+    """Return the callbacks and, on the worker that writes, a progress bar; say how much trains."""
     count = [sum(math.prod(w.shape) for w in ws) for ws in (model.trainable_weights, model.weights)]
     logging.info("%s of the model's %s weights train", *(f"{number:,}" for number in count))
-    bar = 1 if sys.stdout.isatty() else 2  # into a file: a line an epoch, not one a step
     return keras.callbacks.CallbackList(
         list(callbacks),
         add_progbar=is_chief(strategy),
         model=model,
         epochs=epochs,
         steps=steps,
-        verbose=bar,
+        verbose=1 if sys.stdout.isatty() else 2,  # into a file: a line an epoch, not one a step
     )
 
 
 def layers_of(model: keras.Model) -> Iterator[keras.Layer]:
-    """All layers of a model, those of the models inside it too."""
+    """Yield all layers of a model, those of the models inside it too."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
@@ -178,20 +177,20 @@ def layers_of(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def freeze(model: keras.Model, prefixes: str | None) -> None:
-    """Keeps layers from training whose names begin with one of the prefixes, `encoder,aspp`.
+    """Keep layers from training whose names begin with one of the prefixes, `encoder,aspp`.
 
     Raises:
         UsageError: a prefix begins no name, or nothing is left to train.
     """
     layers = [layer for layer in layers_of(model) if layer.weights]
     for prefix in [text.strip() for text in prefixes.split(",")] if prefixes else []:
-        found = [layer for layer in layers if prefix and layer.name.startswith(prefix)]
-        if not found:
-            there = ", ".join(sorted({layer.name.partition("_")[0] for layer in layers}))
+        frozen = [layer for layer in layers if prefix and layer.name.startswith(prefix)]
+        if not frozen:
+            names = ", ".join(sorted({layer.name.partition("_")[0] for layer in layers}))
             raise UsageError(
-                f"--freeze {prefixes}: no layer is called {prefix!r}...; there are {there}"
+                f"--freeze {prefixes}: no layer is called {prefix!r}...; there are {names}"
             )
-        for layer in found:
+        for layer in frozen:
             layer.trainable = False
     if not model.trainable_variables:
         raise UsageError(f"--freeze {prefixes}: all of {model.name} is frozen, nothing would train")
@@ -200,18 +199,18 @@ def freeze(model: keras.Model, prefixes: str | None) -> None:
 def run_steps(
     strategy, train_step, data: Data, progress: Progress, keeper: Keeper, watch, stop
 ) -> None:
-    """The steps of an epoch that are left; says how long they waited for their batches."""
+    """Take the steps of an epoch that are left; say how long they waited for their batches."""
     if progress.step == data.steps:
         return
     wait, begun = Wait(), time.monotonic()
     dataset = distributed(strategy, lambda share: data.train(progress.epoch, progress.step, share))
     for batch in wait.counted(dataset):
         watch.on_train_batch_begin(progress.step)
-        found = train_step(batch, tf.constant(float(stop())))
+        sums = train_step(batch, tf.constant(float(stop())))
         when = f"epoch {progress.epoch + 1}, step {progress.step + 1}"
-        check_finite(found, batch, strategy, data.names, when)
-        watch.on_train_batch_end(progress.step, progress.count(found))
-        if found["stop"]:
+        check_finite(sums, batch, strategy, data.names, when)
+        watch.on_train_batch_end(progress.step, progress.count(sums))
+        if sums["stop"]:
             raise Interrupted
         keeper.step(progress)
     seconds = time.monotonic() - begun
@@ -222,19 +221,19 @@ def run_steps(
 def distributed(
     strategy: tf.distribute.Strategy, make: Callable[[Share], tf.data.Dataset]
 ) -> Iterator[Mapping]:
-    """Batches for the strategy's devices, of what each worker makes of its share: for each of its
-    devices one after another.
+    """Yield batches for the strategy's devices, of what each worker makes of its share: for each of
+    its devices one after another.
 
     Not by distribute_datasets_from_function: that reads each device's queue by a pipeline of its
     own, which is tuned while it is read; see pipeline.settled.
     """
     values = strategy.experimental_distribute_values_from_function
-    own = strategy.experimental_local_results(values(lambda each: each.replica_id_in_sync_group))
+    local = strategy.experimental_local_results(values(lambda r: r.replica_id_in_sync_group))
     total = strategy.num_replicas_in_sync
-    parts = iter(make((own[0] // len(own), total // len(own), total)))
-    while group := list(itertools.islice(parts, len(own))):
-        by_device = dict(zip(own, group, strict=True))
-        yield values(lambda each, found=by_device: found[each.replica_id_in_sync_group])
+    parts = iter(make((local[0] // len(local), total // len(local), total)))
+    while group := list(itertools.islice(parts, len(local))):
+        by_replica = dict(zip(local, group, strict=True))
+        yield values(lambda r, part_of=by_replica: part_of[r.replica_id_in_sync_group])
 
 
 class Wait:
@@ -243,7 +242,7 @@ class Wait:
     seconds = 0.0
 
     def counted(self, items: Iterable) -> Iterator:
-        """The same items."""
+        """Yield the same items."""
         iterator, end = iter(items), object()
         while True:
             asked = time.monotonic()
@@ -254,21 +253,21 @@ class Wait:
             yield item
 
 
-def add(sums: dict[str, float], found: Mapping) -> None:
-    """Adds a step's sums, but for what is no sum over samples."""
-    for name, value in found.items():
+def add(sums: dict[str, float], step_sums: Mapping) -> None:
+    """Add a step's sums, but for what is no sum over samples."""
+    for name, value in step_sums.items():
         if name != "stop":
             sums[name] = sums.get(name, 0.0) + value
 
 
 def means(sums: Mapping[str, float]) -> dict[str, float]:
-    """What the sums over samples and their weight come to, the weight left out."""
+    """Return the means that sums over samples and their weight come to, the weight left out."""
     weight = sums["weight"]
     return {name: finish(name, value, weight) for name, value in sums.items() if name != "weight"}
 
 
 def check_finite(sums: Mapping, batch: Mapping, strategy, names: Sequence[str], when: str) -> None:
-    """Raises UsageError with the batch's pictures where its loss is not finite."""
+    """Raise UsageError with the batch's pictures where its loss is not finite."""
     loss = sums["loss"]
     if not math.isfinite(loss):
         parts = strategy.experimental_local_results(batch["id"])
@@ -280,13 +279,13 @@ def check_finite(sums: Mapping, batch: Mapping, strategy, names: Sequence[str], 
 def evaluate(
     strategy, valid_step, make: Callable[[Share], tf.data.Dataset], stop=never
 ) -> dict[str, float]:
-    """Means over the samples of batches; Interrupted where a worker was asked to stop."""
+    """Return means over the samples of batches; Interrupted where a worker was asked to stop."""
     sums: dict[str, float] = {}
     for batch in distributed(strategy, make):
-        found = valid_step(batch, tf.constant(float(stop())))
-        if found["stop"]:
+        step_sums = valid_step(batch, tf.constant(float(stop())))
+        if step_sums["stop"]:
             raise Interrupted
-        add(sums, found)
+        add(sums, step_sums)
     return means(sums)
 
 
@@ -296,7 +295,7 @@ def predict(
     make: Callable[[Share], tf.data.Dataset],
     prepare: Callable[[Mapping], Mapping],
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Each sample's `id` and log-density (H, W, 1) float32 in nats, in the batches' order."""
+    """Yield each sample's `id` and log-density (H, W, 1) float32 in nats, in the batches' order."""
 
     def replica(batch):
         batch = prepare(batch)

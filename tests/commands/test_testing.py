@@ -115,11 +115,11 @@ def test_the_test_side_that_all_folds_share_is_no_sum_of_them(cli, trained):
 
 
 def test_predictions_are_scored_as_the_model_that_made_them(cli, trained, tmp_path):
-    from model.baselines.centre_bias import CentreBias
+    from model.baselines.centre_bias import load_prior
 
     own, results = trained
     wanted, _ = evaluate(cli, trained, "centerbias_own", "-m", "centerbias", *BLUR)
-    bias = CentreBias.load(Run(results, "centerbias_own").best.weights).log_density(48, 64)
+    bias = load_prior(Run(results, "centerbias_own").best.weights).log_density(48, 64)
     for kind, values in (("density", bias), ("saliency", 7 * np.exp(bias))):
         for path in (own / "stimuli").iterdir():
             (tmp_path / kind).mkdir(exist_ok=True)

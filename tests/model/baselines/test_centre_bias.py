@@ -10,6 +10,7 @@ from model.baselines.centre_bias import (
     CentreBias,
     centre_bias,
     likeliest,
+    load_prior,
     shares,
     spread,
     uniform,
@@ -127,7 +128,7 @@ def test_weights_come_back_exactly(tmp_path, count):
     saved = CentreBias(x, y, 1 / 3, 0.1)
     saved.save(tmp_path / "deep" / "a.weights.h5")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.weights.h5"]
-    found = CentreBias.load(tmp_path / "deep" / "a.weights.h5")
+    found = load_prior(tmp_path / "deep" / "a.weights.h5")
     assert found.x.tobytes() == x.tobytes()
     assert found.y.tobytes() == y.tobytes()
     assert (found.bandwidth, found.uniform) == (1 / 3, 0.1)
@@ -192,6 +193,6 @@ def test_damaged_weights_are_one_line(tmp_path, damage):
     CentreBias(np.arange(1, 100), np.arange(1, 100), 0.1, 0.1).save(path)
     damage(path)
     with pytest.raises(UsageError, match="not the weights of a centre bias") as found:
-        CentreBias.load(path)
+        load_prior(path)
     assert str(path) in str(found.value)
     assert "\n" not in str(found.value)
