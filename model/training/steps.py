@@ -57,19 +57,27 @@ def make_steps(
 
 
 def reduced(strategy: tf.distribute.Strategy, replica: Callable) -> Callable:
-    """What a function of each replica gives, numbers by name, summed over all of them."""
-    names = []
+    """Return a function of what a function of each replica gives, summed over all of them: by name
+    a number, or a list of them for a metric that is accumulated."""
+    shapes = {}
 
-    def stacked(*given):
-        found = replica(*given)
-        names[:] = found
-        return tf.stack(list(found.values()))
+    def joined(*arguments):
+        values = replica(*arguments)
+        shapes.update({name: value.shape for name, value in values.items()})
+        return tf.concat([tf.reshape(value, [-1]) for value in values.values()], 0)
 
     @tf.function
-    def step(*given):  # one vector: workers exchange it at once, and can reduce no dict
-        return strategy.reduce("SUM", strategy.run(stacked, given), axis=None)
+    def step(*arguments):  # one vector: workers exchange it at once, and can reduce no dict
+        return strategy.reduce("SUM", strategy.run(joined, arguments), axis=None)
 
-    return lambda *given: dict(zip(names, step(*given).numpy().tolist(), strict=True))
+    def sums(*arguments) -> dict:
+        numbers = iter(step(*arguments).numpy().tolist())
+        return {
+            name: [next(numbers) for _ in range(shape[0])] if shape.rank else next(numbers)
+            for name, shape in shapes.items()
+        }
+
+    return sums
 
 
 def in_parts(batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
@@ -108,8 +116,8 @@ def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
 
 
 def weighted(found: Mapping, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What was found, (B,) each or a number for all, summed by weight; and the weight's sum."""
-    added = {name: tf.reduce_sum(value * weight) for name, value in found.items()}
+    """Return values, (B,) or (B, K) each or a number for all, summed by weight; and its sum."""
+    added = {n: tf.reduce_sum(tf.transpose(x) * weight, -1) for n, x in found.items()}
     return {**added, "weight": tf.reduce_sum(weight)}
 
 
