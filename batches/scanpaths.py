@@ -63,7 +63,7 @@ class Scanpaths:
         return {key: np.array(values) for key, values in rows.items()}
 
     def _drawn(self, seed: int | None, epoch: int) -> np.ndarray:
-        """Return the places of all fixations, of each picture's in the order in which they are shown."""
+        """Return the places of all fixations, each picture's in the order they are shown in."""
         places = np.arange(len(self.picture))
         if seed is None:
             return places
