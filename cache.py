@@ -42,8 +42,8 @@ class Rows:
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_name(f"{digest}.{secrets.token_hex(4)}.part")  # others write theirs
         try:
-            stored = array.tobytes()
-            part.write_bytes(stored + zlib.crc32(stored).to_bytes(CHECK, "little"))
+            content = array.tobytes()
+            part.write_bytes(content + zlib.crc32(content).to_bytes(CHECK, "little"))
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
@@ -64,8 +64,7 @@ class Rows:
             return
         if not self.damage_said:
             self.damage_said = True
-            said = "%s: damaged or gone; what is so is made anew"
-            logging.warning(said, self.place(digest))
+            logging.warning("%s: damaged or gone; what is so is made anew", self.place(digest))
         into[...] = make()
         with suppress(OSError):  # the numbers are right all the same
             self.write(digest, into)
@@ -75,5 +74,5 @@ class Rows:
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         if needed > ROOM * free:
-            said = f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB free"
-            raise OSError(errno.ENOSPC, said, str(self.folder))
+            why = f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB free"
+            raise OSError(errno.ENOSPC, why, str(self.folder))

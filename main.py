@@ -34,7 +34,7 @@ READING += ("partial",)
 
 
 def train(args) -> None:
-    """Trains on a corpus, from where the restore chain says, and keeps the best weights."""
+    """Train on a corpus, from where the restore chain says, and keep the best weights."""
     runs = planned(args)
     corpus = open_corpus(args.data, args.path)
     logging.info("to look at it first: python main.py inspect %s", shlex.join(named(args)))
@@ -71,7 +71,7 @@ def train(args) -> None:
 
 
 def planned(args) -> dict[str, Config]:
-    """The runs of a command by name: the stages of a preset, each for the folds asked for."""
+    """Return the runs of a command by name: a preset's stages, each for the folds asked for."""
     runs, before = {}, None
     for stage, options in presets.stages(args.preset).items():
         settings = Config.make({**options, **given(args)}, record_of(args.config))
@@ -87,30 +87,30 @@ def planned(args) -> dict[str, Config]:
 
 
 def pool(args, settings: Config) -> None:
-    """Tests every fold of a cross-validation on the pictures it left out, as one."""
-    step = ["test", *whose(args), "-m", settings.model, "--folds", str(settings.folds)]
+    """Test every fold of a cross-validation on the pictures it left out, as one."""
+    step = ["test", *corpus_flags(args), "-m", settings.model, "--folds", str(settings.folds)]
     step += ["--results", str(args.results)]
     step += ["--cache-dir", str(args.cache_dir)] if args.cache_dir else []
     test(parse(["main.py", *step, *(["--name", args.name] if args.name else [])], COMMANDS))
 
 
 def named(args) -> list[str]:
-    """The flags by which a command reads its corpus, for another command that is typed."""
-    found = whose(args) + (["--corpora", str(args.corpora)] if args.corpora else [])
+    """Return the flags by which a command reads its corpus, for another that is typed."""
+    flags = corpus_flags(args) + (["--corpora", str(args.corpora)] if args.corpora else [])
     for item in fields(Config):
         value = getattr(args, item.name, None)
         if item.name in READING and value:
-            found += [flag_of(item)] if value is True else [flag_of(item), show(value)]
-    return found
+            flags += [flag_of(item)] if value is True else [flag_of(item), show(value)]
+    return flags
 
 
-def whose(args) -> list[str]:
-    """The same for one that follows in this process, where classes are defined already."""
+def corpus_flags(args) -> list[str]:
+    """Return the same for one that follows in this process, where classes are defined already."""
     return ["-d", args.data, *([] if in_folder(args.data) else ["-p", str(args.path)])]
 
 
 def launch(args) -> None:
-    """Starts workers of a training on this machine, such as: launch --workers 2 -- train ..."""
+    """Start workers of a training on this machine, such as: launch --workers 2 -- train ..."""
     from commands import launch
 
     started = args.started[1:] if args.started[:1] == ["--"] else args.started
@@ -122,7 +122,7 @@ def launch(args) -> None:
 
 
 def test(args) -> dict[str, float]:
-    """Draws where people will look; with truth at hand, says how good the model is."""
+    """Draw where people will look; with truth at hand, say how good the model is."""
     storage.check_writable(args.results)
     storage.import_tensorflow()
     from commands import testing
@@ -131,7 +131,7 @@ def test(args) -> dict[str, float]:
 
 
 def scanpaths(args) -> None:
-    """Draws scanpaths over a picture, from a model that was trained on scanpaths."""
+    """Draw scanpaths over a picture, from a model that was trained on scanpaths."""
     storage.check_writable(args.results)
     storage.import_tensorflow()
     from commands import sampling
@@ -140,7 +140,7 @@ def scanpaths(args) -> None:
 
 
 def download(args) -> None:
-    """Installs a corpus from its authors' archives, or draws a synthetic one."""
+    """Install a corpus from its authors' archives, or draw a synthetic one."""
     folder = install(
         find(args.data),
         args.path,
@@ -153,7 +153,7 @@ def download(args) -> None:
 
 
 def inspect(args) -> None:
-    """Shows on a page what train would read of a corpus, and what looks wrong with it."""
+    """Show on a page what train would read of a corpus, and what looks wrong with it."""
     if args.json:
         logging.get_absl_handler().python_handler.stream = sys.stderr
     settings = Config.make(given(args), record_of(args.config))
@@ -165,7 +165,7 @@ def inspect(args) -> None:
 
 
 def info(args) -> None:
-    """Lists the corpora, what of each is on disk, and the runs with their weights; or caches."""
+    """List the corpora, what of each is on disk, and the runs with their weights; or caches."""
     if args.caches or args.remove_unused:
         storage.import_tensorflow()
         from commands import caches
@@ -183,7 +183,7 @@ def info(args) -> None:
 
 
 def demo(args) -> None:
-    """Draws the synthetic corpora, trains, fine-tunes, tests; fails if nothing was learned."""
+    """Draw the synthetic corpora, train, fine-tune, test; fail if nothing was learned."""
     common = ["--results", str(args.results), "-p", str(args.path)]
     # Trained from nothing, minmax scores stay at colour alone for epochs, at some seeds.
     small = ["--encoder", "small", "--head", "softmax", "--learning-rate", "1e-3"]
@@ -207,7 +207,7 @@ COMMANDS = {f.__name__: f for f in (train, launch, test, scanpaths, download, in
 
 
 def main(args) -> int:
-    """Runs a command; what went wrong becomes one line on stderr and an exit code: 2 for wrong
+    """Run a command; what went wrong becomes one line on stderr and an exit code: 2 for wrong
     usage and data, 1 for a lost worker, 128 and the signal's number for what was stopped."""
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
@@ -228,13 +228,13 @@ def main(args) -> int:
 
 
 def failed(code: int, why: object) -> int:
-    """Says why in one line."""
+    """Say why in one line; return the exit code."""
     print(" ".join(str(why).split()), file=sys.stderr)
     return code
 
 
 def command_line() -> str:
-    """What was typed; in a worker, what started it."""
+    """Return what was typed; in a worker, what started it."""
     return os.environ.get("LAUNCHED_AS") or shlex.join([Path(sys.executable).name, *sys.argv])
 
 

@@ -47,7 +47,7 @@ class Remote(PurePosixPath):
 
     @property
     def address(self) -> str:
-        """As tf.io.gfile takes it: a bucket ends with a slash."""
+        """Return it as tf.io.gfile takes it: a bucket ends with a slash."""
         return f"{self}/" if len(self.parts) == 2 else str(self)
 
     def exists(self) -> bool:
@@ -64,14 +64,14 @@ class Remote(PurePosixPath):
         return (self / name for name in sorted(names - {""}))
 
     def glob(self, pattern: str) -> Iterator["Remote"]:
-        """Those right below it whose names match; none where there is no such folder."""
-        there = self.iterdir() if self.is_dir() else ()
-        return (path for path in there if fnmatchcase(path.name, pattern))
+        """Return those right below it whose names match; none where there is no such folder."""
+        paths = self.iterdir() if self.is_dir() else ()
+        return (path for path in paths if fnmatchcase(path.name, pattern))
 
     def stat(self) -> SimpleNamespace:
-        found = ask(self, "stat")
-        times = {"st_mtime": found.mtime_nsec / 1e9, "st_mtime_ns": found.mtime_nsec}
-        return SimpleNamespace(st_size=found.length, **times)
+        stat = ask(self, "stat")
+        times = {"st_mtime": stat.mtime_nsec / 1e9, "st_mtime_ns": stat.mtime_nsec}
+        return SimpleNamespace(st_size=stat.length, **times)
 
     def read_bytes(self) -> bytes:
         with faults(self):
@@ -82,12 +82,12 @@ class Remote(PurePosixPath):
             return file.read()
 
     def open(self, mode: str = "r", **text) -> io.IOBase:
-        """The whole object, read only; `text` as for io.TextIOWrapper."""
+        """Return the whole object, read only; `text` as for io.TextIOWrapper."""
         content = io.BytesIO(self.read_bytes())
         return content if "b" in mode else io.TextIOWrapper(content, **{"encoding": "utf-8"} | text)
 
     def mkdir(self, **_) -> None:
-        """Nothing: a store has no folders."""
+        """Do nothing: a store has no folders."""
 
     def unlink(self, missing_ok: bool = False) -> None:
         if not missing_ok or self.exists():
@@ -98,13 +98,13 @@ class Remote(PurePosixPath):
 
 
 def path(text: str) -> Path | Remote:
-    """The place that a flag names.
+    """Return the place that a flag names.
 
     Raises:
         UsageError: an address without a bucket, or in a store that is not installed.
     """
-    scheme, found, rest = text.partition("://")
-    if not found or not re.fullmatch(r"[a-z][a-z0-9]*", scheme):
+    scheme, colon, rest = text.partition("://")
+    if not colon or not re.fullmatch(r"[a-z][a-z0-9]*", scheme):
         return Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not rest.partition("/")[0]:
         raise UsageError(f"{text}: an address has a bucket: {scheme}://BUCKET/FOLDER")
@@ -118,7 +118,7 @@ def path(text: str) -> Path | Remote:
 
 
 def complete_endpoint() -> None:
-    """Gives S3_ENDPOINT the scheme that it may lack: for TensorFlow's S3 that means https, whatever
+    """Give S3_ENDPOINT the scheme that it may lack: for TensorFlow's S3 that means https, whatever
     S3_USE_HTTPS says, and a server that has none is then taken for an empty one."""
     address = os.environ.get("S3_ENDPOINT")
     if address and "://" not in address:
@@ -127,7 +127,7 @@ def complete_endpoint() -> None:
 
 
 def schemes() -> Collection[str]:
-    """The file systems that TensorFlow knows."""
+    """Return the file systems that TensorFlow knows."""
     import_tensorflow()
     import tensorflow as tf
 
@@ -135,23 +135,23 @@ def schemes() -> Collection[str]:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow with its start-up lines, which no setting turns off, kept off stderr."""
+    """Import TensorFlow with its start-up lines, which no setting turns off, kept off stderr."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         import tensorflow
     finally:
-        os.dup2(kept, 2)
+        os.dup2(stderr, 2)
         os.close(nowhere)
-        os.close(kept)
+        os.close(stderr)
     tensorflow.get_logger().setLevel("ERROR")  # its advice is for authors of programs
 
 
 def ask(place: Remote, function: str, *arguments):
-    """What a function of tf.io.gfile answers of a place."""
+    """Return what a function of tf.io.gfile answers of a place."""
     import tensorflow as tf
 
     with faults(place):
@@ -160,7 +160,7 @@ def ask(place: Remote, function: str, *arguments):
 
 @contextmanager
 def faults(place: Remote) -> Iterator[None]:
-    """TensorFlow's errors as Python's own, of one line."""
+    """Raise TensorFlow's errors as Python's own, of one line."""
     import tensorflow as tf
 
     kinds = {tf.errors.NotFoundError: errno.ENOENT, tf.errors.PermissionDeniedError: errno.EACCES}
@@ -168,18 +168,18 @@ def faults(place: Remote) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         number = kinds.get(type(error), errno.EIO)
-        said = " ".join((error.message or "").split())
-        raise OSError(number, said or os.strerror(number), str(place)) from None
+        message = " ".join((error.message or "").split())
+        raise OSError(number, message or os.strerror(number), str(place)) from None
 
 
 def is_remote(place: Path | Remote) -> bool:
-    """Whether it lies in an object store."""
+    """Return whether it lies in an object store."""
     return isinstance(place, Remote)
 
 
 @contextmanager
 def replacing(place: Path | Remote) -> Iterator[Path]:
-    """Yields a path on disk to write a file to, which then is at `place`, or nothing on failure.
+    """Yield a path on disk to write a file to, which then is at `place`, or nothing on failure.
 
     Whoever reads `place` sees the old file or the new one, never a part, also after the machine
     lost its power. Makes parent folders. The path ends as `place` does, by its last two suffixes.
@@ -204,7 +204,7 @@ def replacing(place: Path | Remote) -> Iterator[Path]:
 
 @contextmanager
 def locked(file: Path, doing: str, cure: str = "") -> Iterator[None]:
-    """Inside, no other process holds a file on disk as a lock.
+    """Hold a file on disk as a lock inside, which no other process has then.
 
     Raises:
         UsageError: another does; says what it is `doing`, and the cure.
@@ -214,13 +214,13 @@ def locked(file: Path, doing: str, cure: str = "") -> Iterator[None]:
         with FileLock(file, timeout=0):
             yield
     except Timeout:
-        said = f"{doing} by another process (it holds {file}); wait for it"
-        raise UsageError(f"{said}{cure}") from None
+        busy = f"{doing} by another process (it holds {file}); wait for it"
+        raise UsageError(f"{busy}{cure}") from None
 
 
 @contextmanager
 def hdf5(place: Path | Remote) -> Iterator["h5py.File"]:
-    """Yields an HDF5 file to fill, which then is at `place`, or nothing on failure.
+    """Yield an HDF5 file to fill, which then is at `place`, or nothing on failure.
 
     Made in memory: one that a full disk keeps from being closed crashes the process at its end.
     """
@@ -247,7 +247,7 @@ def flush(path: Path) -> None:
 
 
 def upload(file: Path, place: Remote) -> None:
-    """Puts a file into a store, whole or not at all."""
+    """Put a file into a store, whole or not at all."""
     import tensorflow as tf
 
     with faults(place):
@@ -255,7 +255,7 @@ def upload(file: Path, place: Remote) -> None:
 
 
 def fetch(place: Remote, file: Path) -> None:
-    """Gets an object out of a store."""
+    """Get an object out of a store."""
     import tensorflow as tf
 
     with faults(place):
@@ -264,7 +264,7 @@ def fetch(place: Remote, file: Path) -> None:
 
 @contextmanager
 def local(place: Path | Remote) -> Iterator[Path]:
-    """A file on disk with the content, for libraries that want one: itself, or a passing copy."""
+    """Yield a file on disk with the content, for libraries: itself, or a passing copy."""
     if not is_remote(place):
         yield place
         return
@@ -274,12 +274,12 @@ def local(place: Path | Remote) -> Iterator[Path]:
 
 
 def kept(place: Path | Remote) -> Path:
-    """A file on disk with the content, for what is read again and again: itself, or a copy in the
-    cache, which is made anew when the object is another."""
+    """Return a file on disk with the content, for what is read again and again: itself, or a copy
+    in the cache, which is made anew when the object is another."""
     if not is_remote(place):
         return place
-    found = place.stat()
-    mark = hashlib.sha256(f"{place} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()
+    stat = place.stat()
+    mark = hashlib.sha256(f"{place} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
     copy = cache(place) / "copies" / (mark[:16] + place.suffix)
     if not copy.exists():
         with replacing(copy) as part:
@@ -288,24 +288,25 @@ def kept(place: Path | Remote) -> Path:
 
 
 def cache(results: Path | Remote) -> Path:
-    """A folder on disk for what can be made again: in the results, or the user's own folder of
-    caches where the results are in a store."""
+    """Return a folder on disk for what can be made again: in the results, or the user's own where
+    the results are in a store."""
     return results / "cache" if not is_remote(results) else users_cache()
 
 
 def users_cache() -> Path:
-    """The user's own folder for what can be made again."""
+    """Return the user's own folder for what can be made again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "saliency-trainer"
 
 
 def cores() -> int:
-    """How many processors this process may use."""
-    known = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_writable(results: Path | Remote) -> None:
-    """Makes the folder of results; raises UsageError where nothing can be written to it."""
+    """Make the folder of results; raise UsageError where nothing can be written to it."""
     try:
         with replacing(results / ".writable") as part:
             part.write_text("1")  # a store takes what is empty for a folder
@@ -315,7 +316,7 @@ def check_writable(results: Path | Remote) -> None:
 
 
 def remove(folder: Path | Remote) -> None:
-    """Removes all that is below a folder, and itself; one that is not there is none."""
+    """Remove a folder and all below it, if there is one."""
     if not is_remote(folder):
         shutil.rmtree(folder, ignore_errors=True)
     elif folder.is_dir():
@@ -323,7 +324,7 @@ def remove(folder: Path | Remote) -> None:
 
 
 def walk(folder: Path | Remote, endings: Collection[str] = ()) -> Iterator[tuple]:
-    """(folder, names of folders in it, names of files in it), from the top down; links are
+    """Yield (folder, names of folders in it, names of files in it), from the top down; links are
     followed, but for those that lead back to where they lie, and folders that the caller takes off
     the list are left out.
 
@@ -339,21 +340,21 @@ def walk(folder: Path | Remote, endings: Collection[str] = ()) -> Iterator[tuple
             yield Path(parent), folders, names
         return
     folders, names = [], []
-    for each in folder.iterdir():
-        is_file = each.suffix.lower() in endings or not each.is_dir()
-        (names if is_file else folders).append(each.name)
+    for place in folder.iterdir():
+        is_file = place.suffix.lower() in endings or not place.is_dir()
+        (names if is_file else folders).append(place.name)
     yield folder, folders, names
     for name in folders:
         yield from walk(folder / name, endings)
 
 
 def unreadable(error: OSError) -> None:
-    """Raises what kept a folder from being read, which os.walk would pass over."""
+    """Raise what kept a folder from being read, which os.walk would pass over."""
     raise UsageError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def leads_back(link: Path, top: Path) -> bool:
-    """Whether it is a link to a folder in which it lies, from `top` down, or around one."""
+    """Return whether it is a link to a folder in which it lies, from `top` down, or around one."""
     if not link.is_symlink():
         return False
     to, way = link.resolve(), [p for p in link.parents if p.is_relative_to(top)]

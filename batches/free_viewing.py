@@ -22,7 +22,7 @@ class FreeViewing:
     drawn_by, label, conditional, validated_by = "test", "", False, None
 
     def plan(self, weigh: str = "images", **options) -> dict[str, np.ndarray]:
-        """What an epoch shows, by order.plan.
+        """Return what an epoch shows, by order.plan.
 
         weigh: what counts the same: `images`, or `fixations`, which all samples must have then.
         """
@@ -35,9 +35,9 @@ class FreeViewing:
         return self.samples[id]
 
     def keys(self, size: tuple[int, int]) -> list[Key]:
-        known = self.truth(self.samples)
-        keys = [Grid("density", (*size, 1))] if "density" in known else []
-        if "fixations" in known:
+        truth = self.truth(self.samples)
+        keys = [Grid("density", (*size, 1))] if "density" in truth else []
+        if "fixations" in truth:
             most = max((len(sample.points) for sample in self.samples), default=0)
             keys.append(Points("pixels", (most, 2), pixels, np.int32, -1))
         return keys
@@ -48,8 +48,8 @@ class FreeViewing:
     @staticmethod
     def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
         pointed = all(s.points is not None for s in samples)
-        known = pointed or all(s.density_map or s.points is not None for s in samples)
-        return ("density",) * known + ("fixations",) * pointed
+        dense = pointed or all(s.density_map or s.points is not None for s in samples)
+        return ("density",) * dense + ("fixations",) * pointed
 
     @staticmethod
     def asked(samples: Sequence[Sample]) -> list[Sample]:
@@ -61,13 +61,13 @@ class FreeViewing:
 
 
 def pixels(shown: Shown) -> np.ndarray:
-    """int32 (M, 2), where the fixations on a picture are counted."""
+    """Return where the fixations on a picture are counted, int32 (M, 2)."""
     points = shown.sample.points
     return shown.pixels(points[inside(*points.T, *shown.shape)])
 
 
 def numbers(samples: Sequence[Sample]) -> np.ndarray:
-    """float32, a number of fixations for each sample; UsageError where one has a map alone."""
+    """Return each sample's number of fixations, float32; UsageError where one has a map alone."""
     without = [sample.name for sample in samples if sample.table is None]
     if without:
         raise UsageError(

@@ -24,21 +24,21 @@ class Shown:
 
     @property
     def scale(self) -> np.ndarray:
-        """By what x and y are multiplied when the picture is fitted."""
+        """Return by what x and y are multiplied when the picture is fitted."""
         return np.divide(self.target, self.shape)[::-1]
 
     @property
     def corner(self) -> np.ndarray:
-        """The column and row of the frame in which the fitted picture begins."""
+        """Return the column and row of the frame in which the fitted picture begins."""
         return np.array(margins(self.target, self.size)[::-1])
 
     def placed(self, points: np.ndarray) -> np.ndarray:
-        """float32 x and y in the frame of points (..., 2) in pixels of the sample."""
+        """Return float32 x and y in the frame of points (..., 2) in pixels of the sample."""
         return np.float32(points * self.scale) + np.float32(self.corner)
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
-        """int32 columns and rows in the frame of points (..., 2) that lie on the sample: where
-        formats.fixations.counts counts them."""
+        """Return int32 columns and rows in the frame of points (..., 2) that lie on the sample:
+        where formats.fixations.counts counts them."""
         place = np.floor(points * self.scale)
         return np.int32(np.minimum(place, np.subtract(self.target, 1)[::-1]) + self.corner)
 
@@ -60,13 +60,13 @@ class Key:
     of_picture = False  # whether there is one of it a picture, however many samples that has
 
     def put(self, row: np.ndarray, values: np.ndarray) -> None:
-        """Puts a sample's part at the beginning of its row."""
+        """Put a sample's part at the beginning of its row."""
         row[: len(values)] = values
         row[len(values) :] = self.fill
 
     @staticmethod
     def mirrored(values: tf.Tensor, flip: tf.Tensor, width: int) -> tf.Tensor:
-        """The rows, those that `flip` names as they are in a frame of that width mirrored."""
+        """Return the rows, those that `flip` names mirrored in a frame of that width."""
         return values
 
 
@@ -110,7 +110,7 @@ KINDS |= {"id": Key, "weight": Key, "features": Features, "pixels": Points, "his
 
 
 def prepare(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """A batch as it travels -> as models, losses and metrics take it, on the device that computes.
+    """Make of a batch as it travels what models, losses and metrics take, on their device.
 
     Rows that `flip` (P,) names are mirrored, the whole frame of each: where padding is odd, the one
     column more is on its left then. Bytes become float32. `pixels`, columns and rows
@@ -119,20 +119,20 @@ def prepare(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     picture i in rows i F .. (i + 1) F, and so does `valid`.
     """
     size = batch["valid"].shape[1:3]
-    found = {
+    rows = {
         name: KINDS[name].mirrored(values, batch["flip"], size[1])
         for name, values in batch.items()
         if name != "flip"
     }
     if len(batch["weight"].shape) > 1:
-        found = spread(found)
-    if "pixels" in found:
-        found["fixations"] = scattered(found.pop("pixels"), size)
-    return {k: tf.cast(v, tf.float32) if v.dtype == tf.uint8 else v for k, v in found.items()}
+        rows = spread(rows)
+    if "pixels" in rows:
+        rows["fixations"] = scattered(rows.pop("pixels"), size)
+    return {k: tf.cast(v, tf.float32) if v.dtype == tf.uint8 else v for k, v in rows.items()}
 
 
 def spread(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """A batch of P pictures with F samples each, of which each has a row now."""
+    """Give each sample its row, in a batch of P pictures with F samples each."""
     pictures, group = batch["weight"].shape
     rows = {
         name: values if KINDS[name].of_picture else tf.reshape(values, [-1, *values.shape[2:]])
@@ -144,7 +144,7 @@ def spread(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def scattered(pixels: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """How many of the pixels (N, M, 2), columns and rows, are each of a frame's: float32
+    """Count how many of the pixels (N, M, 2), columns and rows, are each of a frame's: float32
     (N, H, W, 1); those whose row is -1 are nowhere."""
     (height, width), count = size, pixels.shape[0]
     column, row = tf.unstack(pixels, axis=-1)

@@ -8,7 +8,7 @@ import numpy as np
 def plan(
     count: int, batch_size: int, *, seed: int | None = None, epoch: int = 0, flip: bool = False
 ) -> dict[str, np.ndarray]:
-    """What an epoch shows, in order: sample `id`, `flip` and `weight`, each (steps * batch,).
+    """Return what an epoch shows, in order: `id`, `flip` and `weight`, each (steps * batch,).
 
     A function of (seed, epoch, index) alone, chosen before anything is read, so that a resumed
     run sees what an uninterrupted one does. Without a seed: in order, nothing mirrored.
@@ -21,8 +21,8 @@ def plan(
 
 
 def filled(steps: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
-    """An epoch's rows, and after them as many of the first again, with weight 0, as the last
-    batch lacks: every step has one shape."""
+    """Return an epoch's rows, and after them as many of the first again, with weight 0, as the
+    last batch lacks: every step has one shape."""
     count = len(steps["weight"])
     again = np.resize(np.arange(count), -count % batch_size)
     whole = {key: np.concatenate([rows, rows[again]]) for key, rows in steps.items()}
@@ -33,7 +33,7 @@ def filled(steps: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.nda
 def parts(
     rows: Mapping[str, np.ndarray], batch_size: int, skip: int, share: tuple[int, int, int]
 ) -> dict[str, np.ndarray]:
-    """An epoch's rows as the parts of batches that one of several workers computes, in order.
+    """Return an epoch's rows as the parts of batches that one of several workers computes.
 
     Args:
         skip: so many batches were done before.
@@ -43,9 +43,7 @@ def parts(
     worker, workers, devices = share
 
     def part(values: np.ndarray) -> np.ndarray:
-        each = values.reshape(
-            -1, workers, devices // workers, batch_size // devices, *values.shape[1:]
-        )
-        return each[skip:, worker].reshape(-1, *each.shape[3:])
+        shape = (-1, workers, devices // workers, batch_size // devices, *values.shape[1:])
+        return values.reshape(shape)[skip:, worker].reshape(-1, *shape[3:])
 
     return {key: part(values) for key, values in rows.items()}

@@ -39,8 +39,8 @@ def batches(
     skip: int = 0,
     share: tuple[int, int, int] = (0, 1, 1),
 ) -> tf.data.Dataset:
-    """Batches of samples as they travel to a device, where keys.prepare makes of them what models
-    take; in the order of the task's plan, at the model's input size.
+    """Return batches of samples as they travel to a device, where keys.prepare makes of them what
+    models take; in the order of the task's plan, at the model's input size.
 
     Args:
         batch_size: B pictures; with a share, of all workers together.
@@ -83,8 +83,8 @@ def batches(
 def seen(
     first: Sample, size: tuple[int, int], maps: Mapping[str, Maker], features: Encoded | None
 ) -> list[Key]:
-    """The keys of what a network sees of a picture; `first`: one of the samples, of whose features
-    those of all have the shape."""
+    """Return the keys of what a network sees of a picture; `first`: one of the samples, of whose
+    features those of all have the shape."""
     picture = Grid("image", (*size, 3), dtype=np.uint8, fill=GREY)
     if features:
         shape = features(first).shape
@@ -94,12 +94,12 @@ def seen(
 
 
 def mapped(name: str, size: tuple[int, int], make: Maker) -> Key:
-    """The key of a map that is made of a sample."""
+    """Return the key of a map that is made of a sample."""
     return Grid(name, (*size, 1), lambda shown: make(shown.sample, *shown.target)[..., None])
 
 
 def settled() -> tf.data.Options:
-    """Nothing is tuned while a dataset is read: the thread that does it, in TensorFlow 2.21, often
+    """Tune nothing while a dataset is read: the thread that does it, in TensorFlow 2.21, often
     sleeps on when the last batch is read, and the end of an epoch waits for it, up to a minute."""
     options = tf.data.Options()
     options.autotune.enabled = False

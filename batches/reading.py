@@ -16,8 +16,8 @@ from formats.pictures.images import aligned, cleared, fitted
 
 @dataclass(frozen=True)
 class Reader:
-    """What a batch holds: the `id` of rows -> the arrays of the keys; `sample` gives the picture of
-    a row."""
+    """Read what a batch holds: the `id` of rows -> the arrays of the keys; `sample` gives the
+    picture of a row."""
 
     sample: Callable[[np.ndarray], Sample]
     keys: Sequence[Key]
@@ -25,30 +25,29 @@ class Reader:
     store: Store | None
 
     def __call__(self, ids: np.ndarray) -> list[np.ndarray]:
-        found = [aligned((len(ids), *key.shape), np.dtype(key.dtype)) for key in self.keys]
+        arrays = [aligned((len(ids), *key.shape), np.dtype(key.dtype)) for key in self.keys]
         for place, id in enumerate(ids):
             shown = self.shown(id)
-            rows = [(key, array[place]) for key, array in zip(self.keys, found, strict=True)]
-            self.put_kept(shown, [(key, row) for key, row in rows if not key.make])
+            rows = [(key, array[place]) for key, array in zip(self.keys, arrays, strict=True)]
+            self.put_stored(shown, [(key, row) for key, row in rows if not key.make])
             for key, row in rows:
                 if key.make:
                     key.put(row, key.make(shown))
-        return found
+        return arrays
 
     def shown(self, id: np.ndarray) -> Shown:
-        """A row's picture and its place in the frame."""
+        """Return a row's picture and its place in the frame."""
         sample = self.sample(id)
         shape = shape_of(sample)
         return Shown(sample, id, shape, fitted(shape, self.size), self.size)
 
-    def put_kept(self, shown: Shown, rows: Sequence[tuple[Key, np.ndarray]]) -> None:
-        """Puts what `make` makes of a sample into its rows, from the store where there is one."""
+    def put_stored(self, shown: Shown, rows: Sequence[tuple[Key, np.ndarray]]) -> None:
+        """Put what `make` makes of a sample into its rows, from the store where there is one."""
         inner = {key.name: cleared(row, shown.target, key.fill) for key, row in rows}
         if self.store and shown.target[1] == self.size[1]:  # lies in one piece there
             self.store.read(shown.sample, inner)
             return
-        kept = (
-            self.store.read if self.store else functools.partial(make, size=self.size, names=inner)
-        )
-        for name, values in kept(shown.sample).items():
+        made = functools.partial(make, size=self.size, names=inner)
+        read = self.store.read if self.store else made
+        for name, values in read(shown.sample).items():
             inner[name][...] = values

@@ -35,7 +35,7 @@ class Scanpaths:
     def plan(
         self, weigh: str = "images", *, seed: int | None = None, epoch: int = 0, flip: bool = False
     ) -> dict[str, np.ndarray]:
-        """What an epoch shows, in order: a row has a picture and `group` of its fixations.
+        """Return what an epoch shows, in order: a row has a picture and `group` of its fixations.
 
         With a seed each picture once, its fixations drawn without repeats as a function of (seed,
         epoch); without one all fixations in order, in as many rows as they need. What is missing
@@ -63,7 +63,7 @@ class Scanpaths:
         return {key: np.array(values) for key, values in rows.items()}
 
     def _drawn(self, seed: int | None, epoch: int) -> np.ndarray:
-        """The places of all fixations, within each picture in the order that they are shown in."""
+        """Return the places of all fixations, each picture's in the order they are shown in."""
         places = np.arange(len(self.picture))
         if seed is None:
             return places
@@ -75,7 +75,7 @@ class Scanpaths:
         return self.samples[self.picture[id[0]]]
 
     def keys(self, size: tuple[int, int]) -> list[Key]:
-        """The fixations before each, and each one's own pixel."""
+        """Return the keys of the fixations before each, and of each one's own pixel."""
 
         def history(shown: Shown) -> np.ndarray:
             return shown.placed(self.rows.history[shown.id])
@@ -90,12 +90,12 @@ class Scanpaths:
         ]
 
     def names(self) -> list[str]:
-        """Such as "1001.jpg, fixation 3", counted from 1 in the table of the picture."""
+        """Return names such as "1001.jpg, fixation 3", counted from 1 in the picture's table."""
         return [f"{s.name}, fixation {n}" for s in self.samples for n in range(1, len(s.table) + 1)]
 
     @staticmethod
     def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
-        """Fixations; UsageError where a sample has none, or ones whose order is not known."""
+        """Return fixations; UsageError where a sample has none, or none whose order is known."""
         for sample in samples:
             if sample.table is None or (sample.table.scanpath < 0).any():
                 raise UsageError(
@@ -110,7 +110,7 @@ class Scanpaths:
 
     @staticmethod
     def answers(sample: Sample, frames: Iterator[np.ndarray]) -> Iterable[tuple]:
-        """A frame a fixation; none of those that are not scored."""
+        """Return a frame a fixation; none of those that are not scored."""
         seen = [next(frames) for _ in range(len(sample.table))]
         scored = seen if sample.scored is None else compress(seen, sample.scored)
         return zip(scored, sample.points[:, None], strict=True)

@@ -43,18 +43,21 @@ class Store:
             OSError: the disk has no room, or cannot be written to.
         """
         for name in self.rows:
-            self._fill(name, {key(name, each, self.target(each)): each for each in samples})
+            self._fill(name, {key(name, s, self.target(s)): s for s in samples})
 
     def _fill(self, name: str, samples: Mapping[str, Sample]) -> None:
-        rows, targets = self.rows[name], {each: self.target(samples[each]) for each in samples}
+        rows, targets = (
+            self.rows[name],
+            {digest: self.target(samples[digest]) for digest in samples},
+        )
         lacking = rows.lacking(samples)
         if not lacking:
             return
-        rows.check_room(sum(length(name, targets[each]) for each in lacking))
+        rows.check_room(sum(length(name, targets[digest]) for digest in lacking))
         logging.info("fitting %d %s to %dx%d", len(lacking), FOLDERS[name], *self.size)
 
-        def write(each: str) -> None:
-            rows.write(each, MAKE[name](samples[each], targets[each]))
+        def write(digest: str) -> None:
+            rows.write(digest, MAKE[name](samples[digest], targets[digest]))
 
         for _ in in_threads(write, lacking):
             pass
@@ -66,11 +69,11 @@ class Store:
             UsageError: a row is damaged, and so is the picture that it is made of.
         """
         target = self.target(sample)
-        found = into or {name: np.empty((*target, d), t) for name, (t, d) in KINDS.items()}
+        arrays = into or {name: np.empty((*target, d), t) for name, (t, d) in KINDS.items()}
         for name, rows in self.rows.items():
             make = partial(MAKE[name], sample, target)
-            rows.get(key(name, sample, target), found[name], make)
-        return {name: found[name] for name in self.rows}
+            rows.get(key(name, sample, target), arrays[name], make)
+        return {name: arrays[name] for name in self.rows}
 
     def taker(self, count: int) -> Callable[[Seen, np.ndarray], None] | None:
         """Return `take`, or None where so many pictures and maps of the full size have no room."""

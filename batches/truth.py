@@ -13,12 +13,12 @@ from formats.pictures.images import resize
 
 
 def shape_of(sample: Sample) -> tuple[int, int]:
-    """A stimulus' height and width, where need be from its file."""
+    """Return a stimulus' height and width, where need be from its file."""
     return sample.shape or decode.shape(sample.stimulus)
 
 
 def density(sample: Sample, shape: tuple[int, int]) -> np.ndarray:
-    """The empirical density at the stimulus' own shape (or its map's), summing to 1."""
+    """Return the empirical density at the stimulus' own shape (or its map's), summing to 1."""
     if sample.density_map:
         levels = maps.read(sample.density_map)
     else:
@@ -27,13 +27,13 @@ def density(sample: Sample, shape: tuple[int, int]) -> np.ndarray:
 
 
 def summing(levels: np.ndarray) -> np.ndarray:
-    """Levels as a density, summing to 1; uniform where all are 0."""
+    """Return levels as a density, summing to 1; uniform where all are 0."""
     total = levels.sum()
     return levels / total if total > 0 else np.full(levels.shape, 1 / levels.size)
 
 
 def truth(sample: Sample) -> dict[str, np.ndarray]:
-    """All that is known of a sample, at its stimulus' own shape (height, width), in float64.
+    """Return all that is known of a sample, at its stimulus' own shape (height, width), in float64.
 
     Returns:
         density summing to 1 and its logarithm, log_density, finite; fixations, counts, where
@@ -42,38 +42,38 @@ def truth(sample: Sample) -> dict[str, np.ndarray]:
     Raises:
         UsageError: a true density that is none.
     """
-    known = density(sample, sample.shape)
-    if known.shape != sample.shape:
-        known = np.maximum(resize(known[..., None], sample.shape)[..., 0], 0)
-    known = np.float64(known) / np.sum(known, dtype=np.float64)
-    found = {"density": known, "log_density": np.log(known + 1e-20)}
+    empirical = density(sample, sample.shape)
+    if empirical.shape != sample.shape:
+        empirical = np.maximum(resize(empirical[..., None], sample.shape)[..., 0], 0)
+    empirical = np.float64(empirical) / np.sum(empirical, dtype=np.float64)
+    truths = {"density": empirical, "log_density": np.log(empirical + 1e-20)}
     if sample.points is not None:
-        found["fixations"] = counts(*sample.points.T, sample.shape)
+        truths["fixations"] = counts(*sample.points.T, sample.shape)
     if sample.truth:
         values = predictions.read(sample.truth, sample.shape)
-        found["true_log_density"] = predictions.normalised(sample.truth, values)
-    return found
+        truths["true_log_density"] = predictions.normalised(sample.truth, values)
+    return truths
 
 
 def relative_points(samples: Sequence[Sample]) -> list[np.ndarray]:
-    """Each sample's (M, 2) fixations as fractions of width and height; where it has a map alone,
-    100 points drawn from that."""
+    """Return each sample's (M, 2) fixations as fractions of width and height; of a map alone, 100
+    points drawn from it."""
     random = np.random.default_rng(0)
     parts = []
     for sample in samples:
         points, shape = sample.points, sample.shape
         if points is None:
-            known = np.float64(density(sample, sample.shape))
-            pixels = random.choice(known.size, 100, p=known.ravel() / known.sum())
-            shape = known.shape
+            mass = np.float64(density(sample, sample.shape))
+            pixels = random.choice(mass.size, 100, p=mass.ravel() / mass.sum())
+            shape = mass.shape
             points = np.stack(np.divmod(pixels, shape[1])[::-1], 1) + 0.5
         parts.append(points / shape[::-1])
     return parts
 
 
 def shuffled(samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
-    """The negatives of sAUC, by pysaliency: gives for a sample the float64 (height, width) counts,
-    at its stimulus' shape, of the fixations on all others, scaled to it, repeats kept.
+    """Return the negatives of sAUC, by pysaliency: a function that gives for a sample the counts,
+    float64 at its stimulus' shape, of the fixations on all others, scaled to it, repeats kept.
 
     All samples need fixations.
     """
@@ -90,7 +90,7 @@ def shuffled(samples: Sequence[Sample]) -> Callable[[Sample], np.ndarray]:
         return counts(column, row, (height, width))
 
     def others(sample: Sample) -> np.ndarray:
-        own = counts(*sample.points.T, sample.shape) if sample.name in names else 0
-        return total(*sample.shape) - own
+        of_it = counts(*sample.points.T, sample.shape) if sample.name in names else 0
+        return total(*sample.shape) - of_it
 
     return others

@@ -20,56 +20,57 @@ Users = Mapping[str, tuple[Config, tuple[int, int]]]  # by the name of a run: it
 
 
 def caches(args) -> None:
-    """Prints a line for each part of a cache; removes those that no run uses, where asked to."""
+    """Print a line for each part of a cache; remove those that no run uses, where asked to."""
     cache = args.cache_dir or storage.cache(args.results)
     print(f"what can be made again, in {cache}/")
     parts, runs = defaultdict(list), runs_of(args.results)
     for path in paths(cache):
         parts[part_of(path, runs)].append(path)
-    for (what, users), found in parts.items():
-        files = [path for top in found for path in (top, *top.rglob("*")) if path.is_file()]
+    for (what, users), tops in parts.items():
+        files = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
         size = sum(path.stat().st_size for path in files) / 1e6
-        said = f"{what}: {len(files)} files, {size:.1f} MB"
+        line = f"{what}: {len(files)} files, {size:.1f} MB"
         if users is not None:
-            said += f", used by {', '.join(users) or 'no run'}"
+            line += f", used by {', '.join(users) or 'no run'}"
         if args.remove_unused and users == ():
-            for path in found:
+            for path in tops:
                 path.unlink() if path.is_file() else storage.remove(path)
-            said += "; removed"
-        print(f"  {said}")
+            line += "; removed"
+        print(f"  {line}")
     if not parts:
         print("  nothing yet")
 
 
 def paths(cache: Path) -> Iterator[Path]:
-    """Yields what lies in a cache, of rows each folder."""
+    """Yield what lies in a cache, of rows each folder."""
     for top in sorted(cache.iterdir()) if cache.is_dir() else ():
         yield from sorted(top.iterdir()) if top.name in ROWS else [top]
 
 
 def part_of(path: Path, runs: Users) -> tuple[str, tuple[str, ...] | None]:
-    """Returns what lies at a path, and the names of the runs that use it; None where it is not
+    """Return what lies at a path, and the names of the runs that use it; None where it is not
     known whose it is."""
-    kind, found = path.parent.name, NAME.fullmatch(path.name)
+    kind, match = path.parent.name, NAME.fullmatch(path.name)
     if kind not in ROWS:
         return path.name, None
-    if not found or (kind != "features" and path.name != folder(size_of(found))):
+    if not match or (kind != "features" and path.name != folder(size_of(match))):
         return f"{kind} of another version", ()
-    size, encoder = size_of(found), found["encoder"]
+    size, encoder = size_of(match), match["encoder"]
     users = (
         name
-        for name, (settings, own) in runs.items()
-        if own == size and (encoder is None or settings.cached and settings.encoder == encoder)
+        for name, (settings, input_size) in runs.items()
+        if input_size == size
+        and (encoder is None or settings.cached and settings.encoder == encoder)
     )
     return f"{kind}{f' of {encoder}' if encoder else ''} at {size[0]}x{size[1]}", tuple(users)
 
 
-def size_of(found: re.Match) -> tuple[int, int]:
-    return int(found["height"]), int(found["width"])
+def size_of(match: re.Match) -> tuple[int, int]:
+    return int(match["height"]), int(match["width"])
 
 
 def runs_of(results: Path) -> Users:
-    """Returns the runs that have weights, but for those whose JSON is damaged."""
+    """Return the runs that have weights, but for those whose JSON is damaged."""
     runs = {}
     for name in with_best(results):
         with suppress(UsageError):

@@ -82,7 +82,7 @@ def yardstick(
     negatives: Callable[[Sample], np.ndarray] | None,
     args,
 ) -> Yardstick:
-    """What the tested side of a corpus is measured by."""
+    """Return what the tested side of a corpus is measured by."""
     bias = centre_bias(relative_points(training))
     gold = gold_of(training, tested, bias) if negatives and args.protocol == "tuebingen" else None
     others = mean_of_others(subject, tested) if args.maps else None
@@ -90,14 +90,14 @@ def yardstick(
 
 
 def negatives_of(tested: list[Sample], protocol: str) -> Callable[[Sample], np.ndarray] | None:
-    """The fixations on the others of all pictures that are tested; None where some have none."""
+    """Return the fixations on the others of all tested pictures; None where some have none."""
     if any(sample.points is None for sample in tested):
         return None
     return shuffled(tested) if protocol == "tuebingen" else ten_others(tested)
 
 
 def ten_others(samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
-    """The old MIT protocol's negatives: fixations on ten of the other pictures."""
+    """Return the old MIT protocol's negatives: fixations on ten of the other pictures."""
     places = {sample.name: index for index, sample in enumerate(samples)}
 
     def negatives(sample: Sample) -> np.ndarray:
@@ -108,13 +108,13 @@ def ten_others(samples: list[Sample]) -> Callable[[Sample], np.ndarray]:
 
 
 def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable:
-    """The logarithm of the mean density answered for the other pictures, at a sample's shape, given
-    the sample and its own log-density; None where there are no others."""
+    """Return a function of a sample and its own log-density: the logarithm of the mean density
+    answered for the other pictures, at its shape; None where there are no others."""
     shape = samples[0].shape
 
     def density(log_density: np.ndarray) -> np.ndarray:
-        found = np.float64(resize(np.exp(log_density)[..., None], shape)[..., 0])
-        return found / found.sum()
+        values = np.float64(resize(np.exp(log_density)[..., None], shape)[..., 0])
+        return values / values.sum()
 
     total = np.zeros(shape)
     for part, *more in subject.answers(samples):
@@ -126,15 +126,15 @@ def mean_of_others(subject: Subject, samples: list[Sample]) -> Callable:
         if len(samples) < 2:
             return None
         mean = np.maximum(total - density(log_density), 0) / (len(samples) - 1)
-        found = np.float64(resize(mean[..., None], sample.shape)[..., 0])
-        return np.log(np.maximum(found / found.sum(), np.finfo(np.float64).tiny))
+        values = np.float64(resize(mean[..., None], sample.shape)[..., 0])
+        return np.log(np.maximum(values / values.sum(), np.finfo(np.float64).tiny))
 
     return of
 
 
 def gold_of(training: list[Sample], tested: list[Sample], bias: CentreBias) -> GoldStandard | None:
-    """The gold standard of a corpus, fitted on its training side, whose centre bias is given; None,
-    and why, where observers are not known of all."""
+    """Fit the gold standard of a corpus on its training side, whose centre bias is given; return
+    None, and say why, where observers are not known of all."""
     why = lacking(observers_of([*training, *tested]))
     if why:
         logging.warning("no gold standard, and no share of it: %s", why)
@@ -143,30 +143,30 @@ def gold_of(training: list[Sample], tested: list[Sample], bias: CentreBias) -> G
 
 
 def observers_of(samples: list[Sample]) -> dict[str, np.ndarray | None]:
-    """Who looked at each picture, None where it has a map alone; by name."""
+    """Return who looked at each picture, None where it has a map alone; by name."""
     return {s.name: None if s.counted is None else s.counted.subject for s in samples}
 
 
 def people(sample: Sample):
-    """Points, observers and shape, as the gold standard takes them."""
+    """Return points, observers and shape, as the gold standard takes them."""
     return sample.points, sample.counted.subject, sample.shape
 
 
 def ceiling(gold: GoldStandard, sample: Sample, centre: np.ndarray, own: bool) -> dict[str, float]:
-    """What the gold standard knows of a picture's fixations, in bits per fixation; with `own`, when
-    it knows those that it is asked about too."""
+    """Return what the gold standard knows of a picture's fixations, in bits per fixation; with
+    `own`, when it knows those that it is asked about too."""
     points, observers, shape = people(sample)
-    found = gold.log_likelihood(points, observers, *shape, own)
+    likelihood = gold.log_likelihood(points, observers, *shape, own)
     column, row = np.int64(points).T
-    gain = found - centre[row, column]
+    gain = likelihood - centre[row, column]
     return {
-        LL.label: float(found.mean() + np.log(np.prod(shape))) / BIT,
+        LL.label: float(likelihood.mean() + np.log(np.prod(shape))) / BIT,
         IG.label: float(gain.mean()) / BIT,
     }
 
 
 def in_threads(function, items, ahead: int = 8) -> list:
-    """What the function makes of each tuple, in order; items are drawn only as they are needed."""
+    """Return what the function makes of each tuple, in order; draw items only as needed."""
     results, waiting = [], collections.deque()
     with ThreadPoolExecutor(storage.cores()) as pool:
         for item in items:
@@ -177,20 +177,20 @@ def in_threads(function, items, ahead: int = 8) -> list:
 
 
 def rows(subject: Subject, samples: list[Sample], measure: Yardstick, args) -> list[dict]:
-    """The report's rows of samples; draws their pictures."""
+    """Return the report's rows of samples; draw their pictures."""
     pairs = zip(samples, subject.answers(samples), strict=True)
     return in_threads(functools.partial(judge, subject.files, measure, args.format), pairs)
 
 
 def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterable[Part]) -> dict:
-    """A row of the report: metrics of the answer and of the baselines, and links to pictures."""
+    """Return a row of the report: metrics of the answer and the baselines, links to pictures."""
     known, links, image = truth(sample), run.links(sample.name), decode_whole(sample.stimulus)
     save_stimulus(links["stimulus"], image, sample.points)
     save_overlay(links["truth"], image, known.pop("log_density"), max_side=400)
     best, centre = known.pop("true_log_density", None), measure.centre(*sample.shape)
     if measure.negatives:
         known["negatives"] = measure.negatives(sample)
-    found, answer, levels = measured(measure, sample, parts, known)
+    metrics, answer, levels = measured(measure, sample, parts, known)
     draw(run, fmt, sample, image, answer)
     plain, gold = replace(measure, others=None), {}
     if measure.gold:
@@ -200,7 +200,7 @@ def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterabl
         "name": sample.name,
         "fixations": 0 if sample.points is None else len(sample.points),
         **{key: os.path.relpath(path, run.page.parent) for key, path in links.items()},
-        "metrics": found,
+        "metrics": metrics,
         "baselines": {
             "uniform": plain.scores(sample, Part(uniform(*sample.shape)), known),
             "centerbias": plain.scores(sample, Part(centre), known),
@@ -212,9 +212,9 @@ def judge(run: Run, measure: Yardstick, fmt: str, sample: Sample, parts: Iterabl
 
 
 def measured(measure: Yardstick, sample: Sample, parts: Iterable[Part], known: Mapping):
-    """Metrics by their public names, the answer's mean density as log-density, and each fixation's
-    level in its density. What answers in parts is averaged over their fixations, and has no map to
-    compare with the empirical density."""
+    """Return metrics by their public names, the answer's mean density as log-density, and each
+    fixation's level in its density. What answers in parts is averaged over their fixations, and has
+    no map to compare with the empirical density."""
     total, levels, density, count = collections.Counter(), [], 0.0, 0
     for part in parts:
         here = dict(known)
@@ -233,6 +233,6 @@ def measured(measure: Yardstick, sample: Sample, parts: Iterable[Part], known: M
 
 
 def draw(run: Run, fmt: str, sample: Sample, image: np.ndarray, answer: np.ndarray) -> None:
-    """Writes a sample's saliency map and overlay."""
+    """Write a sample's saliency map and overlay."""
     save_map(run.picture(sample.name, f".{fmt}"), answer, fmt)
     save_overlay(run.picture(sample.name, "_overlay.jpg"), image, answer)

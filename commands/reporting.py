@@ -20,7 +20,7 @@ PROTOCOLS = {"tuebingen": "Tuebingen protocol", "mit": "old MIT protocol"}
 def report(
     subject: Subject, cases: Sequence, measured: Mapping, rows: Sequence[Mapping], args
 ) -> dict[str, float]:
-    """Writes an evaluation's page, table and numbers; prints and returns its means.
+    """Write an evaluation's page, table and numbers; print and return its means.
 
     cases: what was tested, on the sides of a corpus; measured: all that two evaluations must share
     for their numbers to be compared.
@@ -56,14 +56,14 @@ def report(
 
 
 def mode(args) -> str:
-    """What tells the report of another protocol from the usual one."""
+    """Return what tells the report of another protocol from the usual one."""
     parts = {"_mit": args.protocol == "mit", "_maps": args.maps, "_skipfirst": args.skip_first}
     parts["_test"] = args.side == "test"
-    return "".join(part for part, there in parts.items() if there)
+    return "".join(part for part, asked in parts.items() if asked)
 
 
 def measured(cases: Sequence, args) -> dict:
-    """What an evaluation's numbers depend on beside what is tested, each as a fingerprint: the
+    """Return what an evaluation's numbers depend on beside what is tested, as fingerprints: the
     protocol, the pictures and their fixations, their empirical densities, the training sides that
     baselines are fitted on, and the pictures whose fixations are negatives."""
     maps = "; each metric on the map made for it" if args.maps else ""
@@ -81,7 +81,7 @@ def measured(cases: Sequence, args) -> dict:
 
 
 def difference(results: Path, a: str, b: str) -> None:
-    """Prints how two tested runs differ, picture by picture."""
+    """Print how two tested runs differ, picture by picture."""
     try:
         print(compare(*(Run(results, name).metrics for name in (a, b))))
     except ValueError as error:

@@ -9,7 +9,7 @@ from absl import logging
 from keras import ops
 
 import storage
-from batches.keys import prepare
+from batches.keys import Shown, prepare
 from batches.pipeline import batches
 from batches.tasks import TASKS
 from commands import subjects
@@ -19,7 +19,7 @@ from data.corpus import corpus_name
 from data.samples import Sample, pictures
 from errors import UsageError
 from formats.pictures.decode import decode_whole
-from formats.pictures.images import fitted, margins
+from formats.pictures.images import fitted
 from formats.pictures.integrity import Memory
 from model.baselines.centre_bias import Prior
 from model.checkpoints.runs import Run, chosen
@@ -31,8 +31,8 @@ from report.scanpaths import save_scanpaths, write_csv
 
 
 def scanpaths(args) -> None:
-    """Samples scanpaths over a picture; writes them as CSV and drawn on it."""
-    model = next(name for name, known in MODELS.items() if SCANPATHS in known.tasks)
+    """Sample scanpaths over a picture; write them as CSV and drawn on it."""
+    model = next(name for name, model in MODELS.items() if SCANPATHS in model.tasks)
     name = args.name or (args.data and f"{model}_{corpus_name(args.data)}")
     run, about = chosen(args.results, name, model)
     settings = subjects.settings_of(run, about)
@@ -42,10 +42,10 @@ def scanpaths(args) -> None:
             f"{about['corpus']} -m {model} --scanpath, or choose one with --name"
         )
     memory = Memory(args.cache_dir or storage.cache(args.results))
-    found = pictures(args.path, memory)
-    if len(found) > 1:
-        raise UsageError(f"-p {args.path}: {len(found)} pictures; one is looked at")
-    looked, size = found[0], tuple(about["size"])
+    looked, *more = pictures(args.path, memory)
+    if more:
+        raise UsageError(f"-p {args.path}: {1 + len(more)} pictures; one is looked at")
+    size = tuple(about["size"])
     prior = None if args.prior is None else prior_of(args.prior, Path("data"), memory)
     after = viewer(run, settings, size, looked, prior)
     paths = sample(after, looked.shape, args.count, args.length, args.seed)
@@ -58,19 +58,18 @@ def scanpaths(args) -> None:
 def viewer(
     run: Run, settings: Config, size: tuple[int, int], looked: Sample, prior: Prior | None
 ) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
-    """A function of histories (count, 4, 2), in pixels of the picture, that gives the log-density
-    of the next fixation for each; the picture is encoded once."""
+    """Return a function of histories (count, 4, 2), in pixels of the picture, that gives the
+    log-density of the next fixation for each; the picture is encoded once."""
     keras.config.set_dtype_policy(settings.precision)
     model = build(settings, size)
     load_weights(model, run.best)
     (batch,) = map(prepare, batches([looked], size, 1, maps=subjects.priors(settings, run, prior)))
     seen = {"features": model.get_layer("encoder")(batch["image"])}
     seen["centre_bias"] = batch["centre_bias"]
-    target = fitted(looked.shape, size)
-    scale, corner = np.divide(target, looked.shape)[::-1], margins(target, size)[::-1]
+    shown = Shown(looked, np.empty(0), looked.shape, fitted(looked.shape, size), size)
 
     def after(histories: np.ndarray) -> Iterator[np.ndarray]:
-        told = ops.convert_to_tensor(np.float32(histories * scale + corner))
+        told = ops.convert_to_tensor(shown.placed(histories))
         valid = ops.repeat(batch["valid"], len(histories), axis=0)
         logits = model.get_layer("readout")({**seen, "history": told, "valid": valid})["logits"]
         for frame in log_density(logits, valid).numpy():

@@ -35,7 +35,7 @@ from model.training.strategy import mirrored
 
 
 def settings_of(run: Run, about: dict) -> Config:
-    """The configuration that a run was trained with, as the JSON beside its weights has it."""
+    """Return the configuration that a run was trained with, as the JSON of its weights has it."""
     return Config.make(config.from_json(about["config"], str(run.best.record)))
 
 
@@ -47,8 +47,8 @@ def of_run(
     files: Run,
     prior: Prior | None = None,
 ) -> Subject:
-    """A trained model, whose answers are at the input size of the corpus that it is tested on;
-    `prior`: instead of the one that it was trained with."""
+    """Return a trained model, whose answers are at the input size of the corpus that it is tested
+    on; `prior`: instead of the one that it was trained with."""
     model, task = MODELS[settings.model], TASKS[settings.task]
     if prior and not model.prior:
         takes = " and ".join(TAKE_PRIOR)
@@ -63,8 +63,8 @@ def of_run(
             network = build(settings, size)
             load_weights(network, run.best)
         maps = priors(settings, run, prior)
-        found = predicted(strategy, settings, network, size, samples, maps)
-        frames = (frame for _, frame in found)
+        answered = predicted(strategy, settings, network, size, samples, maps)
+        frames = (frame for _, frame in answered)
         for sample in tqdm(samples, disable=None):
             yield parts(sample, task.answers(sample, frames))
 
@@ -76,7 +76,7 @@ def of_run(
 
 
 def predicted(strategy, settings: Config, network, size, samples, maps) -> Iterator:
-    """The `id` of each of the task's samples and a network's log-density for it, in its frame."""
+    """Yield the `id` of each of the task's samples and its log-density, in a network's frame."""
     task = TASKS[settings.task]
     shown = task.asked(samples)
     options = {"task": task, "group": settings.fixations_per_picture, "maps": maps}
@@ -88,55 +88,55 @@ def predicted(strategy, settings: Config, network, size, samples, maps) -> Itera
 
 
 def priors(settings: Config, run: Run, prior: Prior | None = None) -> dict[str, Callable]:
-    """The maps that a network takes beside the picture: a prior, or the one of its training."""
+    """Return the maps that a network takes beside the picture: a prior, or that of its training."""
     if not MODELS[settings.model].prior:
         return {}
     return {"centre_bias": same_for_all(prior or load_prior(run.best.centre_bias))}
 
 
 def parts(sample: Sample, frames) -> Iterator[Part]:
-    """Each log-density in a network's frame at the picture's own shape, when it is asked for."""
+    """Yield each log-density of a frame at the picture's own shape, when it is asked."""
     for frame, points in frames:
         yield Part(at_shape(frame, sample.shape), points)
 
 
 def at_shape(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A log-density (H, W, 1) in a network's frame as one of `shape`, float64."""
+    """Return a log-density (H, W, 1) in a network's frame as one of `shape`, float64."""
     logits = np.float64(unfit(frame, shape)[..., 0])
     logits -= logits.max()
     return logits - np.log(np.exp(logits).sum())
 
 
 def mixture(files: Run, subjects: list[Subject]) -> Subject:
-    """The mean of what subjects answer, each with one density a picture."""
+    """Return the mean of what subjects answer, each with one density a picture."""
 
     def answers(samples: list[Sample]) -> Iterator[list[Part]]:
-        for members in zip(*(each.answers(samples) for each in subjects), strict=True):
-            found = [[part.log_density for part in member] for member in members]
-            if any(len(densities) > 1 for densities in found):
+        for members in zip(*(s.answers(samples) for s in subjects), strict=True):
+            answered = [[part.log_density for part in member] for member in members]
+            if any(len(densities) > 1 for densities in answered):
                 raise UsageError(f"{files.name}: of scanpath models no mean is taken")
-            yield [Part(np.logaddexp.reduce(np.concatenate(found)) - np.log(len(found)))]
+            yield [Part(np.logaddexp.reduce(np.concatenate(answered)) - np.log(len(answered)))]
 
-    return Subject(files, "mean of " + "; ".join(each.line for each in subjects), answers)
+    return Subject(files, "mean of " + "; ".join(s.line for s in subjects), answers)
 
 
 def everywhere(function: Callable[[int, int], np.ndarray]) -> Callable:
-    """What answers with a log-density that depends on a picture's shape alone."""
+    """Return what answers with a log-density that depends on a picture's shape alone."""
     return lambda samples: ([Part(function(*sample.shape))] for sample in samples)
 
 
 def observers(gold: GoldStandard) -> Callable:
-    """What the gold standard answers: a part an observer, as the others predict them."""
+    """Return what the gold standard answers: a part an observer, as the others predict them."""
 
     def of(sample: Sample) -> Iterator[Part]:
-        found = gold.log_densities(sample.points, sample.counted.subject, *sample.shape)
-        return (Part(answer, sample.points[mine]) for mine, answer in found)
+        answered = gold.log_densities(sample.points, sample.counted.subject, *sample.shape)
+        return (Part(answer, sample.points[rows]) for rows, answer in answered)
 
     return lambda samples: (of(sample) for sample in tqdm(samples, disable=None))
 
 
 def gold(training: list[Sample], tested: list[Sample]) -> Callable:
-    """What the gold standard of a corpus answers; UsageError where its observers are not known."""
+    """Return what the gold standard of a corpus answers; UsageError where observers are unknown."""
     why = lacking(observers_of([*training, *tested]))
     if why:
         raise UsageError(why)
@@ -148,8 +148,8 @@ UNTRAINED = {"uniform": lambda training, tested: everywhere(uniform), "goldstand
 
 
 def foreign(folder: Path, kind: str) -> Callable:
-    """What another program predicted: log-densities or saliency maps."""
-    said: set[Path] = set()
+    """Return what another program predicted: log-densities or saliency maps."""
+    noticed: set[Path] = set()
 
     def answers(samples: list[Sample]) -> Iterator[list[Part]]:
         predictions = Predictions(folder, kind, samples)
@@ -159,8 +159,8 @@ def foreign(folder: Path, kind: str) -> Callable:
                 yield [Part(values)]
             else:
                 yield [Part(as_log_density(values), saliency=values)]
-        if not {*predictions.off, *predictions.inverted} <= said:
+        if not {*predictions.off, *predictions.inverted} <= noticed:
             predictions.notices()
-            said.update(predictions.off, predictions.inverted)
+            noticed.update(predictions.off, predictions.inverted)
 
     return answers

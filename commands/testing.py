@@ -12,14 +12,7 @@ import storage
 from batches.tasks import TASKS
 from batches.truth import relative_points
 from commands import subjects
-from commands.evaluation import (
-    Subject,
-    draw,
-    in_threads,
-    negatives_of,
-    rows,
-    yardstick,
-)
+from commands.evaluation import Subject, draw, in_threads, negatives_of, rows, yardstick
 from commands.priors import Prior, prior_of, suffix
 from commands.reporting import difference, measured, report
 from commands.sides import is_of, load_sides, record, refuse_other
@@ -47,7 +40,7 @@ class Case:
 
 
 def test(args) -> dict[str, float]:
-    """Tests what the arguments say; returns the means, nothing where there is no truth.
+    """Test what the arguments say; return the means, nothing where there is no truth.
 
     Raises:
         UsageError: what is asked for is not there, or was trained on what it is to be tested on.
@@ -82,12 +75,12 @@ def test(args) -> dict[str, float]:
 
 
 def asks_run(args) -> bool:
-    """Whether it is a run that is asked for."""
+    """Return whether it is a run that is asked for."""
     return not args.predictions and MODELS[args.model or Config.model].trained
 
 
 def is_root(args) -> bool:
-    """Whether -p is where corpora lie, not pictures."""
+    """Return whether -p is where corpora lie, not pictures."""
     asked = args.on or args.data or chosen(args.results, args.name, args.model)[1]["address"]
     if not args.path.exists():
         raise UsageError(f"-p {args.path}: no such file or folder")
@@ -95,7 +88,7 @@ def is_root(args) -> bool:
 
 
 def draw_pictures(args) -> dict:
-    """Draws where people will look in pictures without truth."""
+    """Draw where people will look in pictures without truth."""
     run, about = chosen(args.results, named(args), args.model)
     settings = subjects.settings_of(run, about)
     command = TASKS[settings.task].drawn_by
@@ -119,7 +112,7 @@ def draw_pictures(args) -> dict:
 
 
 def all_cases(args) -> Iterator[Case]:
-    """What is to be tested: one case, or one a fold."""
+    """Yield what is to be tested: one case, or one a fold."""
     without = foreign if args.predictions else untrained
     make = trained if asks_run(args) else without
     pooled = args.folds and not args.fold
@@ -128,7 +121,7 @@ def all_cases(args) -> Iterator[Case]:
 
 
 def base_name(args) -> str | None:
-    """The name of what is asked for, without that of a fold; None for the newest run."""
+    """Return the name of what is asked for, without that of a fold; None for the newest run."""
     if args.name or (args.data is None and not args.predictions):
         return args.name
     if not args.predictions:
@@ -138,13 +131,13 @@ def base_name(args) -> str | None:
 
 
 def named(args, fold: int = 0) -> str | None:
-    """The name of the run that is asked for; None for the newest."""
+    """Return the name of the run that is asked for; None for the newest."""
     base = base_name(args)
     return base and run_name(base, args.folds if fold else 0, fold)
 
 
 def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> Prior | None:
-    """The prior that is asked for, in place of that of a run's training."""
+    """Return the prior that is asked for, in place of that of a run's training."""
     if args.prior is None:
         return None
     root = root_of(args) if corpus else Path("data")  # of pictures without, -p is theirs
@@ -152,8 +145,8 @@ def given_prior(args, corpus: Corpus | None = None, training: Sequence = ()) -> 
 
 
 def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None):
-    """The training samples of a corpus, and those that are tested, as a configuration has them, but
-    for what the arguments say; with the split that a run kept, where one is given."""
+    """Return the training samples of a corpus, and those that are tested, as a configuration and
+    the arguments have them; with the split that a run kept, where one is given."""
     settings = as_asked(args, settings)
     loaded = load_sides(corpus, memory_of(args), settings, args.skip_first, kept)
     if kept and not (args.skip_first or args.pixels_per_degree):  # of which samples change, too
@@ -166,14 +159,14 @@ def sides_of(args, corpus: Corpus, settings: Config, kept: Mapping | None = None
 
 
 def as_asked(args, settings: Config) -> Config:
-    """A configuration of what is read, but for what the arguments say of it."""
+    """Return a configuration of what is read, but for what the arguments say of it."""
     given = {name: getattr(args, name) for name in ("pixels_per_degree", "units", "outside")}
     given = {name: value for name, value in given.items() if value is not None}
     return replace(settings, partial=settings.partial or args.partial, **given)
 
 
 def trained(args, fold: int) -> Case:
-    """A run, or the mean of those whose names `+` joins."""
+    """Return a run, or the mean of those whose names `+` joins."""
     name = named(args, fold)
     model = args.model or Config.model
     if MODELS[model].fitted and args.data and not Run(args.results, name).best:
@@ -181,7 +174,7 @@ def trained(args, fold: int) -> Case:
         fit(args, Run(args.results, name), settings, args.data)
     if name is None or Run(args.results, name).best:
         return one(args, name)
-    members = [one(args, each) for each in name.split("+")]
+    members = [one(args, member) for member in name.split("+")]
     if len(members) == 1:
         return members[0]
     if any([s.name for s in m.tested] != [s.name for s in members[0].tested] for m in members):
@@ -193,7 +186,7 @@ def trained(args, fold: int) -> Case:
 
 
 def one(args, name: str | None) -> Case:
-    """A run, on its own corpus or another one: there at that corpus' geometry."""
+    """Return a run, on its own corpus or another one: there at that corpus' geometry."""
     run, about = chosen(args.results, name, args.model)
     settings, corpus = subjects.settings_of(run, about), corpus_of(args, about)
     fitted = MODELS[settings.model].fitted
@@ -225,15 +218,15 @@ def one(args, name: str | None) -> Case:
 
 
 def fit(args, run: Run, settings: Config, name: str, before: str | None = None) -> None:
-    """Fits a centre bias on a corpus, a matter of seconds, unless it was fitted on the very same
+    """Fit a centre bias on a corpus, a matter of seconds, unless it was fitted on the very same
     fixations, whose fingerprint was `before`."""
     try:
         corpus = open_corpus(name, root_of(args))
     except UsageError:
         if before is None:
             raise
-        said = "%s: %s is not found below %s; it stays as it was fitted"
-        logging.info(said, run.name, name, root_of(args))
+        notice = "%s: %s is not found below %s; it stays as it was fitted"
+        logging.info(notice, run.name, name, root_of(args))
         return
     settings = settings if args.on else as_asked(args, settings)
     loaded = load_sides(corpus, memory_of(args), settings)
@@ -243,29 +236,27 @@ def fit(args, run: Run, settings: Config, name: str, before: str | None = None) 
 
 
 def untrained(args, fold: int) -> Case:
-    """A baseline that nothing is trained for."""
+    """Return a baseline that nothing is trained for."""
     corpus = corpus_of(args)
     training, tested = sides_of(args, corpus, Config(folds=args.folds, fold=fold))
     answers = subjects.UNTRAINED[args.model](training, tested)
-    files = Run(
-        args.results, args.name or run_name(f"{args.model}_{corpus.name}", args.folds, fold)
-    )
+    name = args.name or run_name(f"{args.model}_{corpus.name}", args.folds, fold)
+    files = Run(args.results, name)
     return Case(Subject(files, MODELS[args.model].title, answers), corpus, training, tested)
 
 
 def foreign(args, fold: int) -> Case:
-    """What another program predicted."""
+    """Return what another program predicted."""
     corpus = corpus_of(args)
     training, tested = sides_of(args, corpus, Config(folds=args.folds, fold=fold))
     answers = subjects.foreign(args.predictions, args.kind)
     line = f"{args.kind} maps of {args.predictions}"
-    return Case(
-        Subject(Run(args.results, named(args, fold)), line, answers), corpus, training, tested
-    )
+    files = Run(args.results, named(args, fold))
+    return Case(Subject(files, line, answers), corpus, training, tested)
 
 
 def corpus_of(args, about: dict | None = None) -> Corpus:
-    """The corpus that is tested on."""
+    """Return the corpus that is tested on."""
     asked = args.on or args.data or (about or {}).get("address")
     if asked is None:
         raise UsageError("-d CORPUS is needed: which corpus to test on")
@@ -275,10 +266,10 @@ def corpus_of(args, about: dict | None = None) -> Corpus:
 
 
 def root_of(args) -> Path:
-    """Where corpora lie."""
+    """Return where corpora lie."""
     return args.path or Path("data")
 
 
 def memory_of(args) -> Memory:
-    """What tells which pictures were checked."""
+    """Return what tells which pictures were checked."""
     return Memory(args.cache_dir or storage.cache(args.results))

@@ -44,7 +44,7 @@ from report.curves import save_history
 def train(
     run: Run, corpus: Corpus, settings: Config, *, root: Path, cache: Path | None = None, **asked
 ) -> None:
-    """Trains one run, from where the restore chain says, and keeps its best weights.
+    """Train one run, from where the restore chain says, and keep its best weights.
 
     Args:
         root: where corpora lie.
@@ -89,7 +89,7 @@ def train(
 
 
 def starting(run: Run, corpus: Corpus, settings: Config, memory: Memory, **asked) -> tuple:
-    """Where a run starts from, its samples, and their sides as `sides_of` has them.
+    """Return where a run starts from, its samples, and their sides as `sides_of` has them.
 
     What a command with --fresh began starts anew where its pictures or fixations have changed
     since, or are gone.
@@ -113,8 +113,8 @@ def starting(run: Run, corpus: Corpus, settings: Config, memory: Memory, **asked
 
 
 def sides_of(loaded: Loaded, settings: Config) -> tuple[list[Sample], list[Sample], str, list]:
-    """What is trained and what validated on, the fingerprint of both, and what of the training side
-    was held out to validate."""
+    """Return what is trained and what validated on, the fingerprint of both, and what of the
+    training side was held out to validate."""
     training, validation, held = loaded.train, loaded.valid, []
     if settings.hold_out:
         training, held = held_out(training, settings.hold_out, settings.seed)
@@ -124,7 +124,7 @@ def sides_of(loaded: Loaded, settings: Config) -> tuple[list[Sample], list[Sampl
 
 
 def strategy_of(settings: Config):
-    """What a configuration's steps are distributed over.
+    """Return what a configuration's steps are distributed over.
 
     Raises:
         UsageError: it is not there, or a batch cannot be shared by its devices in equal parts.
@@ -140,14 +140,14 @@ def strategy_of(settings: Config):
 
 
 def cache_of(run: Run, chief: bool, settings: Config, asked: Path | None) -> Path | None:
-    """Where what can be made again is kept; a worker that is not the chief writes no results."""
+    """Return where what can be made again is kept; only the chief writes to the results."""
     if not settings.cache:
         return None
     return asked or (storage.cache(run.results) if chief else storage.users_cache())
 
 
 def memory_of(cache: Path | None, corpus: Corpus, settings: Config) -> Memory:
-    """What tells which pictures were checked, and keeps what batches have of those that are."""
+    """Return what tells which pictures were checked, and keeps what batches have of them."""
     if cache is None:
         return Memory(None)
     store = Store(cache, settings.size or corpus.size)
@@ -156,8 +156,8 @@ def memory_of(cache: Path | None, corpus: Corpus, settings: Config) -> Memory:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """A UsageError raised within TensorFlow's pipeline, as it was raised; one of TensorBoard's log,
-    where that cannot be written; and one where there is not enough memory."""
+    """Raise a UsageError of TensorFlow's pipeline as it was raised; one of TensorBoard's log, where
+    that cannot be written; and one where there is not enough memory."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -177,7 +177,7 @@ def plain_errors() -> Iterator[None]:
 def learn(
     strategy, settings: Config, corpus: Corpus, root, cache, run: Run, start, training, validation
 ) -> None:
-    """Builds the network, fills what is cached, runs the loop."""
+    """Build the network, fill what is cached, run the loop."""
     size, chief = settings.size or corpus.size, is_chief(strategy)
     prior, maps = None, {}
     if MODELS[settings.model].prior:
@@ -209,8 +209,7 @@ def learn(
 
 
 def begin(strategy, settings: Config, size: tuple[int, int], start, count: int) -> tuple:
-    """The compiled network of a run on so many pictures, as it starts or goes on, and how far it
-    is."""
+    """Return the compiled network of a run on so many pictures, and how far the run is."""
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     with strategy.scope():
@@ -225,7 +224,7 @@ def begin(strategy, settings: Config, size: tuple[int, int], start, count: int) 
 
 
 def say_what_is_left(settings: Config, start, progress, model: keras.Model) -> None:
-    """Says where nothing is left to do, or where the rest of the learning rate is another now."""
+    """Say where nothing is left to do, or where the rest of the learning rate is another now."""
     if progress.epoch >= settings.epochs:
         logging.info("all %d epochs are done; a larger --epochs goes on", progress.epoch)
     elif settings.schedule == "cosine" and start.epochs not in (None, settings.epochs):
@@ -239,7 +238,7 @@ def say_what_is_left(settings: Config, start, progress, model: keras.Model) -> N
 
 @contextmanager
 def stoppable(progress: trainer.Progress) -> Iterator[Stop]:
-    """Inside, signals ask a run to stop; raises Stopped where one did."""
+    """Let signals ask a run to stop inside; raise Stopped where one did."""
     with Stop() as stop:
         try:
             yield stop
@@ -252,13 +251,13 @@ def stoppable(progress: trainer.Progress) -> Iterator[Stop]:
 
 
 def begun_with(run: Run, start) -> Path | None:
-    """The file of the prior that a run began with, None where it has none."""
-    files = [found.centre_bias for found in (start.checkpoint, run.best) if found]
+    """Return the file of the prior that a run began with, None where it has none."""
+    files = [place.centre_bias for place in (start.checkpoint, run.best) if place]
     return next((file for file in files if file.is_file()), None)
 
 
 def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size, prior) -> Keeper:
-    """What writes a run to disk."""
+    """Return what writes a run to disk."""
     about = {"corpus": corpus.name, "address": corpus.address}
     about |= {"size": size, "config": asdict(settings)}
     every, minutes = settings.save_every, settings.save_minutes
@@ -266,7 +265,7 @@ def keeper_of(settings: Config, corpus: Corpus, run: Run, start, model, size, pr
 
 
 def kept(strategy, settings: Config, cache: Path | None, model: keras.Model, size, samples):
-    """What reads a sample's frozen features, which are on disk then; None where the encoder runs in
+    """Return what reads a sample's frozen features, on disk then; None where the encoder runs in
     every step."""
     if not settings.cached:
         return None
@@ -286,7 +285,7 @@ def kept(strategy, settings: Config, cache: Path | None, model: keras.Model, siz
 
 
 def wire(settings: Config, size, maps: Mapping, training, validation, seen, cache: Path | None):
-    """The datasets of a run."""
+    """Return the datasets of a run."""
     task, samples = TASKS[settings.task], [*training, *validation]
     common = {
         "task": task,
@@ -312,7 +311,7 @@ def wire(settings: Config, size, maps: Mapping, training, validation, seen, cach
 
 
 def fit_centre_bias(settings: Config, corpus: Corpus, run: Run, loaded: Loaded) -> None:
-    """The baseline's training: a kernel density of the training fixations."""
+    """Train the baseline: a kernel density of the training fixations."""
     training = loaded.train
     bias = centre_bias(relative_points(training))
     about = {"corpus": corpus.name, "address": corpus.address, "epoch": 0, "metrics": {}}

@@ -57,19 +57,27 @@ def make_steps(
 
 
 def reduced(strategy: tf.distribute.Strategy, replica: Callable) -> Callable:
-    """Sum what a function gives on each replica, numbers by name, over all of them."""
-    names = []
+    """Return a function of what a function of each replica gives, summed over all of them: by name
+    a number, or a list of them for a metric that is accumulated."""
+    shapes = {}
 
-    def stacked(*args):
-        sums = replica(*args)
-        names[:] = sums
-        return tf.stack(list(sums.values()))
+    def joined(*arguments):
+        values = replica(*arguments)
+        shapes.update({name: value.shape for name, value in values.items()})
+        return tf.concat([tf.reshape(value, [-1]) for value in values.values()], 0)
 
     @tf.function
-    def step(*args):  # one vector: workers exchange it at once, and can reduce no dict
-        return strategy.reduce("SUM", strategy.run(stacked, args), axis=None)
+    def step(*arguments):  # one vector: workers exchange it at once, and can reduce no dict
+        return strategy.reduce("SUM", strategy.run(joined, arguments), axis=None)
 
-    return lambda *args: dict(zip(names, step(*args).numpy().tolist(), strict=True))
+    def sums(*arguments) -> dict:
+        numbers = iter(step(*arguments).numpy().tolist())
+        return {
+            name: [next(numbers) for _ in range(shape[0])] if shape.rank else next(numbers)
+            for name, shape in shapes.items()
+        }
+
+    return sums
 
 
 def in_parts(batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
@@ -108,9 +116,9 @@ def measuring(losses: Mapping[str, float], metrics: Sequence[str]) -> Callable:
 
 
 def weighted(values: Mapping, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Sum values, (B,) each or a number for all, by weight; return the weight's sum, too."""
-    sums = {name: tf.reduce_sum(value * weight) for name, value in values.items()}
-    return {**sums, "weight": tf.reduce_sum(weight)}
+    """Return values, (B,) or (B, K) each or a number for all, summed by weight; and its sum."""
+    added = {n: tf.reduce_sum(tf.transpose(x) * weight, -1) for n, x in values.items()}
+    return {**added, "weight": tf.reduce_sum(weight)}
 
 
 def clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.Tensor]:

@@ -257,7 +257,7 @@ def add(sums: dict[str, float], step_sums: Mapping) -> None:
     """Add a step's sums, but for what is no sum over samples."""
     for name, value in step_sums.items():
         if name != "stop":
-            sums[name] = sums.get(name, 0.0) + value
+            sums[name] = np.add(sums.get(name, 0.0), value).tolist()
 
 
 def means(sums: Mapping[str, float]) -> dict[str, float]:

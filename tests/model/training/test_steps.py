@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from networks import one_device, scanpaths, split
 
-from model.training import steps
+from model.metrics.metric import Metric
+from model.metrics.registry import METRICS
+from model.training import steps, trainer
 
 GO_ON, STOP = np.zeros((), "f4"), np.ones((), "f4")
 ASKED = (GO_ON, STOP, GO_ON)
@@ -39,14 +41,14 @@ def test_sums_are_weighted():
     assert {k: float(v) for k, v in weighted.items()} == {"loss": 6.0, "flat": 3.0, "weight": 1.5}
 
 
-def stepped(accumulate, batches, optimizer=None):
+def stepped(accumulate, batches, optimizer=None, metrics=("entropy",)):
     """The sums of steps, the model after them, and the two steps."""
     strategy = one_device()
     with strategy.scope():
         model = split(group=3)
         model.compile(optimizer=optimizer or keras.optimizers.SGD(0.5))
         model.optimizer.build(model.trainable_variables)
-    losses, metrics = {"nll": 1.0}, ["entropy"]
+    losses = {"nll": 1.0}
     made = steps.make_steps(strategy, model, model.optimizer, losses, metrics, dict, accumulate)
     return [made[0](batch, GO_ON) for batch in batches], model, made
 
@@ -73,6 +75,23 @@ def test_a_step_gives_numbers_of_all_that_is_asked_for_and_hears_who_asks_to_sto
         np.testing.assert_array_equal(a, b)
     stops = [step(whole, asked)["stop"] for step in (train_step, valid_step) for asked in ASKED]
     assert found["stop"] == 0 and seen["stop"] == 1 and stops == [0, 1, 0] * 2
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_what_is_accumulated_is_made_of_sums_over_the_whole_epoch(parts, whole, monkeypatch):
+    def tried(fixations, log_density):
+        columns = tf.reduce_sum(fixations, (1, 3))[:, :2]
+        return tf.cumsum(columns, axis=1) + 1
+
+    hits = Metric("hits", "Hits", training=tried, finish=lambda total, weight: total[0] / total[1])
+    monkeypatch.setitem(METRICS, "hits", hits)
+    found, _, _ = stepped(parts, [whole, whole], metrics=["hits"])
+    progress = trainer.Progress()
+    means = [progress.count(sums) for sums in found]
+    seen = tf.reduce_sum(tried(whole["fixations"], None) * whole["weight"][:, None], 0).numpy()
+    assert found[0]["hits"] == pytest.approx(seen.tolist()) and len(seen) == 2
+    assert progress.sums["hits"] == pytest.approx((2 * seen).tolist())
+    assert means[1]["hits"] == pytest.approx(seen[0] / seen[1])
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])
