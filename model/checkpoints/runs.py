@@ -121,9 +121,9 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
     raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
 
 
-def with_best(results: Path) -> dict[str, Checkpoint]:
-    """Return the best checkpoint of each run that has one, by the runs' names."""
-    place = results / "ckpts" / "best"
+def with_best(results: Path, kind: str = "best") -> dict[str, Checkpoint]:
+    """Return the best, or the latest, checkpoint of each run that has one, by the runs' names."""
+    place = results / "ckpts" / kind
     there = (path for path in place.glob("[!.]*") if path.is_dir() or path.name.endswith(FLAT[0]))
     names = sorted({path.name.removesuffix(FLAT[0]) for path in there})
     found = {name: folders.find(place / name) for name in names}
