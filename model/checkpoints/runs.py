@@ -124,9 +124,10 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
 def with_best(results: Path, kind: str = "best") -> dict[str, Checkpoint]:
     """Return the best, or the latest, checkpoint of each run that has one, by the runs' names."""
     place = results / "ckpts" / kind
-    there = (path for path in place.glob("[!.]*") if path.is_dir() or path.name.endswith(FLAT[0]))
-    names = sorted({path.name.removesuffix(FLAT[0]) for path in there})
-    found = {name: folders.find(place / name) for name in names}
+    there = {path.name: path.is_dir() for path in place.glob("[!.]*")}
+    flat = {name.removesuffix(FLAT[0]) for name in there if name.endswith(FLAT[0])}
+    names = flat | {name for name in there if there[name]}
+    found = {name: folders.find(place / name) for name in sorted(names)}
     return {name: best for name, best in found.items() if best}
 
 
