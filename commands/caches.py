@@ -2,16 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import storage
 from batches.store import FOLDERS, folder
-from commands.subjects import settings_of
-from config import Config
+from config import Config, from_json
 from errors import UsageError
-from model.checkpoints.runs import Run, read_about, with_best
+from model.checkpoints.runs import faults, read_json, with_best
 
 ROWS = (*FOLDERS.values(), "features")
 NAME = re.compile(r"(?:(?P<encoder>\w+)-)?(?P<height>\d+)x(?P<width>\d+)-[0-9a-f]+")
@@ -27,9 +26,8 @@ def caches(args) -> None:
     for path in paths(cache):
         parts[part_of(path, runs)].append(path)
     for (what, users), tops in parts.items():
-        files = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
-        size = sum(path.stat().st_size for path in files) / 1e6
-        line = f"{what}: {len(files)} files, {size:.1f} MB"
+        held = [*sizes(tops)]
+        line = f"{what}: {len(held)} files, {sum(held) / 1e6:.1f} MB"
         if users is not None:
             line += f", used by {', '.join(users) or 'no run'}"
         if args.remove_unused and users == ():
@@ -45,6 +43,14 @@ def paths(cache: Path) -> Iterator[Path]:
     """Yield what lies in a cache, of rows each folder."""
     for top in sorted(cache.iterdir()) if cache.is_dir() else ():
         yield from sorted(top.iterdir()) if top.name in ROWS else [top]
+
+
+def sizes(tops: Iterable[Path]) -> Iterator[int]:
+    """Yield the bytes of each file at and below paths, but for what a run moves meanwhile."""
+    for path in (path for top in tops for path in (top, *top.rglob("*"))):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield path.stat().st_size
 
 
 def part_of(path: Path, runs: Users) -> tuple[str, tuple[str, ...] | None]:
@@ -70,11 +76,12 @@ def size_of(match: re.Match) -> tuple[int, int]:
 
 
 def runs_of(results: Path) -> Users:
-    """Return the runs that have weights, but for those whose JSON is damaged."""
+    """Return the runs that have a checkpoint, but for those whose JSON is damaged."""
     runs = {}
-    for name in with_best(results):
+    for name, found in (with_best(results, "latest") | with_best(results)).items():
         with suppress(UsageError):
-            run = Run(results, name)
-            about = read_about(run)
-            runs[name] = settings_of(run, about), tuple(about["size"])
+            about = read_json(found.record)
+            if not faults(about):
+                settings = Config.make(from_json(about["config"], str(found.record)))
+                runs[name] = settings, tuple(about["size"])
     return runs

@@ -82,13 +82,14 @@ class Memory:
         """Adds a picture to the file, at once: a kill loses only what is being decoded.
 
         A line's end comes first, which parts it from one that was cut. Others may add theirs at
-        the same time.
+        the same time. Where the disk does not take it, the process alone remembers.
         """
         self.found[key] = found
         if self.cache and isinstance(found, Seen):
-            self.cache.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a") as file:
-                file.write("\n" + json.dumps([key, mark, *found]))
+            with suppress(OSError):
+                self.cache.mkdir(parents=True, exist_ok=True)
+                with self.file.open("a") as file:
+                    file.write("\n" + json.dumps([key, mark, *found]))
 
 
 def check(pictures: Iterable[Path], memory: Memory, measure=None, taken=None) -> dict[Path, Seen]:

@@ -102,7 +102,8 @@ def save(
         if other not in (folder, before):
             storage.remove(other)
     for old in vars(flat(place)).values():
-        old.unlink(missing_ok=True)
+        if old.is_file():  # a run may be called so, too
+            old.unlink()
     return folder
 
 

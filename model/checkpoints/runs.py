@@ -118,12 +118,14 @@ def chosen(results: Path, name: str | None, model: str | None = None) -> tuple[R
     raise UsageError(f"{results} has no weights of {model or 'a network'}; first train it")
 
 
-def with_best(results: Path) -> dict[str, Checkpoint]:
-    """Return the best checkpoint of each run that has one, by the runs' names."""
-    place = results / "ckpts" / "best"
-    paths = (path for path in place.glob("[!.]*") if path.is_dir() or path.name.endswith(FLAT[0]))
-    names = sorted({path.name.removesuffix(FLAT[0]) for path in paths})
-    return {name: best for name in names if (best := folders.find(place / name))}
+def with_best(results: Path, kind: str = "best") -> dict[str, Checkpoint]:
+    """Return the best, or the latest, checkpoint of each run that has one, by the runs' names."""
+    place = results / "ckpts" / kind
+    paths = {path.name: path.is_dir() for path in place.glob("[!.]*")}
+    flat = {name.removesuffix(FLAT[0]) for name in paths if name.endswith(FLAT[0])}
+    names = flat | {name for name in paths if paths[name]}
+    checkpoints = {name: folders.find(place / name) for name in sorted(names)}
+    return {name: best for name, best in checkpoints.items() if best}
 
 
 def suits(about: Mapping, model: str | None) -> bool:

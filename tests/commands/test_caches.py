@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from batches.store import folder
+from commands import caches
 from config import Config
+from model.checkpoints import folders
 
 
 def a_run(results, name, size, **config):
@@ -74,6 +77,20 @@ def test_what_no_run_uses_is_removed_when_told(cli, results):
     code, out, _ = cli("info", "--results", results, "--caches")
     used = [line for line in LISTED if line not in unused]
     assert sorted(out.splitlines()[1:]) == sorted(used)
+
+
+def test_a_run_without_a_best_epoch_yet_uses_its_parts(cli, results):
+    name, about = "240x320", {"corpus": "own", "config": {}, "size": [240, 320], "epoch": 0}
+    files = {"run.json": lambda path: path.write_text(json.dumps(about))}
+    folders.save(results / "ckpts/latest" / name, files)
+    _, out, _ = cli("info", "--results", results, "--remove-unused")
+    assert f"  pictures at {name}: 1 files, 0.1 MB, used by {name}" in out.splitlines()
+
+
+def test_what_a_training_moves_meanwhile_is_not_counted(results, monkeypatch):
+    part = results / "cache/tables/0123.npz"
+    monkeypatch.setattr(Path, "is_file", lambda path: path.unlink(missing_ok=True) or True)
+    assert [*caches.sizes([part])] == []
 
 
 def test_a_cache_elsewhere_is_listed(cli, results, tmp_path_factory):

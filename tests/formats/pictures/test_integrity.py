@@ -136,6 +136,14 @@ def test_pictures_that_are_remembered_need_no_disk_to_write_to(tmp_path, monkeyp
     assert check(paths, memory) == expected
 
 
+@pytest.mark.parametrize("place", ["file", "/dev/full/cache", "/proc/cache"])
+def test_a_cache_that_takes_nothing_is_none(tmp_path, place):
+    (tmp_path / "file").touch()
+    paths = pictures(tmp_path)
+    expected = check(paths, tmp_path / "other")
+    assert check(paths, tmp_path / place) == expected
+
+
 ROW = ["{path}", "{mark}", 2, 3, True, "0" * 16, []]
 OTHERS = {
     "nothing": "",

@@ -11,6 +11,7 @@ from helpers import flip, one_line
 
 import storage
 from model.checkpoints import folders
+from model.checkpoints.runs import Run, with_best
 
 ROOT = Path(__file__).parents[3]
 FILES = ("weights.h5", "run.json")
@@ -224,3 +225,11 @@ def test_a_lock_is_let_go_where_the_run_fails(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), folders.locked(tmp_path / "r"):
             raise KeyError
+
+
+def test_runs_may_be_called_like_files_of_runs_of_before(tmp_path):
+    names = ["a", "a.json", "a.weights.h5"]
+    for name in names * 2:
+        save(Run(tmp_path, name).best_place, name)
+    texts = {name: best.weights.read_text() for name, best in with_best(tmp_path).items()}
+    assert texts == {name: f"['.part', '.h5'] {name}" for name in names}
