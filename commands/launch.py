@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from errors import UsageError
@@ -156,7 +157,8 @@ class Group:
 
 def end_with_parent() -> None:
     """Have this process asked to end when the one that started it is gone, however it ended."""
-    ctypes.CDLL(None).prctl(PARENT_DIES, signal.SIGTERM)
+    with suppress(AttributeError):  # Linux alone has it
+        ctypes.CDLL(None).prctl(PARENT_DIES, signal.SIGTERM)
 
 
 def show(index: int, lines) -> None:

@@ -107,22 +107,32 @@ def read_points(files: Files, stimuli: Files, discs: bool = False) -> Fixations:
     stimulus, or an array of no counts.
     """
     stimulus = [stimuli[name] for name in sorted(stimuli)]
-
-    def points(n: int, path: Path) -> Fixations:
-        levels = maps.read(path)
-        try:
-            fixations = _of_discs(levels, n) if discs else of_counts(_counts(path, levels), n)
-        except ValueError as error:
-            raise UsageError(f"{path}: {error}") from None
-        (height, width), (rows, columns) = shape(stimulus[n]), levels.shape
-        if skewed(levels.shape, (height, width)):
-            raise UsageError(
-                f"{path}: points on {columns}x{rows} pixels, but the stimulus has {width}x{height}"
-            )
-        return fixations.scaled(width / columns, height / rows)
-
     places = _paired(files, stimuli, Path("fixations"))
-    return concatenate(points(n, files[name]) for name, n in places.items())
+    maps_of = {n: files[name] for name, n in places.items()}
+
+    def columns() -> Arrays:
+        parts = [_points(n, path, stimulus[n], discs) for n, path in maps_of.items()]
+        fixations = concatenate(parts)
+        return {name: getattr(fixations, name) for name in ("x", "y", "n")}
+
+    sizes = [str((n, *shape(stimulus[n]))) for n in maps_of]
+    read = cached.kept(columns, f"points {discs}", *sizes, *map(cached.digest_of, maps_of.values()))
+    return table(read["x"], read["y"], read["n"])
+
+
+def _points(n: int, path: Path, stimulus: Path, discs: bool) -> Fixations:
+    """Return the fixations of one map of points or discs, scaled to its stimulus."""
+    levels = maps.read(path)
+    try:
+        fixations = _of_discs(levels, n) if discs else of_counts(_counts(path, levels), n)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+    (height, width), (rows, columns) = shape(stimulus), levels.shape
+    if skewed(levels.shape, (height, width)):
+        raise UsageError(
+            f"{path}: points on {columns}x{rows} pixels, but the stimulus has {width}x{height}"
+        )
+    return fixations.scaled(width / columns, height / rows)
 
 
 def _counts(path: Path, levels: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def read(reader: Callable[..., Arrays], path: Path) -> Arrays:
     Raises:
         UsageError: there is none, or it is refused; names the file.
     """
-    return _kept(lambda: isolated.read(reader, path), reader.__name__, digest_of(path))
+    return kept(lambda: isolated.read(reader, path), reader.__name__, digest_of(path))
 
 
 def read_all(reader: Callable[..., Arrays], paths: Sequence[Path]) -> Arrays:
@@ -49,11 +49,12 @@ def read_all(reader: Callable[..., Arrays], paths: Sequence[Path]) -> Arrays:
         columns = {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
         return columns | {"record": record}
 
-    return _kept(joined, reader.__name__, *map(digest_of, paths))
+    return kept(joined, reader.__name__, *map(digest_of, paths))
 
 
-def _kept(make: Callable[[], Arrays], *known: str) -> Arrays:
-    """Return arrays from the cache; made, and put there, where it has none that are whole."""
+def kept(make: Callable[[], Arrays], *known: str) -> Arrays:
+    """Return arrays from the cache, by all that they depend on beside the readers; made, and put
+    there, where it has none that are whole."""
     entry = place("tables", _readers(), *known).with_suffix(".npz")
     with suppress(*DAMAGED):
         return isolated.arrays(entry.read_bytes())
@@ -81,7 +82,7 @@ def _digest_of(path: Path, size: int, time: int) -> str:
 @cache
 def _readers() -> str:
     """Return the digest of the readers' code: what others made is read anew."""
-    code = sorted(Path(__file__).parent.glob("*.py"))
+    code = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
 
 

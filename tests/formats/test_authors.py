@@ -21,6 +21,7 @@ from scipy.io import savemat
 
 from errors import UsageError
 from formats import authors
+from formats.pictures import maps
 
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora"
 real = pytest.mark.skipif(
@@ -231,6 +232,22 @@ def test_points_on_a_smaller_picture_are_scaled_to_the_stimulus(tmp_path):
     files = {"a.png": tmp_path / "a.png"}
     table = authors.read_points(files, shown(tmp_path, "a.jpg", (64, 48)))
     assert rows(table, "x", "y") == [(1, 1), (63, 47)]
+
+
+def test_points_are_decoded_once_until_a_map_or_the_size_of_a_stimulus_changes(
+    tmp_path, monkeypatch
+):
+    points_picture(tmp_path / "a.png", [(0, 0), (31, 23)], (32, 24))
+    files, stimuli = {"a.png": tmp_path / "a.png"}, shown(tmp_path, "a.jpg", (64, 48))
+    first, decoded, read = authors.read_points(files, stimuli), [], maps.read
+    monkeypatch.setattr(maps, "read", lambda path: decoded.append(path) or read(path))
+    again = authors.read_points(files, stimuli)
+    assert rows(again, "x", "y", "n") == rows(first, "x", "y", "n") and decoded == []
+    stimuli = shown(tmp_path, "a.jpg", (32, 24))
+    assert rows(authors.read_points(files, stimuli), "x", "y") == [(0.5, 0.5), (31.5, 23.5)]
+    points_picture(tmp_path / "a.png", [(5, 6)], (32, 24))
+    assert rows(authors.read_points(files, stimuli), "x", "y") == [(5.5, 6.5)]
+    assert len(decoded) == 2
 
 
 def test_points_of_another_aspect_ratio_are_refused(tmp_path):
