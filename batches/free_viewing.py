@@ -48,7 +48,7 @@ class FreeViewing:
     @staticmethod
     def truth(samples: Sequence[Sample]) -> tuple[str, ...]:
         pointed = all(s.points is not None for s in samples)
-        dense = pointed or all(s.density_map or s.points is not None for s in samples)
+        dense = all(s.density_map or s.points is not None for s in samples)
         return ("density",) * dense + ("fixations",) * pointed
 
     @staticmethod

@@ -46,20 +46,17 @@ class Store:
             self._fill(name, {key(name, s, self.target(s)): s for s in samples})
 
     def _fill(self, name: str, samples: Mapping[str, Sample]) -> None:
-        rows, targets = (
-            self.rows[name],
-            {digest: self.target(samples[digest]) for digest in samples},
-        )
-        lacking = rows.lacking(samples)
-        if not lacking:
+        rows = self.rows[name]
+        targets = {digest: self.target(samples[digest]) for digest in rows.lacking(samples)}
+        if not targets:
             return
-        rows.check_room(sum(length(name, targets[digest]) for digest in lacking))
-        logging.info("fitting %d %s to %dx%d", len(lacking), FOLDERS[name], *self.size)
+        rows.check_room(sum(length(name, target) for target in targets.values()))
+        logging.info("fitting %d %s to %dx%d", len(targets), FOLDERS[name], *self.size)
 
         def write(digest: str) -> None:
             rows.write(digest, MAKE[name](samples[digest], targets[digest]))
 
-        for _ in in_threads(write, lacking):
+        for _ in in_threads(write, [*targets]):
             pass
 
     def read(self, sample: Sample, into: dict[str, np.ndarray] | None = None) -> dict:

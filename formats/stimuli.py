@@ -1,7 +1,6 @@
 """The stimuli that pysaliency's files list: pictures in memory, or files wherever they lie."""
 
 import os
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -79,7 +78,8 @@ def write_out(path: Path, listed: Sequence[Listed]) -> None:
 
     if todo:
         logging.info("writing %d pictures of %s to %s", len(todo), path, places[0].parent)
-        deque(in_threads(write, todo, remote=False), maxlen=0)
+        for _ in in_threads(write, todo):
+            pass
 
 
 # in the process of formats.isolated
